@@ -1,0 +1,33 @@
+"""Close codes: every reason for which the server ends a WebSocket, in one table."""
+
+from enum import IntEnum
+
+
+class CloseCode(IntEnum):
+    """WebSocket close codes the server sends (RFC 6455 section 7.4; 4000-4999 are ours)."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    """The server shuts down."""
+    POLICY = 1008
+    """A handshake or a message against the rules, without a more telling code."""
+    TOO_LARGE = 1009
+    """A message longer than the configured bound."""
+    INTERNAL_ERROR = 1011
+    """The server failed; the client did nothing wrong."""
+    RESTART = 1012
+    """The server restarts: come back at once."""
+    TRY_AGAIN_LATER = 1013
+    """A bound is reached, or the client read too slowly for too long."""
+    MALFORMED = 4400
+    """Bytes that are not the protocol, or an update the CRDT refuses."""
+    UNAUTHENTICATED = 4401
+    """No valid token, or one that expired."""
+    FORBIDDEN = 4403
+    """A valid identity without access to this document."""
+    NOT_FOUND = 4404
+    """No such document."""
+    IDLE = 4408
+    """The peer stopped answering."""
+    RATE = 4429
+    """Too many messages or bytes in too little time."""

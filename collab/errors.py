@@ -1,0 +1,159 @@
+"""Everything collab raises on purpose, drawn as a tree.
+
+::
+
+    CollabError
+    ├── ProtocolError            a peer broke the wire protocol; closes that client only
+    │   ├── Truncated            ended in the middle of a value
+    │   └── PoisonedUpdate       an update the CRDT cannot apply
+    ├── AccessDenied             the identity may not do this
+    ├── InvalidName              not a document name
+    ├── RenderError              a document cannot be shown this way
+    │   ├── UnknownRoot          no such root type in the document
+    │   └── UnknownFormat        no such export format
+    ├── StoreError               the store could not do it
+    │   ├── StoreNotFound        there is no store at this address
+    │   ├── DocumentNotFound     the store has no such document
+    │   ├── StoreUnavailable     a passing failure: full disk, lock, I/O error; try again
+    │   └── StoreVersionError    the store was written by a newer collab
+    ├── NotRunning               the app was used before it was entered, or after it was left
+    ├── ServerBusy               a bound is reached; try again later
+    └── SettingsError            a setting that cannot work
+"""
+
+from collab.close import CloseCode
+
+
+class CollabError(Exception):
+    """Base of everything collab raises on purpose."""
+
+
+class ProtocolError(CollabError):
+    """A peer broke the wire protocol.
+
+    Attributes:
+        code: the close code this client gets.
+    """
+
+    code: CloseCode = CloseCode.MALFORMED
+
+
+class Truncated(ProtocolError):
+    """A message ended in the middle of a value."""
+
+
+class PoisonedUpdate(ProtocolError):
+    """An update that is not one, or that the CRDT cannot apply.
+
+    Attributes:
+        update: the bytes refused.
+    """
+
+    def __init__(self, message: str, update: bytes) -> None:
+        super().__init__(message)
+        self.update = update
+
+
+class AccessDenied(CollabError):
+    """The identity may not do this.
+
+    Attributes:
+        document: the document name.
+    """
+
+    def __init__(self, message: str, document: str) -> None:
+        super().__init__(message)
+        self.document = document
+
+
+class InvalidName(CollabError):
+    """A string that cannot name a document.
+
+    Attributes:
+        name: the string.
+    """
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class RenderError(CollabError):
+    """A document cannot be shown in the format asked for."""
+
+
+class UnknownRoot(RenderError):
+    """The document has no root type of this name.
+
+    Attributes:
+        root: the name asked for.
+        known: the names there are.
+    """
+
+    def __init__(self, root: str, known: tuple[str, ...]) -> None:
+        there = ", ".join(known) if known else "none"
+        super().__init__(f"expected one of the document's roots ({there}), got {root!r}")
+        self.root = root
+        self.known = known
+
+
+class UnknownFormat(RenderError):
+    """No export format of this name.
+
+    Attributes:
+        format: the name asked for.
+        known: the names there are.
+    """
+
+    def __init__(self, format: str, known: tuple[str, ...]) -> None:  # noqa: A002 - the field's word
+        super().__init__(f"expected a format of {', '.join(known)}, got {format!r}")
+        self.format = format
+        self.known = known
+
+
+class StoreError(CollabError):
+    """The store could not do it."""
+
+
+class StoreNotFound(StoreError):
+    """There is no store at this address.
+
+    Attributes:
+        address: where it was looked for.
+    """
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"no store at {address}")
+        self.address = address
+
+
+class DocumentNotFound(StoreError):
+    """The store has no such document.
+
+    Attributes:
+        document: the name asked for.
+    """
+
+    def __init__(self, document: str) -> None:
+        super().__init__(f"no document named {document!r}")
+        self.document = document
+
+
+class StoreUnavailable(StoreError):
+    """A passing failure (full disk, lock, I/O error): nothing was written, try again."""
+
+
+class StoreVersionError(StoreError):
+    """The store was written by a newer collab than this one."""
+
+
+class NotRunning(CollabError):
+    """The app was used before it was entered, or after it was left."""
+
+
+class ServerBusy(CollabError):
+    """A bound is reached; try again later."""
+
+
+class SettingsError(CollabError):
+    """A setting that cannot work."""

@@ -1,0 +1,1 @@
+"""How frames reach rooms: one module a transport."""

@@ -1,0 +1,1 @@
+"""collab.storage: stores behind ``collab.store.Store``."""
