@@ -5,7 +5,11 @@ The contract, which ``tests/storage/test_conformance.py`` runs over every store:
 Durability
     When ``append`` returns, everything in it survives the death of the process and of the machine.
     When it raises, nothing of it is in the store (all or nothing, over all documents in the call),
-    and the caller may call again with the same writes.
+    and the caller may call again with the same writes. A machine that dies right after a failed
+    commit may still bring the writes back; appended again, they are then there twice, which is
+    harmless (see Idempotence).
+Cancellation
+    A cancelled ``append`` has been stored whole or not at all, by the time the next one begins.
 Order
     Each document has its own ``seq``: 1, 2, 3, ... without holes, in the order of the calls and,
     within a call, in the order of its entries. Order is never taken from a clock.
@@ -13,13 +17,24 @@ Idempotence
     A store does not look into updates. Appending the same bytes twice gives two entries; the CRDT
     makes that harmless.
 Creation
-    A document exists from its first entry or checkpoint on. Reading never creates one.
+    A document exists from its first entry or checkpoint on. Reading never creates one, nor does an
+    append without either.
+Names
+    Document names are those ``collab.access.check_name`` lets pass; others raise ``InvalidName``,
+    and nothing of the call is written. Names that differ in letter case or Unicode form differ.
 Checkpoints
     A checkpoint at seq n equals the replay of entries 1..n. Loading reads the newest checkpoint
-    and the entries after it, and no others. Writing a checkpoint deletes no entries.
+    and the entries after it, and no others. Writing a checkpoint replaces the one before and
+    deletes no entries. One built without knowing of another writer's entries must not be stored:
+    ``Append.base_seq`` guards against it.
+Times
+    ``time_ms`` of an entry is the caller's. A document's ``created_ms`` is that of its first entry,
+    ``updated_ms`` that of its newest; a document without entries has the store's clock in both.
 Concurrency
-    Calls may overlap, from several tasks and several processes. Readers see whole ``append``
-    calls or nothing of them.
+    Calls may overlap, from several tasks and several processes (a memory store: tasks). Readers
+    see whole ``append`` calls or nothing of them.
+Lifetime
+    A store is used inside its ``async with``; before and after it every call raises ``StoreError``.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -34,8 +49,9 @@ class Entry:
     Attributes:
         seq: position in the document's log, from 1.
         update: encoded Yjs update (v1).
-        time_ms: when it was received, milliseconds since the Unix epoch. For people; never for order.
-        author: id of the identity that sent it, or None where nobody was named.
+        time_ms: when it was received, milliseconds since the Unix epoch; never for order.
+        author: id of the identity that sent it, or None where nobody was named. Text with a UTF-8
+            form: half a surrogate pair is refused with ``StoreError``.
     """
 
     seq: int
@@ -62,11 +78,15 @@ class Append:
         entries: changes in order; may be empty when only a checkpoint is written.
         checkpoint: whole state (a v1 update) after the last of ``entries``, or after the newest
             stored entry where ``entries`` is empty; None writes none.
+        base_seq: the document's seq before ``entries`` that ``checkpoint`` was built on. Where the
+            store has gone further (another process wrote), the entries are stored and the
+            checkpoint is left out. None: nobody else writes this document.
     """
 
     document: str
     entries: Sequence[NewEntry]
     checkpoint: bytes | None = None
+    base_seq: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +116,8 @@ class Summary:
         document: document name.
         seq: seq of the newest entry.
         created_ms: when the document was first written, milliseconds since the Unix epoch.
-        updated_ms: when it was last written.
-        bytes: what its entries and checkpoint take up, without the store's own overhead.
+        updated_ms: when it was last changed; a checkpoint is no change.
+        bytes: length of its updates and its checkpoint together.
     """
 
     document: str
@@ -128,7 +148,12 @@ class Store(Protocol):
             appends: at most one for each document.
 
         Returns:
-            For each append, in order, the document's newest seq after it.
+            For each append, in order, the document's newest seq after it; 0 where the document
+            does not exist and nothing was to be written.
+
+        Raises:
+            StoreError: a document is named twice, or an author is not storable.
+            InvalidName: a document that would be made cannot have this name.
         """
         ...
 
@@ -139,21 +164,27 @@ class Store(Protocol):
     def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
         """Streams a document's log in order of seq, in bounded memory.
 
+        It ends at the entry that was the newest when the first one was asked for, and holds
+        nothing open in the store between two entries: it may be left at any time.
+
         Args:
             document: document name.
             after_seq: where to begin: the first entry has a greater seq.
 
         Raises:
-            DocumentNotFound: the store has no such document.
+            DocumentNotFound: the store has no such document; raised when the first entry is asked
+                for.
         """
         ...
 
-    async def documents(self, prefix: str = "", after: str = "", limit: int = 1000) -> Sequence[Summary]:
+    async def documents(
+        self, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[Summary]:
         """Lists documents in order of name (by Unicode code point), a page at a time.
 
         Args:
             prefix: only names that begin with it, letter case included.
             after: only names greater than this one: the last name of the page before.
-            limit: at most so many.
+            limit: at most so many; none where it is not positive.
         """
         ...

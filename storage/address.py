@@ -1,0 +1,40 @@
+"""Store addresses: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` and ``memory://``."""
+
+from pathlib import Path
+
+from collab.errors import SettingsError
+from collab.storage.memory import MemoryStore
+from collab.storage.sqlite import SQLiteStore
+from collab.store import Store
+
+_EXPECTED = (
+    "expected a store address like sqlite:///collab.db, sqlite:////var/lib/collab.db or memory://"
+)
+
+
+def open_store(address: str, *, create: bool = True) -> Store:
+    """Returns the store an address names, not yet entered.
+
+    Args:
+        address: ``sqlite:///`` and a path, taken as it stands (no percent-encoding, no options),
+            relative to the working directory unless it begins with another slash; or ``memory://``.
+        create: whether entering the store may make a file that is not there.
+
+    Raises:
+        SettingsError: this is no address of a store.
+    """
+    scheme, separator, rest = address.partition("://")
+    if separator and scheme == "memory":
+        if rest:
+            raise SettingsError(f"expected memory:// with nothing after it, got {address!r}")
+        return MemoryStore()
+    if not separator or scheme != "sqlite" or not rest.startswith("/"):
+        raise SettingsError(f"{_EXPECTED}, got {address!r}")
+    path = rest[1:]
+    if path == ":memory:":
+        raise SettingsError(f"expected memory:// for a store in memory, got {address!r}")
+    if not path or path.endswith("/"):
+        raise SettingsError(f"expected the path of a file after sqlite:///, got {address!r}")
+    if "?" in path or "\0" in path:
+        raise SettingsError(f"expected a path without options after sqlite:///, got {address!r}")
+    return SQLiteStore(Path(path), create=create)

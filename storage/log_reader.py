@@ -1,0 +1,101 @@
+"""What is read from a SQLite store, each in one short read transaction."""
+
+import sqlite3
+
+from collab.store import Entry, Stored, Summary
+
+_BATCH_ENTRIES = 500
+_BATCH_BYTES = 1 << 20
+
+_ENTRIES = """
+    SELECT updates.seq, updates.payload, updates.time_ms, authors.name
+    FROM updates LEFT JOIN authors ON authors.id = updates.author_id
+    WHERE updates.document_id = ? AND updates.seq > ? AND updates.seq <= ?
+    ORDER BY updates.seq
+"""
+
+_SUMMARIES = """
+    SELECT documents.name, documents.seq, documents.created_ms, documents.updated_ms,
+           documents.bytes + coalesce(length(checkpoints.payload), 0)
+    FROM documents LEFT JOIN checkpoints ON checkpoints.document_id = documents.id
+    WHERE documents.name >= ? AND documents.name <> ? AND documents.name <= ?
+    ORDER BY documents.name
+    LIMIT ?
+"""
+
+_ABOVE_ANY_NAME = "\U0010ffff" * 128
+"""Not less than any name: 512 bytes of the greatest character."""
+
+
+def read_head(connection: sqlite3.Connection, document: str) -> tuple[int, int] | None:
+    """Reads a document's row id and seq; None where there is no such document."""
+    head: tuple[int, int] | None = connection.execute(
+        "SELECT id, seq FROM documents WHERE name = ?", (document,)
+    ).fetchone()
+    return head
+
+
+def read_stored(connection: sqlite3.Connection, document: str) -> Stored:
+    """Reads the newest checkpoint and the entries after it; see ``Store.load``."""
+    connection.execute("BEGIN")
+    try:
+        document_id, seq = read_head(connection, document) or (0, 0)
+        checkpoint_seq, checkpoint = connection.execute(
+            "SELECT seq, payload FROM checkpoints WHERE document_id = ?", (document_id,)
+        ).fetchone() or (0, None)
+        rows = connection.execute(_ENTRIES, (document_id, checkpoint_seq, seq)).fetchall()
+    finally:
+        if connection.in_transaction:  # some errors end it themselves
+            connection.execute("ROLLBACK")
+    return Stored(
+        document=document,
+        seq=seq,
+        checkpoint=checkpoint,
+        checkpoint_seq=checkpoint_seq,
+        entries=tuple(_entry(row) for row in rows),
+    )
+
+
+def read_entries(
+    connection: sqlite3.Connection, document_id: int, after_seq: int, newest_seq: int
+) -> list[Entry]:
+    """Reads a bounded part of a log: some hundred entries, or about a megabyte, at least one.
+
+    Args:
+        connection: a connection to the store.
+        document_id: row id of the document.
+        after_seq: the first entry has a greater seq.
+        newest_seq: the last entry has no greater seq.
+
+    Returns:
+        The entries in order of seq; none where there are no more.
+    """
+    entries = []
+    size = 0
+    cursor = connection.execute(_ENTRIES, (document_id, after_seq, newest_seq))
+    try:
+        for row in cursor:
+            entries.append(_entry(row))
+            size += len(row[1])
+            if len(entries) >= _BATCH_ENTRIES or size >= _BATCH_BYTES:
+                break
+    finally:
+        cursor.close()
+    return entries
+
+
+def read_summaries(
+    connection: sqlite3.Connection, prefix: str, after: str, limit: int
+) -> list[Summary]:
+    """Reads a page of the list of documents; see ``Store.documents``."""
+    # SQLite compares text by its UTF-8 bytes, which is the order of code points.
+    bounds = (max(prefix, after), after, prefix + _ABOVE_ANY_NAME, max(limit, 0))
+    return [
+        Summary(document=name, seq=seq, created_ms=created_ms, updated_ms=updated_ms, bytes=size)
+        for name, seq, created_ms, updated_ms, size in connection.execute(_SUMMARIES, bounds)
+    ]
+
+
+def _entry(row: tuple[int, bytes, int, str | None]) -> Entry:
+    seq, update, time_ms, author = row
+    return Entry(seq=seq, update=update, time_ms=time_ms, author=author)

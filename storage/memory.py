@@ -1,0 +1,124 @@
+"""MemoryStore: documents kept in this process, for tests and for trying things out."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from collab.access import check_name
+from collab.errors import DocumentNotFound, StoreError
+from collab.storage.checks import check_appends, check_author, check_bounds
+from collab.store import Append, Entry, Stored, Summary
+
+
+@dataclass(slots=True)
+class _Log:
+    created_ms: int
+    updated_ms: int
+    entries: list[Entry] = field(default_factory=list)
+    checkpoint: bytes | None = None
+    checkpoint_seq: int = 0
+
+
+class MemoryStore:
+    """A Store whose documents live as long as this object.
+
+    It keeps the contract of ``collab.store`` but for durability: nothing survives the process.
+    Leaving it keeps the documents, so that entering it again stands for a restart.
+    """
+
+    def __init__(self) -> None:
+        self._logs: dict[str, _Log] = {}
+        self._open = False
+
+    async def __aenter__(self) -> "MemoryStore":
+        """Opens the store."""
+        if self._open:
+            raise StoreError("expected a store that is not open yet, got one that is")
+        self._open = True
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        """Closes the store; no call is ever under way here, for none of them waits."""
+        self._open = False
+
+    async def append(self, appends: Sequence[Append]) -> Sequence[int]:
+        """Adds changes to any number of documents in one step; see ``Store.append``."""
+        self._check_open()
+        check_appends(appends)
+        for append in appends:
+            check_name(append.document)
+            for entry in append.entries:
+                if entry.author is not None:
+                    check_author(entry.author)
+        return [self._append(append) for append in appends]
+
+    async def load(self, document: str) -> Stored:
+        """Reads what is needed to open a document; see ``Store.load``."""
+        self._check_open()
+        check_name(document)
+        log = self._logs.get(document)
+        if log is None:
+            return Stored(document=document, seq=0, checkpoint=None, checkpoint_seq=0, entries=())
+        return Stored(
+            document=document,
+            seq=len(log.entries),
+            checkpoint=log.checkpoint,
+            checkpoint_seq=log.checkpoint_seq,
+            entries=tuple(log.entries[log.checkpoint_seq :]),
+        )
+
+    async def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
+        """Streams a document's log in order of seq; see ``Store.entries``."""
+        self._check_open()
+        check_name(document)
+        log = self._logs.get(document)
+        if log is None:
+            raise DocumentNotFound(document)
+        newest = len(log.entries)
+        for index in range(max(after_seq, 0), newest):
+            self._check_open()
+            yield log.entries[index]
+
+    async def documents(
+        self, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[Summary]:
+        """Lists documents in order of name; see ``Store.documents``."""
+        self._check_open()
+        check_bounds(prefix, after)
+        names = sorted(name for name in self._logs if name > after and name.startswith(prefix))
+        return [self._summary(name) for name in names[: max(limit, 0)]]
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise StoreError("expected an open store, got one that is closed")
+
+    def _append(self, append: Append) -> int:
+        log = self._logs.get(append.document)
+        if log is None:
+            if not append.entries and append.checkpoint is None:
+                return 0
+            entries = append.entries
+            now_ms = time.time_ns() // 1_000_000
+            created_ms = entries[0].time_ms if entries else now_ms
+            log = _Log(created_ms=created_ms, updated_ms=created_ms)
+            self._logs[append.document] = log
+        base_seq = len(log.entries)
+        for seq, entry in enumerate(append.entries, base_seq + 1):
+            log.entries.append(
+                Entry(seq=seq, update=entry.update, time_ms=entry.time_ms, author=entry.author)
+            )
+            log.updated_ms = entry.time_ms
+        if append.checkpoint is not None and append.base_seq in (None, base_seq):
+            log.checkpoint = append.checkpoint
+            log.checkpoint_seq = len(log.entries)
+        return len(log.entries)
+
+    def _summary(self, name: str) -> Summary:
+        log = self._logs[name]
+        return Summary(
+            document=name,
+            seq=len(log.entries),
+            created_ms=log.created_ms,
+            updated_ms=log.updated_ms,
+            bytes=sum(len(entry.update) for entry in log.entries) + len(log.checkpoint or b""),
+        )

@@ -1,0 +1,159 @@
+"""SQLiteStore: documents in one SQLite file."""
+
+import os
+import queue
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from collab.access import check_name
+from collab.errors import DocumentNotFound, StoreError
+from collab.storage.checks import check_bounds
+from collab.storage.connection import Synchronous, connect_reader, prepare, store_errors
+from collab.storage.log_reader import read_entries, read_head, read_stored, read_summaries
+from collab.storage.log_writer import LogWriter
+from collab.store import Append, Entry, Stored, Summary
+
+_T = TypeVar("_T")
+
+_READERS = 4
+"""Reads that run at once; others wait their turn. More than the cores hardly helps."""
+
+
+class SQLiteStore:
+    """A Store in one SQLite file, with its write-ahead log beside it while it is in use.
+
+    It keeps the contract of ``collab.store`` among any number of processes on one machine. Every
+    call runs in a worker thread: ``append`` calls one after the other, reads beside them.
+
+    Args:
+        path: the file; a relative path is taken from the working directory now.
+        create: whether entering makes a store where there is none. Without it a store is found or
+            refused, and files are only written by ``append`` or to migrate an older store.
+        synchronous: ``FULL`` keeps what was appended through a loss of power; ``NORMAL`` only
+            through the death of the process, at a fraction of the cost.
+        busy_seconds: how long a call waits for another process's lock before it raises
+            ``StoreUnavailable``.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        create: bool = True,
+        synchronous: Synchronous = "FULL",
+        busy_seconds: float = 5.0,
+    ) -> None:
+        self._path = Path(path).absolute()
+        self._create = create
+        self._busy_seconds = busy_seconds
+        self._open = False
+        self._writer = LogWriter(self._path, synchronous=synchronous, busy_seconds=busy_seconds)
+        # Each slot of a reader: its connection, or None until it is needed. A thread takes one out
+        # while it reads, so that closing waits for threads even where their tasks were cancelled.
+        self._readers: queue.LifoQueue[sqlite3.Connection | None] = queue.LifoQueue()
+        for _ in range(_READERS):
+            self._readers.put(None)
+
+    async def __aenter__(self) -> "SQLiteStore":
+        """Opens the store, making or migrating the file if need be.
+
+        Raises:
+            StoreNotFound: there is no file, and ``create`` is false; nothing has been made.
+            StoreError: the file is not a collab store, or it is open already.
+            StoreVersionError: it was written by a newer collab.
+            StoreUnavailable: a passing failure.
+        """
+        if self._open:
+            raise StoreError(f"expected {self._path} not to be open yet, got a store that is")
+        self._write_limiter = anyio.CapacityLimiter(1)
+        self._read_limiter = anyio.CapacityLimiter(_READERS)
+        await anyio.to_thread.run_sync(
+            lambda: prepare(self._path, create=self._create, busy_seconds=self._busy_seconds)
+        )
+        self._open = True
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        """Closes the store; calls under way are finished first."""
+        self._open = False
+        with anyio.CancelScope(shield=True):
+            # The limiters let in those that wait in order of their coming.
+            await anyio.to_thread.run_sync(self._close_readers, limiter=self._read_limiter)
+            await anyio.to_thread.run_sync(self._writer.close, limiter=self._write_limiter)
+
+    async def append(self, appends: Sequence[Append]) -> Sequence[int]:
+        """Adds changes to any number of documents in one transaction; see ``Store.append``."""
+        self._check_open()
+        return await anyio.to_thread.run_sync(
+            self._writer.append, appends, limiter=self._write_limiter
+        )
+
+    async def load(self, document: str) -> Stored:
+        """Reads what is needed to open a document; see ``Store.load``."""
+        check_name(document)
+        return await self._read(lambda connection: read_stored(connection, document))
+
+    async def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
+        """Streams a document's log in order of seq; see ``Store.entries``."""
+        check_name(document)
+        head = await self._read(lambda connection: read_head(connection, document))
+        if head is None:
+            raise DocumentNotFound(document)
+        document_id, newest_seq = head
+        after_seq = max(after_seq, 0)
+        while after_seq < newest_seq:
+            batch = await self._read(
+                partial(
+                    read_entries,
+                    document_id=document_id,
+                    after_seq=after_seq,
+                    newest_seq=newest_seq,
+                )
+            )
+            if not batch:
+                return
+            for entry in batch:
+                yield entry
+            after_seq = batch[-1].seq
+
+    async def documents(
+        self, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[Summary]:
+        """Lists documents in order of name; see ``Store.documents``."""
+        check_bounds(prefix, after)
+        return await self._read(lambda connection: read_summaries(connection, prefix, after, limit))
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise StoreError(f"expected {self._path} to be open, got a store that is closed")
+
+    async def _read(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
+        self._check_open()
+        return await anyio.to_thread.run_sync(self._read_blocking, read, limiter=self._read_limiter)
+
+    def _read_blocking(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
+        connection = self._readers.get()
+        try:
+            with store_errors(self._path):
+                if connection is None:
+                    connection = connect_reader(self._path, busy_seconds=self._busy_seconds)
+                try:
+                    return read(connection)
+                except sqlite3.Error:
+                    connection.close()
+                    connection = None
+                    raise
+        finally:
+            self._readers.put(connection)
+
+    def _close_readers(self) -> None:
+        for connection in [self._readers.get() for _ in range(_READERS)]:
+            if connection is not None:
+                connection.close()
+            self._readers.put(None)
