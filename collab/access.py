@@ -47,11 +47,11 @@ def check_name(name: str) -> str:
     try:
         size = len(name.encode())
     except UnicodeEncodeError as error:
-        raise InvalidName("expected a document name of whole characters, got a lone surrogate", name) from error
+        raise InvalidName("expected whole characters, got a lone surrogate", name) from error
     if not 1 <= size <= MAX_NAME_BYTES:
-        raise InvalidName(f"expected a document name of 1 to {MAX_NAME_BYTES} bytes, got {size}", name)
+        raise InvalidName(f"expected a name of 1 to {MAX_NAME_BYTES} bytes, got {size}", name)
     for character in name:
         code = ord(character)
         if code < 0x20 or 0x7F <= code < 0xA0:
-            raise InvalidName(f"expected a document name without control characters, got {name!r}", name)
+            raise InvalidName(f"expected a name without control characters, got {name!r}", name)
     return name

@@ -1,0 +1,199 @@
+"""Document: a pycrdt Doc, and what a server must know of it that the Doc does not tell.
+
+A Doc hides updates whose dependencies are missing: they are in neither its state vector nor its
+encoded state. A Document keeps their bytes until they can be integrated, so that what it encodes is
+everything it was given.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+
+import pycrdt
+
+from collab import lib0, state_vector
+from collab.errors import PoisonedUpdate, ProtocolError, StoreError
+from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
+from collab.store import Stored
+
+_REPLAY_MERGE = 100
+"""Log entries merged before they are applied: with more, merging costs more than it saves."""
+
+
+def check_update(update: bytes) -> None:
+    """Checks that bytes decode as an update; cheap (0.4 us), and no promise that it applies.
+
+    Raises:
+        PoisonedUpdate: they do not.
+    """
+    try:
+        pycrdt.get_state(update)
+    except BaseException as error:  # noqa: BLE001 - see _poisoned
+        raise _poisoned(update, error) from None
+
+
+def merge(updates: Sequence[bytes]) -> bytes:
+    """Merges updates into one; keep the list short, the cost grows with its square.
+
+    Raises:
+        PoisonedUpdate: one of them cannot be merged.
+    """
+    if len(updates) == 1:
+        return updates[0]
+    try:
+        return pycrdt.merge_updates(*updates)
+    except BaseException as error:  # noqa: BLE001 - see _poisoned
+        raise _poisoned(b"".join(updates), error) from None
+
+
+class Document:
+    """A Doc with everything it was given, integrated or not.
+
+    After ``apply`` or ``integrate`` raised, the Doc may be broken: drop the Document, load another.
+    """
+
+    __slots__ = ("_doc", "_encoded", "_pending", "_state_vector")
+
+    def __init__(self) -> None:
+        # Documents are loaded in worker threads and then used on the event loop's.
+        self._doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(allow_multithreading=True)
+        self._pending: list[bytes] = []
+        self._state_vector: bytes | None = None
+        self._encoded: bytes | None = None
+
+    @classmethod
+    def load(cls, stored: Stored) -> "Document":
+        """Builds the document from its checkpoint and the entries after it.
+
+        Raises:
+            StoreError: one of them cannot be applied.
+        """
+        document = cls()
+        if stored.checkpoint is not None:
+            try:
+                document.apply(stored.checkpoint)
+            except PoisonedUpdate as error:
+                raise StoreError(
+                    f"expected a checkpoint of {stored.document!r} that applies, got: {error}"
+                ) from error
+        entries = iter(stored.entries)
+        while group := list(islice(entries, _REPLAY_MERGE)):
+            try:
+                document.apply(merge([entry.update for entry in group]))
+            except PoisonedUpdate as error:
+                first, last = group[0].seq, group[-1].seq
+                raise StoreError(
+                    f"expected {stored.document!r} {first}..{last} to apply, got: {error}"
+                ) from error
+        return document
+
+    @property
+    def doc(self) -> "pycrdt.Doc[pycrdt.Text]":
+        """The Doc, to read from. Changes go through ``apply``."""
+        return self._doc
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of updates that wait for others they depend on."""
+        return sum(map(len, self._pending))
+
+    @property
+    def state_vector(self) -> bytes:
+        """Encoded state vector of what is integrated."""
+        if self._state_vector is None:
+            self._state_vector = self._doc.get_state()
+        return self._state_vector
+
+    def apply(self, update: bytes) -> None:
+        """Applies an update; one that depends on others not here yet is kept until they come.
+
+        Raises:
+            PoisonedUpdate: the CRDT cannot apply it, and the Document may be broken.
+        """
+        try:
+            self._doc.apply_update(update)
+        except BaseException as error:  # noqa: BLE001 - see _poisoned
+            raise _poisoned(update, error) from None
+        self._applied(update)
+
+    def integrate(self, update: bytes) -> bytes | None:
+        """Applies what a peer sent to bring us up to date and tells what of it was new.
+
+        Returns:
+            An update with the new part alone, or None where nothing was new.
+
+        Raises:
+            PoisonedUpdate: the CRDT cannot apply it, and the Document may be broken.
+        """
+        if update == EMPTY_UPDATE:
+            return None
+        before, pending_before = self.state_vector, len(self._pending)
+        news: list[bytes] = []
+        subscription = self._doc.observe(lambda event: news.append(event.update))
+        try:
+            self.apply(update)
+        finally:
+            self._doc.unobserve(subscription)
+        if len(self._pending) > pending_before:
+            return pycrdt.get_update(update, before)
+        return merge(news) if news else None
+
+    def diff(self, known: bytes) -> bytes:
+        """Encodes what somebody with the state vector ``known`` lacks.
+
+        Raises:
+            ProtocolError: ``known`` is no state vector.
+        """
+        if known == EMPTY_STATE_VECTOR:
+            return self.encode()
+        try:
+            update = self._doc.get_update(known)
+        except BaseException as error:  # noqa: BLE001 - see _poisoned
+            poisoned = _poisoned(known, error)
+            raise ProtocolError(f"expected a state vector, got: {poisoned}") from None
+        return merge([update, *self._pending]) if self._pending else update
+
+    def encode(self) -> bytes:
+        """Encodes the whole state as one update, what still waits for its dependencies included."""
+        if self._encoded is None:
+            update = self._doc.get_update()
+            self._encoded = merge([update, *self._pending]) if self._pending else update
+        return self._encoded
+
+    def _applied(self, update: bytes) -> None:
+        self._state_vector = self._encoded = None
+        here = self.state_vector
+        if self._pending:
+            waiting, self._pending = self._pending, []
+            for earlier in waiting:
+                self._keep_unless_integrated(earlier, here)
+        self._keep_unless_integrated(update, here)
+
+    def _keep_unless_integrated(self, update: bytes, here: bytes) -> None:
+        rest = pycrdt.get_update(update, here)
+        if rest == EMPTY_UPDATE:
+            return
+        if rest[0] == 0 and not _deletes_beyond(rest, state_vector.decode(here)):
+            return
+        self._pending.append(rest)
+
+
+def _deletes_beyond(update: bytes, clocks: dict[int, int]) -> bool:
+    """Whether an update without structs deletes something that is not here yet."""
+    clients, position = lib0.read_var_uint(update, 1)
+    for _ in range(clients):
+        client, position = lib0.read_var_uint(update, position)
+        ranges, position = lib0.read_var_uint(update, position)
+        known = clocks.get(client, 0)
+        for _ in range(ranges):
+            clock, position = lib0.read_var_uint(update, position)
+            length, position = lib0.read_var_uint(update, position)
+            if clock + length > known:
+                return True
+    return False
+
+
+def _poisoned(update: bytes, error: BaseException) -> PoisonedUpdate:
+    """Whatever the CRDT raised, as ours: its PanicException derives from BaseException."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        raise error
+    return PoisonedUpdate(f"expected an update that applies, got: {error}", update)

@@ -1,0 +1,213 @@
+"""Presence: who is here, as y-protocols' awareness tells it, with an owner for each client id.
+
+A client id belongs to the connection that announced it. Clients send on what they hear of others,
+so what a connection says of another's client id counts only where it must be that client's own
+newer connection: with a greater clock, or as the first thing a connection says.
+
+Source of the encoding and of the clock rules: https://github.com/yjs/y-protocols, awareness.js.
+"""
+
+import json
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from collab import lib0
+from collab.errors import ProtocolError
+
+EXPIRY_SECONDS = 30.0
+"""A client that was not heard of for so long is gone; clients renew their state every 15 s."""
+
+_MAX_CLIENTS_OF_OWNER = 100
+"""Client ids one connection may announce: one is usual, a relay has some, a flood has many."""
+
+_MAX_GONE = 4096
+"""Clocks of departed clients that are remembered, the newest."""
+
+_GONE = b"null"
+
+
+@dataclass(slots=True)
+class _Client:
+    """One awareness client: its clock, its state as JSON, who owns it, when it was last heard."""
+
+    clock: int
+    state: bytes
+    owner: Hashable
+    heard_at: float
+
+
+class Presence:
+    """The awareness states of one room.
+
+    Changes gather until ``take`` encodes them, the latest state of each client once, so that what
+    is sent grows with readers and ticks and not with writers times readers.
+    """
+
+    __slots__ = ("_changed", "_clients", "_everyone", "_gone", "_owned")
+
+    def __init__(self) -> None:
+        self._clients: dict[int, _Client] = {}
+        self._owned: dict[Hashable, set[int]] = {}
+        self._gone: dict[int, int] = {}
+        self._changed: set[int] = set()
+        self._everyone: bytes | None = None
+
+    def __len__(self) -> int:
+        """How many clients are here."""
+        return len(self._clients)
+
+    def receive(self, payload: bytes, owner: Hashable, now: float) -> bytes | None:
+        """Takes in what a connection announces.
+
+        Args:
+            payload: encoded awareness update.
+            owner: the connection.
+            now: seconds on a monotonic clock.
+
+        Returns:
+            A payload to answer this connection alone with, or None. It tells a client that others
+            have seen it leave, so that it announces itself anew with a clock they accept.
+
+        Raises:
+            ProtocolError: it is no awareness update, or announces too many clients.
+        """
+        entries = _decode(payload)
+        first = owner not in self._owned and len(entries) == 1
+        unseen: list[tuple[int, int, bytes]] = []
+        for client_id, clock, state in entries:
+            known = self._clients.get(client_id)
+            if known is None:
+                if state == _GONE:
+                    continue
+                gone_at = self._gone.get(client_id)
+                if gone_at is not None and clock <= gone_at:
+                    unseen.append((client_id, gone_at, _GONE))
+                    continue
+            elif known.owner != owner:
+                takes_over = clock > known.clock or (first and clock == known.clock)
+                if not takes_over or state == _GONE:
+                    continue
+            elif clock < known.clock or (clock == known.clock and state != _GONE):
+                known.heard_at = now
+                continue
+            if state == _GONE:
+                self._remove(client_id, clock)
+            else:
+                self._put(client_id, clock, state, owner, now)
+            self._changed.add(client_id)
+        return _encode(unseen) if unseen else None
+
+    def leave(self, owner: Hashable) -> bytes | None:
+        """Removes what a connection owns when it ends.
+
+        Returns:
+            The payload that tells the others, or None where it owned nothing.
+        """
+        return self._remove_all(self._owned.pop(owner, set()))
+
+    def expire(self, now: float) -> bytes | None:
+        """Removes clients that were not heard of for ``EXPIRY_SECONDS``.
+
+        Returns:
+            The payload that tells the others, or None.
+        """
+        limit = now - EXPIRY_SECONDS
+        return self._remove_all([id_ for id_, c in self._clients.items() if c.heard_at < limit])
+
+    def take(self) -> bytes | None:
+        """Encodes what changed since the last call, each client once; None where nothing did."""
+        if not self._changed:
+            return None
+        changed, self._changed = self._changed, set()
+        return _encode([self._entry(client_id) for client_id in changed])
+
+    def encode(self) -> bytes | None:
+        """Encodes everyone who is here; None where nobody is."""
+        if self._everyone is None and self._clients:
+            self._everyone = _encode([self._entry(client_id) for client_id in self._clients])
+        return self._everyone
+
+    def states(self) -> dict[int, object]:
+        """Everyone who is here: client id to the state it published."""
+        return {client_id: json.loads(client.state) for client_id, client in self._clients.items()}
+
+    def _entry(self, client_id: int) -> tuple[int, int, bytes]:
+        client = self._clients.get(client_id)
+        if client is None:
+            return client_id, self._gone.get(client_id, 0), _GONE
+        return client_id, client.clock, client.state
+
+    def _put(self, client_id: int, clock: int, state: bytes, owner: Hashable, now: float) -> None:
+        known = self._clients.get(client_id)
+        if known is None or known.owner != owner:
+            owned = self._owned.setdefault(owner, set())
+            if len(owned) >= _MAX_CLIENTS_OF_OWNER:
+                raise ProtocolError(
+                    f"expected at most {_MAX_CLIENTS_OF_OWNER} awareness clients of a connection"
+                )
+            if known is not None:
+                self._disown(client_id, known.owner)
+            owned.add(client_id)
+        self._clients[client_id] = _Client(clock, state, owner, now)
+        self._gone.pop(client_id, None)
+        self._everyone = None
+
+    def _disown(self, client_id: int, owner: Hashable) -> None:
+        owned = self._owned.get(owner)
+        if owned is not None:
+            owned.discard(client_id)
+
+    def _remove(self, client_id: int, clock: int) -> None:
+        client = self._clients.pop(client_id)
+        self._disown(client_id, client.owner)
+        self._gone.pop(client_id, None)
+        self._gone[client_id] = clock
+        if len(self._gone) > _MAX_GONE:
+            del self._gone[next(iter(self._gone))]
+        self._everyone = None
+
+    def _remove_all(self, client_ids: Iterable[int]) -> bytes | None:
+        removed = list(client_ids)
+        for client_id in removed:
+            self._remove(client_id, self._clients[client_id].clock)
+            self._changed.discard(client_id)
+        return _encode([self._entry(client_id) for client_id in removed]) if removed else None
+
+
+def _encode(entries: list[tuple[int, int, bytes]]) -> bytes:
+    encoded = bytearray(lib0.write_var_uint(len(entries)))
+    for client_id, clock, state in entries:
+        encoded += lib0.write_var_uint(client_id)
+        encoded += lib0.write_var_uint(clock)
+        encoded += lib0.write_var_bytes(state)
+    return bytes(encoded)
+
+
+def _decode(payload: bytes) -> list[tuple[int, int, bytes]]:
+    count, position = lib0.read_var_uint(payload, 0)
+    entries = []
+    for _ in range(count):
+        client_id, position = lib0.read_var_uint(payload, position)
+        clock, position = lib0.read_var_uint(payload, position)
+        state, position = lib0.read_var_bytes(payload, position)
+        _check_state(state)
+        entries.append((client_id, clock, state))
+    lib0.expect_end(payload, position)
+    return entries
+
+
+def _check_state(state: bytes) -> None:
+    """Refuses what other clients could not read: their JSON.parse would throw in a callback."""
+    try:
+        value = json.loads(state.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise ProtocolError("expected an awareness state in JSON, got something else") from None
+    if value is not None and not isinstance(value, dict):
+        raise ProtocolError(f"expected an awareness state or null, got {type(value).__name__}")
+    if value is None and state != _GONE:
+        raise ProtocolError("expected null without white space")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")

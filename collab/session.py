@@ -1,0 +1,73 @@
+"""Session: one client's protocol state in one room, without any input or output of its own."""
+
+from dataclasses import dataclass
+
+from collab.access import Access, Identity
+from collab.document import check_update
+from collab.protocol import yjs
+from collab.protocol.messages import (
+    EMPTY_UPDATE,
+    AwarenessUpdate,
+    QueryAwareness,
+    SyncStep1,
+    SyncStep2,
+    Update,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Send this frame to the client.
+
+    Attributes:
+        frame: encoded in the session's dialect.
+    """
+
+    frame: bytes
+
+
+Effect = SyncStep1 | SyncStep2 | Update | AwarenessUpdate | QueryAwareness | Reply
+"""What the room must do for a frame. Updates in it decode and are permitted."""
+
+
+class Session:
+    """Turns a client's frames into effects, within what its identity may do.
+
+    Attributes:
+        identity: who the client speaks for.
+        access: what it may do in this room.
+    """
+
+    __slots__ = ("_refused", "access", "identity")
+
+    def __init__(self, identity: Identity, access: Access) -> None:
+        self.identity = identity
+        self.access = access
+        self._refused = False
+
+    def receive(self, frame: bytes) -> Effect | None:
+        """Takes in a frame.
+
+        Returns:
+            What follows from it, or None where nothing does.
+
+        Raises:
+            ProtocolError: the frame is not of the dialect, or its update does not decode.
+        """
+        message = yjs.decode(frame)
+        if isinstance(message, (Update, SyncStep2)):
+            if message.update == EMPTY_UPDATE:
+                return None
+            if self.access < Access.WRITE:
+                return self._refuse(message)
+            check_update(message.update)
+        return message
+
+    def _refuse(self, message: Update | SyncStep2) -> Reply | None:
+        """Says once that changes are refused: the dialect has no word for a single one."""
+        if isinstance(message, SyncStep2) and message.update[0] == 0:
+            return None  # No structs: the deletions every step 2 repeats, which we have.
+        if self._refused:
+            return None
+        self._refused = True
+        return Reply(yjs.permission_denied("this document is read-only for you"))

@@ -1,0 +1,33 @@
+"""State vectors: for each client, the clock up to which its changes are known."""
+
+from collab import lib0
+from collab.errors import ProtocolError
+
+
+def decode(encoded: bytes) -> dict[int, int]:
+    """Decodes a state vector.
+
+    Returns:
+        Client id to the clock after the last known change.
+
+    Raises:
+        ProtocolError: it is not one.
+    """
+    count, position = lib0.read_var_uint(encoded, 0)
+    clocks: dict[int, int] = {}
+    for _ in range(count):
+        client, position = lib0.read_var_uint(encoded, position)
+        clocks[client], position = lib0.read_var_uint(encoded, position)
+    lib0.expect_end(encoded, position)
+    if len(clocks) != count:
+        raise ProtocolError(f"expected {count} different clients, got {len(clocks)}")
+    return clocks
+
+
+def encode(clocks: dict[int, int]) -> bytes:
+    """Encodes a state vector, clients in descending order as Yjs does."""
+    encoded = bytearray(lib0.write_var_uint(len(clocks)))
+    for client in sorted(clocks, reverse=True):
+        encoded += lib0.write_var_uint(client)
+        encoded += lib0.write_var_uint(clocks[client])
+    return bytes(encoded)
