@@ -1,0 +1,3 @@
+export { CollabProvider } from './provider.js'
+export type { CollabProviderEvents, CollabProviderOptions } from './provider.js'
+export type { Refusal, Status } from './link.js'
