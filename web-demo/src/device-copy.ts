@@ -1,0 +1,58 @@
+import { IndexeddbPersistence } from 'y-indexeddb'
+import type * as Y from 'yjs'
+
+/** How long opening a document waits for its copy on this device, milliseconds. */
+const PATIENCE_MS = 3_000
+
+/** The copy of a document that this device keeps for times without a connection. */
+export class DeviceCopy {
+  /** Resolves when the copy is loaded, or when it is clear that there is none to be had. */
+  readonly settled: Promise<void>
+  readonly #persistence: IndexeddbPersistence | null
+  #loaded = false
+
+  constructor(name: string, doc: Y.Doc) {
+    // Documents of servers mounted at different paths of one host must not mix.
+    const path = new URL('./', document.baseURI).pathname
+    this.#persistence =
+      typeof indexedDB === 'undefined' ? null : new IndexeddbPersistence(`collab:${path}:${name}`, doc)
+    this.settled = this.#persistence ? this.#settle(this.#persistence) : Promise.resolve()
+  }
+
+  /** Whether what is written is kept on this device. */
+  get keeps(): boolean {
+    return this.#loaded
+  }
+
+  async destroy(): Promise<void> {
+    // Where the browser keeps nothing, there is nothing to close either.
+    await this.#persistence?.destroy().catch(() => undefined)
+  }
+
+  #settle(persistence: IndexeddbPersistence): Promise<void> {
+    return new Promise((resolve) => {
+      persistence.once('synced', () => {
+        this.#loaded = true
+        resolve()
+      })
+      // Private windows of some browsers refuse the database.
+      persistence._db.catch(() => resolve())
+      setTimeout(resolve, PATIENCE_MS)
+    })
+  }
+}
+
+const RECENT_KEY = 'collab.documents'
+const RECENT_MOST = 50
+
+/** Names of the documents opened on this device, the latest first. */
+export function recentDocuments(): string[] {
+  const stored: unknown = JSON.parse(localStorage.getItem(RECENT_KEY) ?? '[]')
+  return Array.isArray(stored) ? stored.filter((name) => typeof name === 'string') : []
+}
+
+/** Notes that a document was opened on this device. */
+export function noteRecent(name: string): void {
+  const names = [name, ...recentDocuments().filter((other) => other !== name)]
+  localStorage.setItem(RECENT_KEY, JSON.stringify(names.slice(0, RECENT_MOST)))
+}

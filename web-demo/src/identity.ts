@@ -1,0 +1,61 @@
+import { PALETTE, safeColor, tint } from './colors.js'
+
+/** A person as the others see them. */
+export interface User {
+  name: string
+  color: string
+  colorLight: string
+}
+
+const NAME_KEY = 'collab.user.name'
+const COLOR_KEY = 'collab.user.color'
+const ANIMALS = ['Otter', 'Heron', 'Lynx', 'Robin', 'Badger', 'Finch', 'Hare', 'Newt', 'Wren', 'Seal']
+
+/** Who I am, remembered on this device. */
+export class Identity {
+  #name: string
+  #color: string
+  readonly #onchange: (user: User) => void
+
+  constructor(onchange: (user: User) => void) {
+    this.#onchange = onchange
+    const draw = Math.floor(Math.random() * 1_000)
+    this.#name = localStorage.getItem(NAME_KEY) ?? `Guest ${ANIMALS[draw % ANIMALS.length]}`
+    this.#color = safeColor(localStorage.getItem(COLOR_KEY), draw)
+    localStorage.setItem(NAME_KEY, this.#name)
+    localStorage.setItem(COLOR_KEY, this.#color)
+  }
+
+  get user(): User {
+    return { name: this.#name, color: this.#color, colorLight: tint(this.#color) }
+  }
+
+  rename(name: string): void {
+    this.#name = name.trim() || 'Guest'
+    localStorage.setItem(NAME_KEY, this.#name)
+    this.#onchange(this.user)
+  }
+
+  /** Takes the next colour of the palette. */
+  recolor(): void {
+    const at = (PALETTE as readonly string[]).indexOf(this.#color)
+    this.#color = PALETTE[(at + 1) % PALETTE.length]!
+    localStorage.setItem(COLOR_KEY, this.#color)
+    this.#onchange(this.user)
+  }
+}
+
+/** Reads what another client calls its user. */
+export function readUser(presence: Record<string, unknown>, client: number): User {
+  const user = (presence['user'] ?? {}) as Record<string, unknown>
+  const name = typeof user['name'] === 'string' ? user['name'].trim().slice(0, 40) : ''
+  const color = safeColor(user['color'], client)
+  return { name: name || 'Guest', color, colorLight: tint(color) }
+}
+
+/** One or two letters that stand for a name. */
+export function initials(name: string): string {
+  const words = name.split(/\s+/).filter(Boolean)
+  const chosen = words.length > 1 ? [words[0]!, words.at(-1)!] : words
+  return chosen.map((word) => [...word][0]!.toLocaleUpperCase()).join('')
+}

@@ -1,0 +1,84 @@
+import type { EditorView } from '@codemirror/view'
+import type * as Y from 'yjs'
+
+import type { CollabProvider } from '../provider/index.js'
+import { addressedDocument, documentAddress, nameFault } from './address.js'
+import { CreateDialog } from './create-dialog.js'
+import { DocumentList } from './document-list.js'
+import { byId } from './elements.js'
+import { Identity, initials } from './identity.js'
+import { OpenDocument } from './open-document.js'
+import { Sidebar } from './sidebar.js'
+
+declare global {
+  interface Window {
+    /** What is open, for tests and the curious. */
+    collab?: { provider: CollabProvider; doc: Y.Doc; view: EditorView }
+  }
+}
+
+let opened: OpenDocument | null = null
+
+const announcer = byId('announcer')
+const announce = (message: string): void => {
+  announcer.textContent = message
+}
+
+const identity = new Identity((user) => {
+  showIdentity()
+  if (opened) opened.user = user
+})
+const sidebar = new Sidebar()
+const list = new DocumentList(visit)
+const dialog = new CreateDialog(visit)
+
+function showIdentity(): void {
+  const { name, color } = identity.user
+  const swatch = byId('user-color')
+  swatch.textContent = initials(name)
+  swatch.style.setProperty('--person', color)
+}
+
+/** Goes to a document, as a click on a link would. */
+function visit(name: string): void {
+  if (name !== addressedDocument()) history.pushState(null, '', documentAddress(name))
+  show()
+  sidebar.close()
+  opened?.editor.view.focus()
+}
+
+/** Shows what the page's address names. */
+function show(): void {
+  const addressed = addressedDocument()
+  const name = addressed !== null && nameFault(addressed) === null ? addressed : null
+  opened?.destroy()
+  opened = null
+  delete window.collab
+  document.body.classList.toggle('empty', name === null)
+  byId('welcome').hidden = name !== null
+  byId('title').textContent = name ?? ''
+  document.title = name === null ? 'collab' : `${name} · collab`
+  if (name !== null) {
+    opened = new OpenDocument(name, identity.user, announce, () => void list.refresh())
+    const { provider, doc, editor } = opened
+    window.collab = { provider, doc, view: editor.view }
+  }
+  list.current = name
+}
+
+const nameField = byId<HTMLInputElement>('user-name')
+nameField.value = identity.user.name
+nameField.addEventListener('input', () => identity.rename(nameField.value))
+nameField.addEventListener('change', () => (nameField.value = identity.user.name))
+byId('user-color').addEventListener('click', () => identity.recolor())
+byId('new-document').addEventListener('click', () => dialog.show())
+byId('welcome-new').addEventListener('click', () => dialog.show())
+byId('welcome-list').addEventListener('click', () => sidebar.open())
+addEventListener('popstate', show)
+
+showIdentity()
+show()
+
+if (import.meta.env.PROD && 'serviceWorker' in navigator) {
+  void navigator.serviceWorker.register(new URL('service-worker.js', document.baseURI))
+}

@@ -1,0 +1,130 @@
+import * as Y from 'yjs'
+
+import { CollabProvider } from '../provider/index.js'
+import { DeviceCopy, noteRecent } from './device-copy.js'
+import { TextEditor } from './editor.js'
+import { byId } from './elements.js'
+import type { User } from './identity.js'
+import { PresenceList } from './presence.js'
+import { describe, explainRefusal } from './progress.js'
+import { selectionOf } from './remote-selections.js'
+
+/** The root type that holds the text. */
+const ROOT = 'content'
+
+/** How long the page waits after the last change before it says "Saved", milliseconds. */
+const CALM_MS = 400
+
+/** A document on the page: its text, its connection, its copy on this device. */
+export class OpenDocument {
+  readonly doc = new Y.Doc()
+  readonly provider: CollabProvider
+  readonly editor: TextEditor
+  readonly #copy: DeviceCopy
+  readonly #presence: PresenceList
+  readonly #undo: Y.UndoManager
+  readonly #controls = new AbortController()
+  readonly #announce: (message: string) => void
+  #settled = false
+  #savedTimer: ReturnType<typeof setTimeout> | undefined
+  #announced = ''
+
+  /**
+   * @param announce says something to people who cannot see the page
+   * @param onstored called when the server has stored changes
+   */
+  constructor(name: string, user: User, announce: (message: string) => void, onstored: () => void) {
+    noteRecent(name)
+    this.#announce = announce
+    const text = this.doc.getText(ROOT)
+    this.#copy = new DeviceCopy(name, this.doc)
+    this.provider = new CollabProvider(new URL('./', document.baseURI), name, this.doc, {
+      connect: false,
+    })
+    this.#undo = new Y.UndoManager(text)
+    this.user = user
+    const host = byId('text')
+    host.hidden = false
+    this.editor = new TextEditor(host, name, text, this.provider.awareness, this.#undo)
+    this.#presence = new PresenceList(this.provider.awareness, (client) => {
+      const selection = selectionOf(this.provider.awareness, client, text)
+      if (selection) this.editor.show(selection.head)
+    })
+    this.#wire(onstored)
+    this.#show()
+    // What this device kept comes first: then the server sends only what is missing.
+    void this.#copy.settled.then(() => {
+      this.#settled = true
+      if (!this.#controls.signal.aborted) this.provider.connect()
+      this.#show()
+    })
+  }
+
+  set user(user: User) {
+    this.provider.awareness.setLocalStateField('user', user)
+  }
+
+  destroy(): void {
+    this.#controls.abort()
+    clearTimeout(this.#savedTimer)
+    this.#presence.destroy()
+    this.editor.destroy()
+    this.#undo.destroy()
+    this.provider.destroy()
+    void this.#copy.destroy()
+    this.doc.destroy()
+    byId('text').hidden = true
+    byId('refusal').hidden = true
+  }
+
+  #wire(onstored: () => void): void {
+    const { provider } = this
+    const show = (): void => this.#show()
+    provider.on('status', (status) => {
+      this.editor.allow(status !== 'refused')
+      show()
+    })
+    provider.on('pending', show)
+    provider.on('saved', (saved) => {
+      show()
+      if (saved) onstored()
+    })
+    provider.on('refused', (refusal) => {
+      const [title, text] = explainRefusal(refusal)
+      byId('refusal-title').textContent = title
+      byId('refusal-text').textContent = text
+    })
+    const { signal } = this.#controls
+    const [undo, redo] = [byId<HTMLButtonElement>('undo'), byId<HTMLButtonElement>('redo')]
+    const showUndo = (): void => {
+      undo.disabled = !this.#undo.canUndo()
+      redo.disabled = !this.#undo.canRedo()
+    }
+    for (const event of ['stack-item-added', 'stack-item-popped', 'stack-cleared'] as const) {
+      this.#undo.on(event, showUndo)
+    }
+    showUndo()
+    undo.addEventListener('click', () => this.#undo.undo(), { signal })
+    redo.addEventListener('click', () => this.#undo.redo(), { signal })
+    byId('retry').addEventListener('click', () => provider.connect(), { signal })
+  }
+
+  #show(): void {
+    const { provider } = this
+    const progress = describe(provider, this.#settled, this.#copy.keeps)
+    byId('refusal').hidden = provider.status !== 'refused'
+    const status = byId('status')
+    status.textContent = progress.status
+    status.dataset['status'] = provider.status
+    const saved = byId('saved')
+    saved.dataset['saved'] = String(progress.isSaved)
+    clearTimeout(this.#savedTimer)
+    if (!progress.isSaved || saved.textContent === '') saved.textContent = progress.saved
+    // While someone types, the words would flicker with every acknowledgement.
+    else this.#savedTimer = setTimeout(() => (saved.textContent = progress.saved), CALM_MS)
+    if (provider.status !== 'connecting' && progress.status !== this.#announced) {
+      this.#announced = progress.status
+      this.#announce(progress.status)
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import type { CollabProvider, Refusal, Status } from '../provider/index.js'
+
+/** What the page says of connection and storage. */
+export interface Progress {
+  status: string
+  saved: string
+  /** Whether the server has stored everything, also what this device kept from earlier. */
+  isSaved: boolean
+}
+
+const STATUS: Record<Status, string> = {
+  connecting: 'Connecting…',
+  connected: 'Connected',
+  reconnecting: 'Reconnecting…',
+  offline: 'Offline',
+  refused: 'No access',
+}
+
+/**
+ * Words for where a document stands.
+ *
+ * @param settled whether the copy of this device is loaded, or known not to be there
+ * @param keeps whether this device keeps a copy
+ */
+export function describe(
+  { status, saved, pendingChanges }: Pick<CollabProvider, 'status' | 'saved' | 'pendingChanges'>,
+  settled: boolean,
+  keeps: boolean,
+): Progress {
+  const isSaved = saved && settled
+  return { status: STATUS[status], saved: savedText(), isSaved }
+
+  function savedText(): string {
+    if (isSaved) return 'Saved'
+    if (status === 'connecting') return ''
+    if (status === 'connected') return 'Saving…'
+    const place = keeps ? 'kept on this device' : 'keep this page open'
+    if (pendingChanges === 0) return keeps ? 'Kept on this device' : ''
+    return `${pendingChanges} ${pendingChanges === 1 ? 'change' : 'changes'} waiting, ${place}`
+  }
+}
+
+/** What to tell a person whom the server refuses: a title and a sentence. */
+export function explainRefusal({ code, reason }: Refusal): [title: string, text: string] {
+  switch (code) {
+    case 4401:
+      return ['You need to sign in', 'The server does not know who you are, or your sign-in has expired.']
+    case 4403:
+      return ['You have no access to this document', 'Ask the person who shared it to let you in.']
+    case 4404:
+      return ['There is no such document', 'It may have been deleted, or its address is not quite right.']
+    default:
+      return ['The server refused this document', reason]
+  }
+}
