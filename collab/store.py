@@ -29,7 +29,8 @@ Checkpoints
     ``Append.base_seq`` guards against it.
 Times
     ``time_ms`` of an entry is the caller's. A document's ``created_ms`` is that of its first entry,
-    ``updated_ms`` that of its newest; a document without entries has the store's clock in both.
+    ``updated_ms`` that of its newest. A document that begins with a checkpoint alone begins with
+    the store's clock in both.
 Concurrency
     Calls may overlap, from several tasks and several processes (a memory store: tasks). Readers
     see whole ``append`` calls or nothing of them.

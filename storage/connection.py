@@ -27,7 +27,12 @@ _PASSING = frozenset(
 )
 """Primary result codes (https://www.sqlite.org/rescode.html) of failures that may pass."""
 
+_WAL_PAGES = 4000
+"""Length at which a commit moves the write-ahead log into the file: 16 MB. SQLite's 1000 pages made
+one commit in a hundred wait ten times as long (p99 5.7 ms against 0.5)."""
+
 _WAL_LIMIT_BYTES = 64 << 20
+"""Length to which the write-ahead log is cut once moved: a long read may have let it grow."""
 
 
 @contextmanager
@@ -90,6 +95,7 @@ def connect_writer(
     """
     connection = connect(path, create=False, busy_seconds=busy_seconds)
     connection.execute(f"PRAGMA synchronous = {synchronous}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
     return connection
 
@@ -99,8 +105,9 @@ def prepare(path: Path, *, create: bool, busy_seconds: float) -> None:
 
     Args:
         path: absolute path of the file.
-        create: whether to make a store where there is none; it must be writable then. Otherwise
-            a store of this version is only read.
+        create: whether to make a store where there is none. A file that is there must be writable
+            then, to find that out here and not at the first append; otherwise a store of this
+            version is only read.
         busy_seconds: how long to wait for another process's lock.
 
     Raises:
@@ -109,15 +116,10 @@ def prepare(path: Path, *, create: bool, busy_seconds: float) -> None:
         StoreVersionError: it was written by a newer collab.
         StoreUnavailable: a passing failure.
     """
-    if path.is_dir():
-        raise StoreError(f"expected a file at {path}, got a directory")
-    if not path.exists():
-        if not create:
-            raise StoreNotFound(str(path))
-        if not path.parent.is_dir():
-            raise StoreError(f"expected a directory at {path.parent} to make a store in, got none")
-    elif not os.access(path, os.R_OK):
-        raise StoreError(f"expected {path} to be readable, got no permission")
+    try:
+        _check_file(path, create=create)
+    except OSError as error:
+        raise StoreError(f"expected {path} to be readable, got: {error.strerror}") from error
     with (
         store_errors(path),
         closing(connect(path, create=create, busy_seconds=busy_seconds)) as connection,
@@ -130,5 +132,19 @@ def prepare(path: Path, *, create: bool, busy_seconds: float) -> None:
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StoreError(f"expected {path} to allow a write-ahead log, got mode {mode!r}")
-        # A file that cannot be written is found out here, and not at the first append.
         migrate(connection)
+
+
+def _check_file(path: Path, *, create: bool) -> None:
+    if path.is_dir():
+        raise StoreError(f"expected a file at {path}, got a directory")
+    if path.exists():
+        # Not by opening it: closing a file drops the locks that SQLite holds on it anywhere in this
+        # process (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+        for right, what in ((os.R_OK, "readable"), (os.W_OK if create else os.F_OK, "writable")):
+            if not os.access(path, right, effective_ids=os.access in os.supports_effective_ids):
+                raise StoreError(f"expected {path} to be {what}, got no permission")
+    elif not create:
+        raise StoreNotFound(str(path))
+    elif not path.parent.is_dir():
+        raise StoreError(f"expected a directory at {path.parent} to make a store in, got none")

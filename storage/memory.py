@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from collab.access import check_name
 from collab.errors import DocumentNotFound, StoreError
 from collab.storage.checks import check_appends, check_author, check_bounds
+from collab.storage.stream import EntryStream
 from collab.store import Append, Entry, Stored, Summary
 
 
@@ -67,17 +68,22 @@ class MemoryStore:
             entries=tuple(log.entries[log.checkpoint_seq :]),
         )
 
-    async def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
+    def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
         """Streams a document's log in order of seq; see ``Store.entries``."""
-        self._check_open()
-        check_name(document)
-        log = self._logs.get(document)
-        if log is None:
-            raise DocumentNotFound(document)
-        newest = len(log.entries)
-        for index in range(max(after_seq, 0), newest):
+        read = False
+
+        async def read_batch() -> Sequence[Entry]:
+            nonlocal read
             self._check_open()
-            yield log.entries[index]
+            log = self._logs.get(check_name(document))
+            if log is None:
+                raise DocumentNotFound(document)
+            if read:
+                return ()
+            read = True
+            return log.entries[max(after_seq, 0) :]
+
+        return EntryStream(read_batch)
 
     async def documents(
         self, prefix: str = "", after: str = "", limit: int = 1000

@@ -17,6 +17,7 @@ from collab.storage.checks import check_bounds
 from collab.storage.connection import Synchronous, connect_reader, prepare, store_errors
 from collab.storage.log_reader import read_entries, read_head, read_stored, read_summaries
 from collab.storage.log_writer import LogWriter
+from collab.storage.stream import EntryStream
 from collab.store import Append, Entry, Stored, Summary
 
 _T = TypeVar("_T")
@@ -74,7 +75,7 @@ class SQLiteStore:
         self._write_limiter = anyio.CapacityLimiter(1)
         self._read_limiter = anyio.CapacityLimiter(_READERS)
         await anyio.to_thread.run_sync(
-            lambda: prepare(self._path, create=self._create, busy_seconds=self._busy_seconds)
+            partial(prepare, self._path, create=self._create, busy_seconds=self._busy_seconds)
         )
         self._open = True
         return self
@@ -97,37 +98,35 @@ class SQLiteStore:
     async def load(self, document: str) -> Stored:
         """Reads what is needed to open a document; see ``Store.load``."""
         check_name(document)
-        return await self._read(lambda connection: read_stored(connection, document))
+        return await self._read(partial(read_stored, document=document))
 
-    async def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
+    def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
         """Streams a document's log in order of seq; see ``Store.entries``."""
-        check_name(document)
-        head = await self._read(lambda connection: read_head(connection, document))
-        if head is None:
-            raise DocumentNotFound(document)
-        document_id, newest_seq = head
-        after_seq = max(after_seq, 0)
-        while after_seq < newest_seq:
+        seq = max(after_seq, 0)
+        head: tuple[int, int] | None = None
+
+        async def read_batch() -> Sequence[Entry]:
+            nonlocal seq, head
+            if head is None:
+                head = await self._read(partial(read_head, document=check_name(document)))
+            if head is None:
+                raise DocumentNotFound(document)
+            document_id, newest_seq = head
             batch = await self._read(
-                partial(
-                    read_entries,
-                    document_id=document_id,
-                    after_seq=after_seq,
-                    newest_seq=newest_seq,
-                )
+                partial(read_entries, document_id=document_id, after_seq=seq, newest_seq=newest_seq)
             )
-            if not batch:
-                return
-            for entry in batch:
-                yield entry
-            after_seq = batch[-1].seq
+            if batch:
+                seq = batch[-1].seq
+            return batch
+
+        return EntryStream(read_batch)
 
     async def documents(
         self, prefix: str = "", after: str = "", limit: int = 1000
     ) -> Sequence[Summary]:
         """Lists documents in order of name; see ``Store.documents``."""
         check_bounds(prefix, after)
-        return await self._read(lambda connection: read_summaries(connection, prefix, after, limit))
+        return await self._read(partial(read_summaries, prefix=prefix, after=after, limit=limit))
 
     def _check_open(self) -> None:
         if not self._open:

@@ -1,0 +1,24 @@
+"""A process that appends to a store for ever: three entries to ``a`` and one to its own document.
+
+Usage: ``writing_process.py PATH OWN_DOCUMENT``. After each append a line with both seqs.
+"""
+
+import sys
+
+import anyio
+
+from collab.storage.sqlite import SQLiteStore
+from collab.store import Append, NewEntry
+
+
+async def main(path: str, own: str) -> None:
+    async with SQLiteStore(path) as store:
+        while True:
+            entry = NewEntry(update=own.encode() * 50, time_ms=1, author=own)
+            seqs = await store.append(
+                [Append(document="a", entries=[entry] * 3), Append(document=own, entries=[entry])]
+            )
+            print(*seqs, flush=True)
+
+
+anyio.run(main, sys.argv[1], sys.argv[2])
