@@ -6,8 +6,10 @@
     ├── ProtocolError            a peer broke the wire protocol; closes that client only
     │   ├── Truncated            ended in the middle of a value
     │   └── PoisonedUpdate       an update the CRDT cannot apply
+    ├── Unauthenticated          nobody knows who this is
     ├── AccessDenied             the identity may not do this
     ├── InvalidName              not a document name
+    ├── InvalidQuery             a request asks for something that makes no sense
     ├── RenderError              a document cannot be shown this way
     │   ├── UnknownRoot          no such root type in the document
     │   └── UnknownFormat        no such export format
@@ -54,6 +56,10 @@ class PoisonedUpdate(ProtocolError):
         self.update = update
 
 
+class Unauthenticated(CollabError):
+    """No credentials, or credentials that are not valid (any more)."""
+
+
 class AccessDenied(CollabError):
     """The identity may not do this.
 
@@ -76,6 +82,10 @@ class InvalidName(CollabError):
     def __init__(self, message: str, name: str) -> None:
         super().__init__(message)
         self.name = name
+
+
+class InvalidQuery(CollabError):
+    """A request asks for something that makes no sense."""
 
 
 class RenderError(CollabError):

@@ -1,0 +1,214 @@
+"""Collab: the ASGI app, and the place where its parts are put together."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from urllib.parse import quote
+
+import anyio
+from anyio.abc import TaskGroup
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Router, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from collab.access import ANYONE, Identity
+from collab.errors import CollabError, NotRunning
+from collab.server.auth import Authenticate
+from collab.server.heartbeat import Heartbeat
+from collab.server.http.demo import demo_routes
+from collab.server.http.documents import Documents
+from collab.server.http.health import Health
+from collab.server.http.status import status_of
+from collab.server.live import LiveDocument
+from collab.server.persister import Persister
+from collab.server.rooms import Rooms
+from collab.server.settings import Settings
+from collab.server.timers import Timers
+from collab.server.transports.asgi import WebSockets
+from collab.storage.address import open_store
+from collab.store import Store
+
+logger = logging.getLogger("collab")
+
+
+class Collab:
+    """A collaborative editing backend as an ASGI app; it runs while it is entered.
+
+    Enter it with ``async with`` where the host app starts up. Where it is the outermost app, or
+    the host passes lifespan events on to it, it enters itself.
+
+    Args:
+        store: where documents are kept: a store, or an address such as ``sqlite:///collab.db``.
+        authenticate: names the identity behind a request; None lets anyone do anything.
+        settings: bounds and times; the defaults suit most.
+        demo: whether ``/`` serves the editor demo.
+    """
+
+    def __init__(
+        self,
+        store: Store | str,
+        *,
+        authenticate: Authenticate | None = None,
+        settings: Settings | None = None,
+        demo: bool = False,
+    ) -> None:
+        self._store = open_store(store) if isinstance(store, str) else store
+        self._authenticate = authenticate
+        self._settings = settings or Settings()
+        self._demo = demo
+        self._exits = AsyncExitStack()
+        self._running: _Running | None = None
+
+    @property
+    def running(self) -> "_Running":
+        """The parts of the running app.
+
+        Raises:
+            NotRunning: the app is not entered.
+        """
+        if self._running is None:
+            raise NotRunning(
+                "expected a running app: enter it in the host's lifespan, `async with collab: ...`"
+            )
+        return self._running
+
+    async def __aenter__(self) -> "Collab":
+        """Opens the store and starts to serve.
+
+        Raises:
+            NotRunning: it is entered already.
+            StoreError: the store cannot be opened.
+        """
+        if self._running is not None:
+            raise NotRunning("expected an app that is not running yet, got one that is")
+        async with AsyncExitStack() as exits:
+            await exits.enter_async_context(self._store)
+            tasks = await exits.enter_async_context(anyio.create_task_group())
+            exits.callback(tasks.cancel_scope.cancel)
+            running = _Running(
+                self._store, self._authenticate, self._settings, tasks, demo=self._demo
+            )
+            exits.push_async_callback(running.drain)
+            self._exits = exits.pop_all()
+        self._running = running
+        return self
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Closes every connection, commits what is left and closes the store."""
+        self._running = None
+        await self._exits.__aexit__(exception_type, exception, traceback)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one ASGI scope."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await self.running.app(scope, receive, send)
+
+    @asynccontextmanager
+    async def document(
+        self, name: str, *, identity: Identity = ANYONE
+    ) -> AsyncIterator[LiveDocument]:
+        """Opens a document to read and edit it live, beside the clients that have it open.
+
+        Leaving the context waits until what was changed is durable.
+
+        Args:
+            name: document name; a document nobody ever changed is empty.
+            identity: in whose name changes are stored.
+
+        Raises:
+            InvalidName: this cannot name a document.
+            AccessDenied: on leaving: it was changed by an identity that may only read.
+            NotRunning: the app is not entered.
+            StoreError: the document cannot be loaded.
+        """
+        running = self.running
+        room = await running.rooms.acquire(name)
+        try:
+            live = LiveDocument(room, identity, running.timers)
+            with live.entered():
+                yield live
+                await live.saved()
+        finally:
+            running.rooms.release(room)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()  # lifespan.startup
+        try:
+            await self.__aenter__()
+        except CollabError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        try:
+            await receive()  # lifespan.shutdown
+        finally:
+            await self.__aexit__(None, None, None)
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Running:
+    """The parts of an app that is entered."""
+
+    def __init__(
+        self,
+        store: Store,
+        authenticate: Authenticate | None,
+        settings: Settings,
+        tasks: TaskGroup,
+        *,
+        demo: bool,
+    ) -> None:
+        self.settings = settings
+        self.authenticate = authenticate
+        self.timers = Timers()
+        self.persister = Persister(store, settings, self.timers)
+        self.rooms = Rooms(store, self.persister, self.timers, settings, tasks)
+        routes: list[BaseRoute] = [
+            WebSocketRoute("/ws/{document:path}", WebSockets(self.rooms, authenticate, settings)),
+            *Health(self.persister).routes(),
+            *Documents(store, self.rooms, authenticate).routes(),
+            *(demo_routes() if demo else []),
+        ]
+        self.app = _encoded_paths(
+            ExceptionMiddleware(Router(routes), handlers={CollabError: _explain})
+        )
+        tasks.start_soon(self.timers.run)
+        tasks.start_soon(self.persister.run)
+        Heartbeat(self.rooms, self.timers, settings).start()
+
+    async def drain(self) -> None:
+        """Closes every connection and waits for the last commit, within ``drain_seconds``."""
+        with anyio.move_on_after(self.settings.drain_seconds, shield=True) as scope:
+            await self.rooms.close()
+        if scope.cancelled_caught:
+            logger.error(
+                "gave up on %d bytes that the store did not take: %s",
+                self.persister.uncommitted_bytes,
+                self.persister.failure or "too slow",
+            )
+
+
+def _encoded_paths(app: ASGIApp) -> ASGIApp:
+    """Routes by the path as it was sent, so that ``%2F`` in a document name is not a slash."""
+
+    async def routed(scope: Scope, receive: Receive, send: Send) -> None:
+        raw_path = scope.get("raw_path")
+        path = raw_path.decode("ascii") if raw_path else quote(scope["path"])
+        await app({**scope, "path": path}, receive, send)
+
+    return routed
+
+
+async def _explain(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CollabError)
+    return JSONResponse({"error": str(error)}, status_code=status_of(error))

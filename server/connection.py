@@ -1,0 +1,50 @@
+"""Connection: one client's socket, as rooms see it, whatever the transport."""
+
+from typing import Protocol
+
+from collab.close import CloseCode
+
+
+class Connection(Protocol):
+    """A socket that frames can be queued on. Nothing here blocks or raises.
+
+    The transport calls the room back: ``receive`` for each frame, ``pause`` when more than
+    ``Settings.outbox_max_bytes`` wait to be sent, ``resume`` when most of that has drained,
+    ``leave`` when the socket has ended.
+
+    Attributes:
+        heard: set when anything comes from the peer; the heartbeat resets it.
+        told: set when anything is sent to the peer; the heartbeat resets it.
+    """
+
+    heard: bool
+    told: bool
+
+    def send(self, frame: bytes) -> None:
+        """Queues a frame; does nothing once the connection is closed."""
+        ...
+
+    def close(self, code: CloseCode, reason: str = "") -> None:
+        """Ends the connection after what is queued; does nothing the second time.
+
+        Args:
+            code: what the peer is told.
+            reason: up to 123 UTF-8 bytes, without internals.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Ends the connection at once, for a peer that does not read or answer."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Takes no more frames from the peer until ``resume_reading``."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Takes frames again."""
+        ...
+
+    def probe(self) -> bool:
+        """Asks the peer for a sign of life below the dialect; False where the transport can't."""
+        ...

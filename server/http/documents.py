@@ -1,0 +1,94 @@
+"""REST: the list of documents and what is in them."""
+
+from urllib.parse import unquote
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from collab.access import check_name
+from collab.document import Document
+from collab.errors import DocumentNotFound
+from collab.render import MEDIA_TYPES, render
+from collab.server.auth import Authenticate, identify
+from collab.server.http.query import integer
+from collab.server.rooms import Rooms
+from collab.store import Store, Summary
+
+_PAGE = 100
+_PAGE_MAX = 1000
+
+
+class Documents:
+    """``/api/docs`` and below. Names in paths are percent-encoded, slashes included."""
+
+    def __init__(self, store: Store, rooms: Rooms, authenticate: Authenticate | None) -> None:
+        self._store = store
+        self._rooms = rooms
+        self._authenticate = authenticate
+
+    def routes(self) -> list[Route]:
+        """The routes, relative to where the app is mounted."""
+        return [
+            Route("/api/docs", self.list_page),
+            Route("/api/docs/{document}", self.show),
+            Route("/api/docs/{document}/content", self.content),
+        ]
+
+    async def list_page(self, request: Request) -> Response:
+        """Lists documents by name, a page at a time: ``?prefix=&after=&limit=``."""
+        await identify(self._authenticate, request)
+        limit = integer(request, "limit", default=_PAGE, most=_PAGE_MAX)
+        prefix = request.query_params.get("prefix", "")
+        after = request.query_params.get("after", "")
+        page = await self._store.documents(prefix, after, limit)
+        following = page[-1].document if len(page) == limit else None
+        documents = [self._describe(summary) for summary in page]
+        return JSONResponse({"documents": documents, "next": following})
+
+    async def show(self, request: Request) -> Response:
+        """Describes one document."""
+        name = await self._name(request)
+        page = await self._store.documents(prefix=name, limit=1)
+        if not page or page[0].document != name:
+            raise DocumentNotFound(name)
+        return JSONResponse(self._describe(page[0]))
+
+    async def content(self, request: Request) -> Response:
+        """Exports a document as it is now: ``?format=text|json|html|markdown|update&root=``."""
+        name = await self._name(request)
+        chosen = request.query_params.get("format", "json")
+        root = request.query_params.get("root")
+        document = await self._current(name)
+        body = await anyio.to_thread.run_sync(render, document, chosen, root)
+        return Response(body, media_type=MEDIA_TYPES[chosen])
+
+    async def _name(self, request: Request) -> str:
+        name = check_name(unquote(request.path_params["document"]))
+        await identify(self._authenticate, request, name)
+        return name
+
+    async def _current(self, name: str) -> Document:
+        """A copy of the document as it is now, uncommitted changes included."""
+        room = self._rooms.find(name)
+        if room is not None and (room.seq or room.members):
+            room.flush()
+            copy = Document()
+            copy.apply(room.document.encode())
+            return copy
+        stored = await self._store.load(name)
+        if stored.seq == 0 and stored.checkpoint is None:
+            raise DocumentNotFound(name)
+        return await anyio.to_thread.run_sync(Document.load, stored)
+
+    def _describe(self, summary: Summary) -> dict[str, object]:
+        room = self._rooms.find(summary.document)
+        return {
+            "name": summary.document,
+            "seq": summary.seq,
+            "created_ms": summary.created_ms,
+            "updated_ms": summary.updated_ms,
+            "bytes": summary.bytes,
+            "connections": len(room.members) if room else 0,
+        }

@@ -1,0 +1,40 @@
+"""HTTP statuses: what each of our errors is called over HTTP, in one table."""
+
+from http import HTTPStatus
+
+from collab.errors import (
+    AccessDenied,
+    CollabError,
+    DocumentNotFound,
+    InvalidName,
+    InvalidQuery,
+    NotRunning,
+    ProtocolError,
+    RenderError,
+    ServerBusy,
+    StoreError,
+    Unauthenticated,
+    UnknownRoot,
+)
+
+_STATUSES: tuple[tuple[type[CollabError], HTTPStatus], ...] = (
+    (Unauthenticated, HTTPStatus.UNAUTHORIZED),
+    (AccessDenied, HTTPStatus.FORBIDDEN),
+    (DocumentNotFound, HTTPStatus.NOT_FOUND),
+    (UnknownRoot, HTTPStatus.NOT_FOUND),
+    (InvalidName, HTTPStatus.BAD_REQUEST),
+    (InvalidQuery, HTTPStatus.BAD_REQUEST),
+    (RenderError, HTTPStatus.BAD_REQUEST),
+    (ProtocolError, HTTPStatus.BAD_REQUEST),
+    (ServerBusy, HTTPStatus.SERVICE_UNAVAILABLE),
+    (NotRunning, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+def status_of(error: CollabError) -> HTTPStatus:
+    """Names the HTTP status for an error; 500 for one that nobody foresaw."""
+    for kind, status in _STATUSES:
+        if isinstance(error, kind):
+            return status
+    return HTTPStatus.INTERNAL_SERVER_ERROR

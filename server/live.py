@@ -1,0 +1,128 @@
+"""LiveDocument: a document edited from Python while clients edit it too."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pycrdt
+
+from collab.access import Access, Identity
+from collab.close import CloseCode
+from collab.document import merge
+from collab.errors import AccessDenied, NotRunning
+from collab.protocol import yjs
+from collab.protocol.messages import SyncStep2, Update
+from collab.server.member import Member
+from collab.server.room import Room
+from collab.server.timers import Timers
+from collab.session import Session
+
+
+class LiveDocument:
+    """A document in a room, as one more client of it.
+
+    ``doc`` is a pycrdt Doc of its own. What is changed in it goes to the room after the
+    transaction, and what others change comes into it, both without an await in between. Use it on
+    the server's event loop alone.
+
+    Attributes:
+        name: document name.
+        doc: the Doc to read and to edit.
+    """
+
+    def __init__(self, room: Room, identity: Identity, timers: Timers) -> None:
+        self.name = room.name
+        self.doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+        self._room = room
+        self._timers = timers
+        self._connection = _InProcessConnection(self.doc)
+        self._seat = Member(self._connection, Session(identity, identity.access))
+        self._outgoing: list[bytes] = []
+        self._refused = False
+
+    async def saved(self) -> None:
+        """Waits until everything in the document is durable.
+
+        Raises:
+            AccessDenied: it was changed by an identity that may only read.
+            NotRunning: the server has closed it, or it was left.
+        """
+        self._pass_on()
+        if self._refused:
+            raise AccessDenied(f"expected no changes of {self.name!r}: read-only", self.name)
+        if self._connection.closed is not None:
+            raise NotRunning(f"{self.name!r} was closed: {self._connection.closed}")
+        await self._room.settle()
+
+    def presence(self) -> dict[int, object]:
+        """Who is here: awareness client id to the state it published."""
+        return self._room.presence.states()
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Takes a seat in the room for as long as the context lasts."""
+        self._room.join(self._seat)
+        self._room.receive(self._seat, yjs.sync_step1(self.doc.get_state()))
+        subscription = self.doc.observe(self._changed)
+        try:
+            yield
+        finally:
+            self.doc.unobserve(subscription)
+            self._pass_on()
+            self._connection.close(CloseCode.NORMAL, "left")
+            self._room.leave(self._seat)
+
+    def _changed(self, event: pycrdt.TransactionEvent) -> None:
+        """Called in the middle of a commit, where the Doc can take nothing in: so later."""
+        if self._connection.applying:
+            return
+        if not self._outgoing:
+            self._timers.call_later(0, self._pass_on)
+        self._outgoing.append(event.update)
+
+    def _pass_on(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
+        if not outgoing or self._connection.closed is not None:
+            return
+        if self._seat.session.access < Access.WRITE:
+            self._refused = True
+            return
+        self._room.receive(self._seat, yjs.update(merge(outgoing)))
+
+
+class _InProcessConnection:
+    """What a room sends to a LiveDocument goes into its Doc at once; nothing is ever queued."""
+
+    def __init__(self, doc: "pycrdt.Doc[pycrdt.Text]") -> None:
+        self.heard = True
+        self.told = True
+        self.applying = False
+        self.closed: str | None = None
+        self._doc = doc
+
+    def send(self, frame: bytes) -> None:
+        if self.closed is not None or frame[0] != 0:
+            return
+        message = yjs.decode(frame)
+        if isinstance(message, (Update, SyncStep2)):
+            self.applying = True
+            try:
+                self._doc.apply_update(message.update)
+            finally:
+                self.applying = False
+
+    def close(self, code: CloseCode, reason: str = "") -> None:
+        if self.closed is None:
+            self.closed = reason or code.name
+
+    def abort(self) -> None:
+        self.close(CloseCode.GOING_AWAY)
+
+    def pause_reading(self) -> None:
+        """The one who writes is the one who waits: ``saved`` is there for it."""
+
+    def resume_reading(self) -> None:
+        """See ``pause_reading``."""
+
+    def probe(self) -> bool:
+        self.heard = True
+        return True

@@ -1,0 +1,210 @@
+"""Persister: the only writer. Every room's changes go to the store in one commit."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import anyio
+
+from collab.errors import StoreError
+from collab.server.settings import Settings
+from collab.server.timers import Timers
+from collab.store import Append, NewEntry, Store
+
+logger = logging.getLogger("collab")
+
+_LINGER_SHARE = 4
+"""Between busy commits the persister rests four times as long as the last one took, ..."""
+_LINGER_MAX_SECONDS = 0.01
+"""... at most so long: one commit then carries many rooms' changes."""
+
+_RETRY_FIRST_SECONDS = 0.1
+_RETRY_MAX_SECONDS = 5.0
+
+
+class Owner(Protocol):
+    """Whose writes they are: it hears what becomes of them.
+
+    Attributes:
+        seq: the document's newest seq that the owner knows of.
+    """
+
+    seq: int
+
+    def committed(self, write: "Write", seq: int) -> None:
+        """Called once for each write, in the order of ``submit``, when it is durable.
+
+        Args:
+            write: the write.
+            seq: the document's newest seq after the commit it was part of.
+        """
+        ...
+
+    def commit_is_slow(self) -> None:
+        """Called when a commit takes too long to keep anybody waiting for it."""
+        ...
+
+
+class Write:
+    """Changes of one document on their way to the store.
+
+    Attributes:
+        owner: who hears what becomes of it.
+        document: document name.
+        entries: changes in order; may be empty where only a checkpoint is written.
+        checkpoint: whole state after ``entries``, or None.
+        size: bytes of both.
+    """
+
+    __slots__ = ("checkpoint", "document", "entries", "owner", "size")
+
+    def __init__(
+        self,
+        owner: Owner,
+        document: str,
+        entries: Sequence[NewEntry],
+        checkpoint: bytes | None = None,
+    ) -> None:
+        self.owner = owner
+        self.document = document
+        self.entries = entries
+        self.checkpoint = checkpoint
+        self.size = sum(len(entry.update) for entry in entries) + len(checkpoint or b"")
+
+
+class Persister:
+    """Commits writes in the order of ``submit``, as many as there are in one go.
+
+    A store that fails is tried again for as long as it takes: writes are kept, nothing is called
+    committed, and ``failure`` says what is wrong.
+
+    Attributes:
+        slow: whether the commit under way has taken over ``Settings.slow_commit_seconds``.
+        failure: what the store said when it last failed, or None while it works.
+        uncommitted_bytes: what was submitted and is not committed.
+    """
+
+    def __init__(self, store: Store, settings: Settings, timers: Timers) -> None:
+        self._store = store
+        self._settings = settings
+        self._timers = timers
+        self._queue: deque[Write] = deque()
+        self._committing: list[Write] = []
+        self._wake = anyio.Event()
+        self._settled = anyio.Event()
+        self._space_waiters: dict[Callable[[], None], None] = {}
+        self.slow = False
+        self.failure: str | None = None
+        self.uncommitted_bytes = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits for the store that writers must wait too."""
+        return self.uncommitted_bytes >= self._settings.uncommitted_max_bytes
+
+    def submit(self, write: Write) -> None:
+        """Takes in a write; its owner hears of the commit."""
+        self._queue.append(write)
+        self.uncommitted_bytes += write.size
+        self._wake.set()
+
+    def when_space(self, call: Callable[[], None]) -> None:
+        """Has ``call`` called once, however often it is given, when there is space again."""
+        self._space_waiters[call] = None
+
+    async def settle(self) -> None:
+        """Waits until nothing is uncommitted."""
+        while self._queue or self._committing:
+            await self._settled.wait()
+
+    async def run(self) -> None:
+        """Commits until it is cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake = anyio.Event()
+            while self._queue:
+                started = time.monotonic()
+                await self._commit_group()
+                if self._queue:
+                    took = time.monotonic() - started
+                    await anyio.sleep(min(took * _LINGER_SHARE, _LINGER_MAX_SECONDS))
+            self._settled.set()
+            self._settled = anyio.Event()
+
+    async def _commit_group(self) -> None:
+        appends = self._gather()
+        alarm = self._timers.call_later(self._settings.slow_commit_seconds, self._turn_slow)
+        try:
+            seqs = await self._append(appends)
+        finally:
+            alarm.cancel()
+        self.slow = False
+        writes, self._committing = self._committing, []
+        newest = {append.document: seq for append, seq in zip(appends, seqs, strict=True)}
+        for write in writes:
+            self.uncommitted_bytes -= write.size
+            try:
+                write.owner.committed(write, newest[write.document])
+            except Exception:
+                logger.exception("passing on a commit of %r failed", write.document)
+        if self._space_waiters and not self.full:
+            waiters, self._space_waiters = self._space_waiters, {}
+            for call in waiters:
+                call()
+
+    def _gather(self) -> list[Append]:
+        """Moves queued writes into one group: all there are, up to a document's checkpoint."""
+        entries: dict[str, list[NewEntry]] = {}
+        checkpoints: dict[str, bytes] = {}
+        base_seqs: dict[str, int] = {}
+        kept: deque[Write] = deque()
+        for write in self._queue:
+            if write.document in checkpoints:
+                kept.append(write)  # A checkpoint stands for what came before it, no more.
+                continue
+            entries.setdefault(write.document, []).extend(write.entries)
+            base_seqs[write.document] = write.owner.seq
+            if write.checkpoint is not None:
+                checkpoints[write.document] = write.checkpoint
+            self._committing.append(write)
+        self._queue = kept
+        return [
+            Append(
+                document=name,
+                entries=new,
+                checkpoint=checkpoints.get(name),
+                base_seq=base_seqs[name],
+            )
+            for name, new in entries.items()
+        ]
+
+    async def _append(self, appends: Sequence[Append]) -> Sequence[int]:
+        """Appends, trying again until the store has taken it."""
+        wait = _RETRY_FIRST_SECONDS
+        while True:
+            try:
+                seqs = await self._store.append(appends)
+            except Exception as error:
+                # Whatever it is, dropping the changes would be worse than trying again.
+                if self.failure is None:
+                    unforeseen = None if isinstance(error, StoreError) else error
+                    logger.error(
+                        "the store fails; changes are kept and not acknowledged: %s",
+                        error,
+                        exc_info=unforeseen,
+                    )
+                self.failure = str(error) or type(error).__name__
+                await anyio.sleep(wait)
+                wait = min(wait * 2, _RETRY_MAX_SECONDS)
+            else:
+                if self.failure is not None:
+                    logger.warning("the store works again")
+                    self.failure = None
+                return seqs
+
+    def _turn_slow(self) -> None:
+        self.slow = True
+        for owner in {write.owner for write in [*self._committing, *self._queue]}:
+            owner.commit_is_slow()

@@ -1,0 +1,372 @@
+"""Room: where sessions meet over one document."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from collab.close import CloseCode
+from collab.document import Document, merge
+from collab.errors import PoisonedUpdate, ProtocolError, StoreError
+from collab.presence import Presence
+from collab.protocol import yjs
+from collab.protocol.messages import (
+    EMPTY_AWARENESS,
+    AwarenessUpdate,
+    QueryAwareness,
+    SyncStep1,
+    SyncStep2,
+    Update,
+)
+from collab.server.admission import Admission
+from collab.server.batch import Batch
+from collab.server.delivery import Delivery
+from collab.server.member import Member
+from collab.server.persister import Persister, Write
+from collab.server.settings import Settings
+from collab.server.timers import Timers
+from collab.server.window import Window
+from collab.session import Effect, Reply
+from collab.store import NewEntry, Stored
+
+logger = logging.getLogger("collab")
+
+_CHECKPOINT_SHARE = 8
+"""A checkpoint is due only when an eighth of its size was logged: a huge document's is rare."""
+_ENTRY_BYTES = 32
+"""What an entry costs in the log beside its update."""
+
+_RETRY_SECONDS = 1.0
+
+Load = Callable[[], Awaitable[Stored]]
+Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+
+
+class Room:
+    """One document, its members and their presence: everything that changes it comes by here.
+
+    Changes gather in a window, are merged, applied once, passed on as one frame, and handed to the
+    persister as one write.
+
+    Attributes:
+        name: document name.
+        document: the document.
+        presence: who is here.
+        seq: seq of the newest committed entry.
+    """
+
+    def __init__(
+        self,
+        document: Document,
+        stored: Stored,
+        *,
+        load: Load,
+        spawn: Spawn,
+        persister: Persister,
+        timers: Timers,
+        admission: Admission,
+        settings: Settings,
+    ) -> None:
+        self.name = stored.document
+        self.document = document
+        self.presence = Presence()
+        self.seq = stored.seq
+        self._load = load
+        self._spawn = spawn
+        self._persister = persister
+        self._settings = settings
+        self._delivery = Delivery(document, settings, admission)
+        self._changes = Window(timers, settings.window_max_seconds, self._flush)
+        self._presence_changes = Window(timers, settings.window_max_seconds, self._flush_presence)
+        self._pending: list[tuple[Member, bytes]] = []
+        self._uncommitted: deque[Write] = deque()
+        self._last_batch: Batch | None = None
+        self._settled = anyio.Event()
+        self._deferred: list[tuple[Member, Effect]] | None = None
+        self._entries_logged = len(stored.entries)
+        self._bytes_logged = sum(len(entry.update) for entry in stored.entries)
+        self._checkpoint_bytes = len(stored.checkpoint or b"")
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """Everyone in the room."""
+        return tuple(self._delivery.members)
+
+    def join(self, member: Member) -> None:
+        """Lets a member in: it hears who is here and is asked what it has."""
+        self._delivery.add(member)
+        member.connection.send(yjs.sync_step1(self.document.state_vector))
+        everyone = self.presence.encode()
+        if everyone is not None:
+            member.connection.send(yjs.awareness(everyone))
+
+    def leave(self, member: Member) -> None:
+        """Forgets a member whose connection has ended; the others see it go at once."""
+        self._delivery.remove(member)
+        removal = self.presence.leave(member)
+        if removal is not None:
+            self._delivery.send_all(yjs.awareness(removal))
+
+    def receive(self, member: Member, frame: bytes) -> None:
+        """Takes in a member's frame; one that breaks the protocol closes its connection."""
+        try:
+            effect = member.session.receive(frame)
+            if effect is not None:
+                self.handle(member, effect)
+        except ProtocolError as error:
+            member.connection.close(error.code, str(error)[:120])
+
+    def handle(self, member: Member, effect: Effect) -> None:
+        """Does what a frame asks for.
+
+        Raises:
+            ProtocolError: what it carries is malformed.
+        """
+        if self._deferred is not None:
+            self._deferred.append((member, effect))
+            return
+        kind = type(effect)
+        if kind is Update:
+            assert isinstance(effect, Update)
+            self._hold_back(member)
+            self._pending.append((member, effect.update))
+            self._changes.touch()
+        elif isinstance(effect, AwarenessUpdate):
+            if member not in self._delivery.members:
+                return  # It has left while this was deferred.
+            answer = self.presence.receive(effect.payload, member, time.monotonic())
+            if answer is not None:
+                member.connection.send(yjs.awareness(answer))
+            self._presence_changes.touch()
+        elif isinstance(effect, SyncStep1):
+            self._delivery.synchronise(member, effect.state_vector)
+        elif isinstance(effect, SyncStep2):
+            self._integrate(member, effect.update)
+        elif isinstance(effect, QueryAwareness):
+            member.connection.send(yjs.awareness(self.presence.encode() or EMPTY_AWARENESS))
+        elif isinstance(effect, Reply):
+            member.connection.send(effect.frame)
+
+    def pause(self, member: Member) -> None:
+        """A member's connection is full."""
+        self._delivery.pause(member)
+
+    def resume(self, member: Member) -> None:
+        """A member's connection has drained: it gets what it missed."""
+        self._delivery.resume(member)
+        if member.missed_presence and not member.paused:
+            member.missed_presence = False
+            everyone = self.presence.encode()
+            if everyone is not None:
+                member.connection.send(yjs.awareness(everyone))
+
+    def expire_presence(self) -> None:
+        """Removes presence that nobody renewed."""
+        removal = self.presence.expire(time.monotonic())
+        if removal is not None:
+            self._delivery.send_all(yjs.awareness(removal))
+
+    def close_all(self, code: CloseCode, reason: str) -> None:
+        """Closes every member's connection."""
+        for member in self.members:
+            member.connection.close(code, reason)
+
+    def flush(self) -> None:
+        """Applies and passes on what has gathered."""
+        self._changes.run()
+
+    async def settle(self) -> None:
+        """Waits until every change so far is durable, and those made meanwhile."""
+        while True:
+            self.flush()
+            if not self._uncommitted and self._deferred is None:
+                return
+            await self._settled.wait()
+
+    def checkpoint(self) -> None:
+        """Writes a checkpoint where opening the document would replay too many entries."""
+        if self._entries_logged > self._settings.checkpoint_entries:
+            self._submit(Write(self, self.name, (), self._encode_checkpoint()))
+
+    def committed(self, write: Write, seq: int) -> None:
+        """A write is durable: sends what waited for it."""
+        self.seq = seq
+        self._uncommitted.popleft()
+        if isinstance(write, Batch):
+            write.durable = True
+            if write is self._last_batch:
+                self._last_batch = None
+            self._delivery.release()
+        if not self._uncommitted:
+            self._announce_settled()
+
+    def commit_is_slow(self) -> None:
+        """The store keeps writers waiting: they get what the others wrote."""
+        self._delivery.stop_waiting()
+
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, []
+        if not pending:
+            return
+        by_writer: dict[Member, list[bytes]] = {}
+        for writer, update in pending:
+            by_writer.setdefault(writer, []).append(update)
+        state_before = self.document.state_vector
+        parts: dict[Hashable, bytes] = {}
+        entries: list[NewEntry] = []
+        time_ms = _now_ms()
+        try:
+            for writer, updates in by_writer.items():
+                part = parts[writer] = merge(updates)
+                entries.append(_entry(part, time_ms, writer))
+            merged = merge(list(parts.values()))
+            self.document.apply(merged)
+        except PoisonedUpdate:
+            self._recover(pending)
+            return
+        self._publish(parts, entries, merged, state_before)
+
+    def _integrate(self, member: Member, update: bytes) -> None:
+        """Takes in a step 2: passes on what of it is new, acknowledges all of it."""
+        self.flush()
+        if self._deferred is not None:
+            self._deferred.append((member, SyncStep2(update)))
+            return
+        state_before = self.document.state_vector
+        try:
+            news = self.document.integrate(update)
+        except PoisonedUpdate:
+            self._recover([(member, update)])
+            return
+        if news is not None:
+            self._hold_back(member)
+            # All of it is acknowledged, the new part of it passed on.
+            parts: dict[Hashable, bytes] = {member: update}
+            self._publish(parts, [_entry(news, _now_ms(), member)], news, state_before)
+        else:
+            self._delivery.acknowledge(member, update, self._last_batch)
+
+    def _publish(
+        self,
+        parts: dict[Hashable, bytes],
+        entries: list[NewEntry],
+        merged: bytes,
+        state_before: bytes,
+    ) -> None:
+        """Hands applied changes to the readers and to the store."""
+        self._entries_logged += len(entries)
+        self._bytes_logged += len(merged)
+        batch = Batch(
+            self,
+            self.name,
+            entries,
+            self._encode_checkpoint() if self._checkpoint_is_due() else None,
+            parts=parts,
+            frame=yjs.update(merged),
+            state_before=state_before,
+        )
+        self._last_batch = batch
+        self._submit(batch)
+        self._delivery.deliver(batch, wait=not self._persister.slow)
+
+    def _hold_back(self, writer: Member) -> None:
+        """Does not read from a writer while too much waits for the store."""
+        if self._persister.full:
+            writer.connection.pause_reading()
+            self._persister.when_space(writer.connection.resume_reading)
+
+    def _submit(self, write: Write) -> None:
+        self._uncommitted.append(write)
+        self._persister.submit(write)
+
+    def _checkpoint_is_due(self) -> bool:
+        entries = self._entries_logged
+        logged = self._bytes_logged + entries * _ENTRY_BYTES
+        return (
+            entries > self._settings.checkpoint_entries
+            and logged * _CHECKPOINT_SHARE > self._checkpoint_bytes
+        )
+
+    def _encode_checkpoint(self) -> bytes:
+        checkpoint = self.document.encode()
+        self._entries_logged = self._bytes_logged = 0
+        self._checkpoint_bytes = len(checkpoint)
+        return checkpoint
+
+    def _flush_presence(self) -> None:
+        payload = self.presence.take()
+        if payload is not None:
+            self._delivery.send_presence(yjs.awareness(payload))
+
+    def _announce_settled(self) -> None:
+        self._settled.set()
+        self._settled = anyio.Event()
+
+    def _recover(self, suspects: list[tuple[Member, bytes]]) -> None:
+        """Finds the update that broke the document, closes its sender, and goes on without it."""
+        self._deferred = []
+        self._delivery.freeze()
+
+        async def rebuild() -> None:
+            while self._uncommitted:
+                await self._settled.wait()
+            good = await self._sift(suspects)
+            self.document = await self._rebuilt()
+            deferred, self._deferred = self._deferred, None
+            self._delivery.thaw(self.document)
+            self._pending = good + self._pending
+            self._changes.touch()
+            for member, effect in deferred or ():
+                try:
+                    self.handle(member, effect)
+                except ProtocolError as error:
+                    member.connection.close(error.code, str(error)[:120])
+            if not self._uncommitted:
+                self._announce_settled()
+
+        self._spawn(rebuild)
+
+    async def _sift(self, suspects: list[tuple[Member, bytes]]) -> list[tuple[Member, bytes]]:
+        """Rebuilds the document from the store and tries the suspects on it one by one.
+
+        Returns:
+            Those that apply.
+        """
+        good: list[tuple[Member, bytes]] = []
+        guilty: set[Member] = set()
+        trial = await self._rebuilt()
+        for member, update in suspects:
+            if member in guilty:
+                continue
+            try:
+                trial.apply(update)
+            except PoisonedUpdate as error:
+                logger.warning("closing a client of %r: %s", self.name, error)
+                guilty.add(member)
+                member.connection.close(CloseCode.MALFORMED, "an update cannot be applied")
+                trial = await self._rebuilt()
+                for _, earlier in good:
+                    trial.apply(earlier)
+            else:
+                good.append((member, update))
+        return good
+
+    async def _rebuilt(self) -> Document:
+        while True:
+            try:
+                return await anyio.to_thread.run_sync(Document.load, await self._load())
+            except StoreError as error:
+                logger.error("rebuilding %r: %s", self.name, error)
+                await anyio.sleep(_RETRY_SECONDS)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _entry(update: bytes, time_ms: int, writer: Member) -> NewEntry:
+    return NewEntry(update=update, time_ms=time_ms, author=writer.session.identity.id)

@@ -1,0 +1,159 @@
+"""Rooms: the documents in memory, each loaded once and unloaded when nobody needs it."""
+
+import logging
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from collab.access import check_name
+from collab.close import CloseCode
+from collab.document import Document
+from collab.errors import NotRunning
+from collab.server.admission import Admission
+from collab.server.persister import Persister
+from collab.server.room import Room
+from collab.server.settings import Settings
+from collab.server.timers import Timers
+from collab.store import Store
+
+logger = logging.getLogger("collab")
+
+
+class _Entry:
+    """A room that is loading, loaded or on its way out."""
+
+    __slots__ = ("error", "leases", "ready", "room", "unload_scheduled")
+
+    def __init__(self) -> None:
+        self.ready = anyio.Event()
+        self.room: Room | None = None
+        self.error: Exception | None = None
+        self.leases = 0
+        self.unload_scheduled = False
+
+
+class Rooms:
+    """Gives rooms out; a room stays in memory while it is held and a little longer."""
+
+    def __init__(
+        self,
+        store: Store,
+        persister: Persister,
+        timers: Timers,
+        settings: Settings,
+        tasks: TaskGroup,
+    ) -> None:
+        self._store = store
+        self._persister = persister
+        self._timers = timers
+        self._settings = settings
+        self._tasks = tasks
+        self._admission = Admission(settings.syncs_in_flight, settings.syncs_waiting)
+        self._entries: dict[str, _Entry] = {}
+        self._closing = False
+
+    @property
+    def loaded(self) -> list[Room]:
+        """The rooms in memory."""
+        return [entry.room for entry in self._entries.values() if entry.room is not None]
+
+    def find(self, name: str) -> Room | None:
+        """The room of this name if it is in memory."""
+        entry = self._entries.get(name)
+        return entry.room if entry else None
+
+    async def acquire(self, name: str) -> Room:
+        """Gives out the room of this name, loading it if need be; ``release`` it once.
+
+        Raises:
+            InvalidName: this cannot name a document.
+            StoreError: it could not be loaded.
+            NotRunning: the server is shutting down.
+        """
+        check_name(name)
+        if self._closing:
+            raise NotRunning("the server is shutting down")
+        entry = self._entries.get(name)
+        if entry is None:
+            entry = self._entries[name] = _Entry()
+            # A task of the server's, not of whoever asks first: their end must not end the load.
+            self._tasks.start_soon(self._load, name, entry)
+        entry.leases += 1
+        try:
+            await entry.ready.wait()
+        except BaseException:
+            self._release(name, entry)
+            raise
+        if entry.room is None:
+            assert entry.error is not None
+            raise entry.error
+        return entry.room
+
+    def release(self, room: Room) -> None:
+        """Gives a room back."""
+        self._release(room.name, self._entries[room.name])
+
+    async def close(self) -> None:
+        """Closes every connection and waits until every change is durable."""
+        self._closing = True
+        for room in self.loaded:
+            room.close_all(CloseCode.GOING_AWAY, "the server is shutting down")
+        for room in self.loaded:
+            await room.settle()
+            room.checkpoint()
+        for room in self.loaded:
+            await room.settle()
+
+    async def _load(self, name: str, entry: _Entry) -> None:
+        try:
+            stored = await self._store.load(name)
+            document = await anyio.to_thread.run_sync(Document.load, stored)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the room gets it as theirs
+            entry.error = error
+            del self._entries[name]
+        else:
+            entry.room = Room(
+                document,
+                stored,
+                load=partial(self._store.load, name),
+                spawn=self._spawn,
+                persister=self._persister,
+                timers=self._timers,
+                admission=self._admission,
+                settings=self._settings,
+            )
+        entry.ready.set()
+
+    def _spawn(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._tasks.start_soon(run)
+
+    def _release(self, name: str, entry: _Entry) -> None:
+        entry.leases -= 1
+        if entry.leases == 0 and not entry.unload_scheduled and not self._closing:
+            entry.unload_scheduled = True
+
+            def unload() -> None:
+                self._tasks.start_soon(self._unload, name, entry)
+
+            self._timers.call_later(self._settings.unload_seconds, unload)
+
+    async def _unload(self, name: str, entry: _Entry) -> None:
+        """Drops a room that nobody holds, once all it was given is durable."""
+        entry.unload_scheduled = False
+        room = entry.room
+        if room is None or self._is_held(entry):
+            return
+        await room.settle()
+        room.checkpoint()
+        await room.settle()
+        # Nothing is awaited from the check to the removal: nobody can come in between.
+        if not self._is_held(entry) and self._entries.get(name) is entry:
+            del self._entries[name]
+
+    @staticmethod
+    def _is_held(entry: _Entry) -> bool:
+        return entry.leases > 0

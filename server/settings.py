@@ -1,0 +1,63 @@
+"""Settings: everything that can be tuned, with its unit, its default and the reason for it."""
+
+from dataclasses import dataclass, fields
+
+from collab.errors import SettingsError
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a server behaves. Every value must be greater than zero.
+
+    Attributes:
+        message_max_bytes: longest message a client may send. 64 MiB: a long offline document comes
+            back in one message.
+        outbox_max_bytes: what waits for a slow reader before its document frames are replaced by
+            one diff. 1 MiB: some seconds of a slow link, and little memory.
+        blocked_seconds: how long a reader may take nothing at all before it is closed. 30 s: by
+            then its own side has given the socket up.
+        uncommitted_max_bytes: what may wait for a failing store before writers are not read from.
+            64 MiB: minutes of typing, and a bound.
+        heartbeat_seconds: silence after which a peer is probed, and after which it is sent
+            something itself. 20 s: clients give up after 30 s of silence.
+        dead_seconds: silence after which a peer is dropped. 50 s: two probes unanswered.
+        unload_seconds: how long a room stays in memory after its last client left. 10 s: reloads
+            and short cuts find it warm.
+        window_max_seconds: longest time changes gather before they are passed on. 50 ms: below
+            what people notice.
+        slow_commit_seconds: how long a commit may take before writers get the others' changes
+            without waiting for it. 0.1 s: above it, waiting is felt.
+        syncs_in_flight: how many clients are brought up to date at the same time. 64: joins of a
+            crowd wait in order instead of filling memory.
+        syncs_waiting: how many more may wait for that; others are told to come back (1013).
+            10,000: they cost little while they wait.
+        part_bytes: a first sync longer than four times this goes out in parts of this size.
+            256 KiB: presence and pings go between them also on slow links.
+        checkpoint_entries: log entries after which a new checkpoint is due. 200: opening replays
+            at most so many.
+        drain_seconds: how long a shutdown may take to commit and to say goodbye. 8 s: below the
+            10 s after which supervisors kill.
+    """
+
+    message_max_bytes: int = 64 * MIB
+    outbox_max_bytes: int = MIB
+    blocked_seconds: float = 30.0
+    uncommitted_max_bytes: int = 64 * MIB
+    heartbeat_seconds: float = 20.0
+    dead_seconds: float = 50.0
+    unload_seconds: float = 10.0
+    window_max_seconds: float = 0.05
+    slow_commit_seconds: float = 0.1
+    syncs_in_flight: int = 64
+    syncs_waiting: int = 10_000
+    part_bytes: int = 256 * 1024
+    checkpoint_entries: int = 200
+    drain_seconds: float = 8.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value <= 0:
+                raise SettingsError(f"expected {field.name} above zero, got {value}")

@@ -1,0 +1,58 @@
+"""Window: does at once what comes to a quiet place, and gathers what follows."""
+
+import time
+from collections.abc import Callable
+
+from collab.server.timers import Timer, Timers
+
+_COST_SHARE = 20
+"""The window is twenty times what a flush costs: flushing takes a twentieth of the time."""
+_WORTH_SECONDS = 0.001
+"""A shorter window is none: its timer would cost more than the flushes it saves."""
+_MEMORY = 0.8
+"""How much of the cost known so far stays when a new flush is measured."""
+
+
+class Window:
+    """Calls ``flush`` with a leading edge and, after it, once a window.
+
+    The window follows the measured cost of a flush, so that it grows with the number of readers
+    and stays nothing in a small room.
+    """
+
+    __slots__ = ("_cost", "_flush", "_max_seconds", "_open_at", "_timer", "_timers")
+
+    def __init__(self, timers: Timers, max_seconds: float, flush: Callable[[], None]) -> None:
+        self._timers = timers
+        self._max_seconds = max_seconds
+        self._flush = flush
+        self._cost = 0.0
+        self._open_at = 0.0
+        self._timer: Timer | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long the window is now."""
+        window = min(self._cost * _COST_SHARE, self._max_seconds)
+        return window if window >= _WORTH_SECONDS else 0.0
+
+    def touch(self) -> None:
+        """There is something to flush: now where the window has passed, or when it has."""
+        if self._timer is not None:
+            return
+        wait = self._open_at - time.monotonic()
+        if wait <= 0:
+            self.run()
+        else:
+            self._timer = self._timers.call_later(wait, self.run)
+
+    def run(self) -> None:
+        """Flushes now, and measures what it costs."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        started = time.monotonic()
+        self._flush()
+        ended = time.monotonic()
+        self._cost = self._cost * _MEMORY + (ended - started) * (1 - _MEMORY)
+        self._open_at = ended + self.seconds
