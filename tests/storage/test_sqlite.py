@@ -300,18 +300,20 @@ class TestFailingDisk:
 def unprivileged(path: Path) -> Iterator[None]:
     """Takes away the right to write a file and its directory; root, who may all, steps down."""
     beside = [path.parent, *path.parent.glob(path.name + "*")]
-    modes = {path: path.stat().st_mode for path in [*beside, *path.parents]}
-    for other, mode in modes.items():
-        other.chmod(mode & ~0o222 if other in beside else mode)
+    modes = {other: other.stat().st_mode & ~0o222 for other in beside}
     if os.geteuid() == 0:
-        for folder in path.parents:
-            folder.chmod(folder.stat().st_mode | 0o055)
+        closed = [folder for folder in path.parents if folder.stat().st_mode & 0o055 != 0o055]
+        modes |= {folder: modes.get(folder, folder.stat().st_mode) | 0o055 for folder in closed}
+    before = {other: other.stat().st_mode for other in modes}
+    for other, mode in modes.items():
+        other.chmod(mode)
+    if os.geteuid() == 0:
         os.seteuid(NOBODY)
     try:
         yield
     finally:
         os.seteuid(os.getuid())
-        for other, mode in modes.items():
+        for other, mode in before.items():
             other.chmod(mode)
 
 
