@@ -49,14 +49,18 @@ class Document:
     """A Doc with everything it was given, integrated or not.
 
     After ``apply`` or ``integrate`` raised, the Doc may be broken: drop the Document, load another.
+
+    Attributes:
+        version: how many updates were applied; another number means another state.
     """
 
-    __slots__ = ("_doc", "_encoded", "_pending", "_state_vector")
+    __slots__ = ("_doc", "_encoded", "_pending", "_state_vector", "version")
 
     def __init__(self) -> None:
         # Documents are loaded in worker threads and then used on the event loop's.
         self._doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(allow_multithreading=True)
         self._pending: list[bytes] = []
+        self.version = 0
         self._state_vector: bytes | None = None
         self._encoded: bytes | None = None
 
@@ -160,6 +164,7 @@ class Document:
         return self._encoded
 
     def _applied(self, update: bytes) -> None:
+        self.version += 1
         self._state_vector = self._encoded = None
         here = self.state_vector
         if self._pending:

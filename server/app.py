@@ -45,6 +45,10 @@ class Collab:
         authenticate: names the identity behind a request; None lets anyone do anything.
         settings: bounds and times; the defaults suit most.
         demo: whether ``/`` serves the editor demo.
+
+    Attributes:
+        authenticate: as given.
+        settings: as given, or the defaults.
     """
 
     def __init__(
@@ -56,8 +60,8 @@ class Collab:
         demo: bool = False,
     ) -> None:
         self._store = open_store(store) if isinstance(store, str) else store
-        self._authenticate = authenticate
-        self._settings = settings or Settings()
+        self.authenticate = authenticate
+        self.settings = settings or Settings()
         self._demo = demo
         self._exits = AsyncExitStack()
         self._running: _Running | None = None
@@ -89,7 +93,7 @@ class Collab:
             tasks = await exits.enter_async_context(anyio.create_task_group())
             exits.callback(tasks.cancel_scope.cancel)
             running = _Running(
-                self._store, self._authenticate, self._settings, tasks, demo=self._demo
+                self._store, self.authenticate, self.settings, tasks, demo=self._demo
             )
             exits.push_async_callback(running.drain)
             self._exits = exits.pop_all()

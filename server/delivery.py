@@ -259,7 +259,7 @@ class Delivery:
             hold = held[0]
             if hold.own is not None and not hold.batch.durable:
                 break
-            held.popleft()
+            del held[0]
             if hold.whole:
                 member.connection.send(hold.batch.frame)
             elif hold.own is not None:

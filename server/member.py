@@ -1,7 +1,6 @@
 """Member: one session's seat in a room: what it was sent, what it is owed."""
 
 import time
-from collections import deque
 from collections.abc import Iterator
 
 from collab.server.batch import Hold
@@ -72,5 +71,5 @@ class Member:
         self.synced = False
         self.parts: Parts | None = None
         self.heard_at = self.told_at = time.monotonic()
-        self.held: deque[Hold] = deque()
+        self.held: list[Hold] = []
         self.missed_presence = False

@@ -37,7 +37,11 @@ class _Entry:
 
 
 class Rooms:
-    """Gives rooms out; a room stays in memory while it is held and a little longer."""
+    """Gives rooms out; a room stays in memory while it is held and a little longer.
+
+    Attributes:
+        tasks: where what outlives its caller runs: loads, unloads, waits of transports.
+    """
 
     def __init__(
         self,
@@ -51,7 +55,7 @@ class Rooms:
         self._persister = persister
         self._timers = timers
         self._settings = settings
-        self._tasks = tasks
+        self.tasks = tasks
         self._admission = Admission(settings.syncs_in_flight, settings.syncs_waiting)
         self._entries: dict[str, _Entry] = {}
         self._closing = False
@@ -65,6 +69,14 @@ class Rooms:
         """The room of this name if it is in memory."""
         entry = self._entries.get(name)
         return entry.room if entry else None
+
+    def acquire_loaded(self, name: str) -> Room | None:
+        """Gives out a room that is in memory, without a wait; None where it is not."""
+        entry = self._entries.get(name)
+        if entry is None or entry.room is None or self._closing:
+            return None
+        entry.leases += 1
+        return entry.room
 
     async def acquire(self, name: str) -> Room:
         """Gives out the room of this name, loading it if need be; ``release`` it once.
@@ -81,7 +93,7 @@ class Rooms:
         if entry is None:
             entry = self._entries[name] = _Entry()
             # A task of the server's, not of whoever asks first: their end must not end the load.
-            self._tasks.start_soon(self._load, name, entry)
+            self.tasks.start_soon(self._load, name, entry)
         entry.leases += 1
         try:
             await entry.ready.wait()
@@ -129,7 +141,7 @@ class Rooms:
         entry.ready.set()
 
     def _spawn(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._tasks.start_soon(run)
+        self.tasks.start_soon(run)
 
     def _release(self, name: str, entry: _Entry) -> None:
         entry.leases -= 1
@@ -137,7 +149,7 @@ class Rooms:
             entry.unload_scheduled = True
 
             def unload() -> None:
-                self._tasks.start_soon(self._unload, name, entry)
+                self.tasks.start_soon(self._unload, name, entry)
 
             self._timers.call_later(self._settings.unload_seconds, unload)
 

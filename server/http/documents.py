@@ -10,12 +10,20 @@ from starlette.routing import Route
 from collab.access import check_name
 from collab.document import Document
 from collab.errors import DocumentNotFound
-from collab.render import MEDIA_TYPES, render
+from collab.render.export import Format, render
+from collab.roots import root_kinds
 from collab.server.auth import Authenticate, identify
 from collab.server.http.query import integer
 from collab.server.rooms import Rooms
 from collab.store import Store, Summary
 
+_MEDIA_TYPES = {
+    Format.TEXT: "text/plain",
+    Format.JSON: "application/json",
+    Format.HTML: "text/html",
+    Format.MARKDOWN: "text/markdown",
+    Format.UPDATE: "application/octet-stream",
+}
 _PAGE = 100
 _PAGE_MAX = 1000
 
@@ -61,8 +69,8 @@ class Documents:
         chosen = request.query_params.get("format", "json")
         root = request.query_params.get("root")
         document = await self._current(name)
-        body = await anyio.to_thread.run_sync(render, document, chosen, root)
-        return Response(body, media_type=MEDIA_TYPES[chosen])
+        body = await anyio.to_thread.run_sync(_export, document, chosen, root)
+        return Response(body, media_type=_MEDIA_TYPES[Format(chosen)])
 
     async def _name(self, request: Request) -> str:
         name = check_name(unquote(request.path_params["document"]))
@@ -92,3 +100,7 @@ class Documents:
             "bytes": summary.bytes,
             "connections": len(room.members) if room else 0,
         }
+
+
+def _export(document: Document, chosen: str, root: str | None) -> bytes:
+    return render(document.doc, root_kinds([document.encode()]), chosen, root)

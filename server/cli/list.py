@@ -1,0 +1,109 @@
+"""``collab list``: which documents a store has."""
+
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import anyio
+import click
+
+from collab.server.cli.export import STORE
+from collab.storage.address import open_store
+from collab.store import Summary
+
+_PAGE = 1000
+_HEADINGS = ("SIZE", "UPDATED", "CHANGES", "NAME")
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+@click.command("list")
+@click.option("--prefix", default="", metavar="P", help="Only documents whose names begin with P.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON array instead of a table.")
+@click.option(
+    "--store",
+    "address",
+    envvar="COLLAB_STORE",
+    default=STORE,
+    show_default=True,
+    show_envvar=True,
+    metavar="ADDRESS",
+    help="Where the documents are.",
+)
+def list_documents(prefix: str, as_json: bool, address: str) -> None:
+    """List the documents of a store, in order of name.
+
+    Works beside a running server on the same store.
+    """
+    summaries = anyio.run(_summaries, address, prefix)
+    if as_json:
+        click.echo(
+            json.dumps([_record(summary) for summary in summaries], ensure_ascii=False, indent=2)
+        )
+        return
+    now = time.time()
+    rows = [_HEADINGS, *(_row(summary, now) for summary in summaries)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for size, updated, changes, name in rows:
+        click.echo(f"{size:>{widths[0]}}  {updated:<{widths[1]}}  {changes:>{widths[2]}}  {name}")
+
+
+async def _summaries(address: str, prefix: str) -> Sequence[Summary]:
+    async with open_store(address, create=False) as store:
+        summaries: list[Summary] = []
+        while True:
+            after = summaries[-1].document if summaries else ""
+            page = await store.documents(prefix=prefix, after=after, limit=_PAGE)
+            summaries += page
+            if len(page) < _PAGE:
+                return summaries
+
+
+def _record(summary: Summary) -> dict[str, str | int]:
+    return {
+        "name": summary.document,
+        "bytes": summary.bytes,
+        "created": _moment(summary.created_ms),
+        "updated": _moment(summary.updated_ms),
+        "changes": summary.seq,
+    }
+
+
+def _row(summary: Summary, now: float) -> tuple[str, str, str, str]:
+    # The name comes last: it may be long, and wider on the screen than it has characters.
+    updated = human_age(summary.updated_ms / 1000, now)
+    return human_size(summary.bytes), updated, str(summary.seq), summary.document
+
+
+def _moment(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def human_size(size: int) -> str:
+    """A number of bytes in three digits or so: ``712 B``, ``1.2 kB``, ``35 MB``."""
+    if size < 1000:
+        return f"{size} B"
+    amount = float(size)
+    for unit in ("kB", "MB", "GB", "TB"):
+        amount /= 1000
+        if amount < 999.5 or unit == "TB":
+            break
+    return f"{amount:.1f} {unit}" if amount < 9.95 else f"{amount:.0f} {unit}"
+
+
+def human_age(moment: float, now: float) -> str:
+    """How long ago a moment was, or its date in UTC after a month.
+
+    Args:
+        moment: seconds since the Unix epoch.
+        now: the same.
+    """
+    seconds = int(now - moment)
+    if seconds < _MINUTE:
+        return "just now"
+    if seconds >= 30 * _DAY:
+        return datetime.fromtimestamp(moment, UTC).date().isoformat()
+    units = (("day", _DAY), ("hour", _HOUR), ("minute", _MINUTE))
+    unit, length = next(pair for pair in units if seconds >= pair[1])
+    count = seconds // length
+    return f"{count} {unit}{'' if count == 1 else 's'} ago"

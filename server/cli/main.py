@@ -1,0 +1,30 @@
+"""The ``collab`` command."""
+
+import click
+
+from collab.errors import CollabError
+from collab.server.cli.export import export_document
+from collab.server.cli.list import list_documents
+from collab.server.cli.serve import serve
+
+
+class _OneLineErrors(click.Group):
+    """A group whose commands end with one line and exit code 1 where collab raised on purpose."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except CollabError as error:
+            click.echo(f"collab: {error}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="collab-yjs")
+def main() -> None:
+    """Documents people edit together: serve them, export them, look after them."""
+
+
+main.add_command(serve)
+main.add_command(export_document)
+main.add_command(list_documents)

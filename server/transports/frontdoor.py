@@ -1,0 +1,269 @@
+"""The front door: one port for everything. WebSockets go to picows, all else to Hypercorn."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from http import HTTPStatus
+from typing import cast
+from urllib.parse import unquote
+
+import httptools
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.typing import LifespanState
+from picows import WSAutoPingStrategy, WSListener, WSUpgradeRequest
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # public in picows, not typed
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Scope
+
+from collab.access import ANYONE, Identity, check_name
+from collab.errors import AccessDenied, CollabError, InvalidName, Unauthenticated
+from collab.server.auth import Authenticate, identify
+from collab.server.http.status import status_of
+from collab.server.rooms import Rooms
+from collab.server.settings import Settings
+from collab.server.transports.native import NativeConnection
+
+_HEAD_MAX_BYTES = 16 * 1024
+"""Longest request head of a handshake; Hypercorn has a bound of its own for other requests."""
+_HEAD_SECONDS = 10.0
+"""How long a peer may take to send the head of its first request."""
+_READ_BUFFER_BYTES = 2048
+"""What picows reads into, for each connection; it grows with longer messages."""
+_CLOSE_SECONDS = 2.0
+"""How long HTTP requests under way may take when the server stops."""
+
+_ENDPOINT = "/ws/"
+
+# picows makes a logger for each connection, unless what it is given is none itself.
+_picows_logger = logging.LoggerAdapter(logging.getLogger("picows.server"))
+_picows_logger.setLevel(logging.WARNING)
+
+
+class FrontDoor:
+    """Listens on one socket. An async context manager; leaving it ends what is open.
+
+    Args:
+        app: the ASGI app for everything that is no WebSocket of ours.
+        rooms: where WebSockets lead.
+        authenticate: names the identity behind a handshake, or None.
+        settings: the server's settings.
+        config: Hypercorn's configuration.
+        listener: a bound socket.
+        native: whether WebSockets go to picows; otherwise they too go to Hypercorn and the app.
+        tls: how to encrypt; None does not.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        rooms: Rooms,
+        authenticate: Authenticate | None,
+        settings: Settings,
+        *,
+        config: Config,
+        listener: socket.socket,
+        native: bool,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.rooms = rooms
+        self.authenticate = authenticate
+        self.settings = settings
+        self.native = native
+        self._app = ASGIWrapper(app)  # type: ignore[arg-type]  # the same protocol, typed apart
+        self._config = config
+        self._listener = listener
+        self._tls = tls
+        self._context = WorkerContext(None)
+        self._requests: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> "FrontDoor":
+        """Accepts connections from here on."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: _Guest(self), sock=self._listener, ssl=self._tls, backlog=self._config.backlog
+        )
+        return self
+
+    def stop_accepting(self) -> None:
+        """Takes no more connections; those that are open go on."""
+        if self._server is not None:
+            self._server.close()
+
+    async def __aexit__(self, *exception: object) -> None:
+        """Takes no more connections and ends HTTP requests, those under way after a moment."""
+        self.stop_accepting()
+        await self._context.terminated.set()
+        if self._requests:
+            await asyncio.wait(self._requests, timeout=_CLOSE_SECONDS)
+        for request in self._requests:
+            request.cancel()
+        await asyncio.gather(*self._requests, return_exceptions=True)
+
+    def serve_http(self, transport: asyncio.Transport, received: bytes) -> None:
+        """Hands a connection over to Hypercorn, with what came on it so far."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        reader.feed_data(received)
+        task = loop.create_task(self._serve_http(reader, writer))
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+
+    async def _serve_http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        await TCPServer(
+            self._app, loop, self._config, self._context, LifespanState(), reader, writer
+        )
+
+
+class _Guest(asyncio.Protocol):
+    """A connection until it is known what it wants."""
+
+    def __init__(self, door: FrontDoor) -> None:
+        self._door = door
+        self._received = b""
+        self._transport: asyncio.Transport | None = None
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not derive from it
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(_HEAD_SECONDS, self._transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._received += data
+        if b"\r\n\r\n" not in self._received and len(self._received) < _HEAD_MAX_BYTES:
+            return
+        if self._patience is not None:
+            self._patience.cancel()
+        handshake = _read_handshake(self._received) if self._door.native else None
+        if handshake is None or not handshake["raw_path"].startswith(_ENDPOINT.encode()):
+            self._door.serve_http(self._transport, self._received)
+            return
+        handshake["scheme"] = "wss" if self._transport.get_extra_info("ssl_object") else "ws"
+        handshake["client"] = (self._transport.get_extra_info("peername") or ("", 0))[:2]
+        handshake["server"] = (self._transport.get_extra_info("sockname") or ("", 0))[:2]
+        name = unquote(handshake["path"].removeprefix(_ENDPOINT))
+        if self._door.authenticate is None:
+            self._admit(name, ANYONE)
+        else:
+            self._transport.pause_reading()
+            self._door.rooms.tasks.start_soon(self._identify, name, HTTPConnection(handshake))
+
+    async def _identify(self, name: str, connection: HTTPConnection) -> None:
+        try:
+            identity = await identify(self._door.authenticate, connection, name)
+        except (Unauthenticated, AccessDenied) as error:
+            self._refuse(error)
+        else:
+            if self._transport is not None:
+                self._transport.resume_reading()
+                self._admit(name, identity)
+
+    def _admit(self, name: str, identity: Identity) -> None:
+        """Lets picows do the handshake and all that follows."""
+        try:
+            check_name(name)
+        except InvalidName as error:
+            self._refuse(error)
+            return
+        door, transport = self._door, self._transport
+        assert transport is not None
+
+        def listen(request: WSUpgradeRequest) -> WSListener:
+            return NativeConnection(name, identity, door.rooms, door.settings)
+
+        protocol = WSProtocol(
+            None,  # host and port: for clients
+            None,  # path: for clients
+            False,  # is a client
+            listen,
+            _picows_logger,
+            True,  # disconnect where our code raises
+            None,  # handshake timeout: the head is here
+            False,  # pings of its own: the heartbeat does that
+            20,
+            20,
+            WSAutoPingStrategy.PING_WHEN_IDLE,
+            True,  # answers to pings
+            door.settings.message_max_bytes,
+            None,
+            _READ_BUFFER_BYTES,
+        )
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        received = memoryview(self._received)
+        while received:
+            room = protocol.get_buffer(-1)
+            size = min(len(room), len(received))
+            room[:size] = received[:size]
+            received = received[size:]
+            protocol.buffer_updated(size)
+        self._received = b""
+
+    def _refuse(self, error: CollabError) -> None:
+        if self._transport is None:
+            return
+        status = HTTPStatus(status_of(error))
+        body = str(error).encode()
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+            "Content-Type: text/plain; charset=utf-8\r\n"
+            f"Content-Length: {len(body)}\r\n"
+            "Connection: close\r\n\r\n"
+        )
+        self._transport.write(head.encode() + body)
+        self._transport.close()
+
+
+def _read_handshake(received: bytes) -> Scope | None:
+    """Reads a request head: the ASGI scope of a WebSocket handshake, or None for other requests."""
+    request = _RequestHead()
+    parser = httptools.HttpRequestParser(request)
+    try:
+        parser.feed_data(received)
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserError:
+        return None  # Hypercorn answers it.
+    headers = dict(request.headers)
+    if not parser.should_upgrade() or headers.get(b"upgrade", b"").lower() != b"websocket":
+        return None
+    url = httptools.parse_url(request.url)
+    return {
+        "type": "websocket",
+        "http_version": "1.1",
+        "path": (url.path or b"/").decode("latin-1"),
+        "raw_path": url.path or b"/",
+        "query_string": url.query or b"",
+        "root_path": "",
+        "headers": request.headers,
+    }
+
+
+class _RequestHead:
+    """What httptools reads of a request head."""
+
+    def __init__(self) -> None:
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))

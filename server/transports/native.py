@@ -1,0 +1,171 @@
+"""The native transport: WebSockets through picows, on asyncio, at a fraction of ASGI's cost."""
+
+import asyncio
+
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from collab.access import Identity
+from collab.close import CloseCode
+from collab.errors import NotRunning, StoreError
+from collab.server.member import Member
+from collab.server.room import Room
+from collab.server.rooms import Rooms
+from collab.server.settings import Settings
+from collab.session import Session
+
+_GOODBYE_SECONDS = 5.0
+"""How long a peer may take to read what is queued before a close, and to answer the close."""
+
+_RESUME_SHARE = 4
+"""A full connection has drained when a quarter of its bound is left."""
+
+
+class NativeConnection(WSListener):
+    """A WebSocket of picows; see ``collab.server.connection.Connection``."""
+
+    def __init__(self, name: str, identity: Identity, rooms: Rooms, settings: Settings) -> None:
+        self.heard = True
+        self.told = True
+        self._name = name
+        self._rooms = rooms
+        self._settings = settings
+        self._seat = Member(self, Session(identity, identity.access))
+        self._room: Room | None = None
+        self._transport: WSTransport | None = None
+        self._fragments: list[bytes] | None = None
+        self._fragments_bytes = 0
+        self._goodbye: asyncio.TimerHandle | None = None
+        self._held_back = False
+        self._ended = False
+
+    # What rooms call.
+
+    def send(self, frame: bytes) -> None:
+        """Queues a frame."""
+        self.told = True
+        if self._transport is not None:
+            self._transport.send(WSMsgType.BINARY, frame)
+
+    def close(self, code: CloseCode, reason: str = "") -> None:
+        """Ends the connection after what is queued."""
+        if self._transport is None or self._goodbye is not None:
+            return
+        # picows takes any code; its enumeration names the registered ones alone.
+        self._transport.send_close(int(code), reason)  # type: ignore[arg-type]
+        self._goodbye = asyncio.get_running_loop().call_later(_GOODBYE_SECONDS, self.abort)
+
+    def abort(self) -> None:
+        """Ends the connection at once."""
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+    def pause_reading(self) -> None:
+        """Takes no more frames until ``resume_reading``."""
+        if self._transport is not None and not self._held_back and not self._ended:
+            self._held_back = True
+            self._transport.underlying_transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Takes frames again."""
+        if self._transport is not None and self._held_back and not self._ended:
+            self._held_back = False
+            self._transport.underlying_transport.resume_reading()
+
+    def probe(self) -> bool:
+        """Sends a ping; its pong is a sign of life."""
+        if self._transport is not None:
+            self._transport.send_ping()
+        return True
+
+    # What picows calls.
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The handshake is done: takes the seat at once where the room is in memory."""
+        self._transport = transport
+        most = self._settings.outbox_max_bytes
+        transport.underlying_transport.set_write_buffer_limits(most, most // _RESUME_SHARE)
+        room = self._rooms.acquire_loaded(self._name)
+        if room is not None:
+            self._enter(room)
+        else:
+            self.pause_reading()
+            self._rooms.tasks.start_soon(self._open)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A frame has come, perhaps a fragment of a message."""
+        self.heard = True
+        kind = frame.msg_type
+        if kind == WSMsgType.BINARY and frame.fin:
+            self._receive(frame.get_payload_as_bytes())
+        elif kind in (WSMsgType.BINARY, WSMsgType.CONTINUATION):
+            self._gather(frame)
+        elif kind == WSMsgType.CLOSE:
+            transport.send_close(frame.get_close_code(), frame.get_close_message())
+            transport.disconnect()
+        elif kind == WSMsgType.TEXT:
+            self.close(CloseCode.MALFORMED, "expected binary messages, got text")
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The socket has ended, however it did."""
+        self._ended = True
+        if self._goodbye is not None:
+            self._goodbye.cancel()
+        room, self._room = self._room, None
+        if room is not None:
+            room.leave(self._seat)
+            self._rooms.release(room)
+
+    def pause_writing(self) -> None:
+        """The socket takes no more for now."""
+        if self._room is not None:
+            self._room.pause(self._seat)
+
+    def resume_writing(self) -> None:
+        """The socket has drained."""
+        if self._room is not None:
+            self._room.resume(self._seat)
+
+    async def _open(self) -> None:
+        try:
+            room = await self._rooms.acquire(self._name)
+        except (StoreError, NotRunning):
+            self.close(CloseCode.TRY_AGAIN_LATER, "the document cannot be opened now")
+            return
+        if self._ended:
+            self._rooms.release(room)
+            return
+        self._enter(room)
+        self.resume_reading()
+
+    def _enter(self, room: Room) -> None:
+        self._room = room
+        room.join(self._seat)
+
+    def _receive(self, frame: bytes) -> None:
+        if self._room is not None and self._goodbye is None:
+            self._room.receive(self._seat, frame)
+
+    def _gather(self, frame: WSFrame) -> None:
+        """Puts a fragmented message together, within the bound on messages."""
+        if (self._fragments is None) != (frame.msg_type == WSMsgType.BINARY):
+            self._transport_violation()
+            return
+        if self._fragments is None:
+            self._fragments = []
+        payload = frame.get_payload_as_bytes()
+        self._fragments.append(payload)
+        self._fragments_bytes += len(payload)
+        if self._fragments_bytes > self._settings.message_max_bytes:
+            self._fragments = None
+            self._fragments_bytes = 0
+            self.close(CloseCode.TOO_LARGE, "a message is too large")
+        elif frame.fin:
+            whole = b"".join(self._fragments)
+            self._fragments = None
+            self._fragments_bytes = 0
+            self._receive(whole)
+
+    def _transport_violation(self) -> None:
+        if self._transport is not None and self._goodbye is None:
+            self._transport.send_close(WSCloseCode.PROTOCOL_ERROR, "a fragment out of place")
+            self._goodbye = asyncio.get_running_loop().call_later(_GOODBYE_SECONDS, self.abort)
