@@ -287,7 +287,7 @@ def _deletion_parts(update: bytes, position: int, max_bytes: int) -> Iterator[by
             grown = end - start + _SECTION_BYTES
         size += grown
         if span is None:
-            spans[client] = _Span(0, 1, start, end)
+            spans[client] = _Span(1, start, end)
         else:
             span.count += 1
             span.end = end

@@ -7,6 +7,7 @@ from typing import Any
 
 import pycrdt
 
+from collab.document import Document
 from collab.errors import RenderError, UnknownFormat, UnknownRoot
 from collab.render.delta import delta_node, is_plain
 from collab.render.html import html, html_of_plain_text
@@ -15,7 +16,7 @@ from collab.render.plain import plain
 from collab.render.tree import Node
 from collab.render.values import Json, json_value, node_value, text_value
 from collab.render.xml import Chunks, fragment_node, text_nodes
-from collab.roots import RootKind
+from collab.roots import RootKind, root_kinds
 
 WELL_KNOWN_ROOTS = ("content", "default", "prosemirror", "quill", "codemirror", "monaco", "text")
 """Root names that editor bindings use by themselves, in the order in which they are looked for."""
@@ -31,13 +32,32 @@ class Format(StrEnum):
     UPDATE = "update"
 
 
+def export(
+    document: Document,
+    format: str,  # noqa: A002 - the field's word
+    root: str | None = None,
+) -> bytes:
+    """Exports all that a document was given, as ``render`` does.
+
+    A Doc does not show what waits for its dependencies; as ``update`` this has it, too.
+
+    Raises:
+        UnknownFormat: no such format.
+        UnknownRoot: no such root.
+        RenderError: no root stands out, or one is nested too deeply.
+    """
+    update = document.encode()
+    exported = render(document.doc, root_kinds([update]), format, root)
+    return update if format == Format.UPDATE else exported
+
+
 def render(
     doc: "pycrdt.Doc[pycrdt.Text]",
     kinds: Mapping[str, RootKind],
     format: str,  # noqa: A002 - the field's word
     root: str | None = None,
 ) -> bytes:
-    """Exports a document.
+    """Exports what a Doc shows.
 
     ``update`` is the whole state, for any Yjs client; ``root`` does not narrow it. ``json`` is the
     root's value (``collab.render.values``), or without ``root`` an object of all roots. The others
