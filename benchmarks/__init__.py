@@ -1,0 +1,1 @@
+"""Benchmarks: collab beside its peers, on one machine, in one run."""

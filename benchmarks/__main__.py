@@ -1,0 +1,115 @@
+"""Runs every workload on every server, in alternation, and reports the medians."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from benchmarks import plot, report
+from benchmarks.load.window import Outcome
+from benchmarks.load.workloads import WORKLOADS
+from benchmarks.servers import LOAD_CORE, SERVERS, BenchmarkError, Server, install, run
+
+RESULTS: Final = Path(__file__).parent / "results"
+_RUN_SECONDS: Final = 240.0
+
+
+def measure(server: Server, workload: str, seconds: float, scratch: Path) -> Outcome:
+    """Puts one workload on a fresh server.
+
+    Raises:
+        BenchmarkError: the server or the load failed.
+    """
+    with run(server, scratch) as running:
+        command = [
+            *("taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "benchmarks.load", workload),
+            *("--port", str(running.port), "--pid", str(running.pid)),
+            *("--dialect", server.dialect, "--path", server.path, "--seconds", str(seconds)),
+        ]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=Path(__file__).parent.parent,
+                capture_output=True,
+                text=True,
+                timeout=_RUN_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise BenchmarkError(f"expected an end within {_RUN_SECONDS:g} s, got none") from None
+    if done.returncode:
+        raise BenchmarkError(f"expected an outcome, got: {done.stderr.strip()[-500:]}")
+    return Outcome(**json.loads(done.stdout))
+
+
+def _played(server: str, workload: str) -> bool:
+    """Tells whether a server takes part: the uvicorn variant has a goal in one workload only."""
+    return server != "collab-uvicorn" or workload == "all-write"
+
+
+def _split(allowed: Sequence[str], chosen: str | None, option: str) -> list[str]:
+    names = chosen.split(",") if chosen else list(allowed)
+    unknown = set(names) - set(allowed)
+    if unknown:
+        raise click.UsageError(
+            f"{option}: expected some of {', '.join(allowed)}, got {', '.join(sorted(unknown))}"
+        )
+    return names
+
+
+@click.command()
+@click.option("--only", help="Workloads, with commas between; all by default.")
+@click.option("--servers", help="Servers, with commas between; all by default.")
+@click.option("--rounds", default=3, show_default=True, help="How often each is run.")
+@click.option(
+    "--seconds", default=5.0, show_default=True, help="How long workloads with a beat go on."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=RESULTS, help="Folder to write to."
+)
+def main(only: str | None, servers: str | None, rounds: int, seconds: float, output: Path) -> None:
+    """Runs every workload on every server, in alternation, and reports the medians."""
+    workloads = _split(list(WORKLOADS), only, "--only")
+    chosen = _split(list(SERVERS), servers, "--servers")
+    scratch = output / "raw"
+    scratch.mkdir(parents=True, exist_ok=True)
+    outcomes: dict[str, dict[str, list[Outcome]]] = {}
+    failures = 0
+    try:
+        for name in chosen:
+            install(SERVERS[name])
+        for workload in workloads:
+            for number in range(rounds):
+                for name in chosen:
+                    if not _played(name, workload):
+                        continue
+                    click.echo(f"{workload}, round {number + 1} of {rounds}: {name}", err=True)
+                    try:
+                        outcome = measure(SERVERS[name], workload, seconds, scratch)
+                    except BenchmarkError as error:
+                        failures += 1
+                        click.echo(f"  {error}", err=True)
+                        continue
+                    outcomes.setdefault(workload, {}).setdefault(name, []).append(outcome)
+    except BenchmarkError as error:
+        sys.exit(str(error))
+    if not outcomes:
+        sys.exit("expected at least one outcome, got none")
+    settings = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "rounds": rounds,
+        "seconds": seconds,
+    }
+    click.echo(report.write(output, outcomes, settings))
+    plot.draw(report.medians(outcomes), output / "latest.png")
+    if failures:
+        sys.exit(f"expected every run to have an outcome, got {failures} without")
+
+
+if __name__ == "__main__":
+    main()
