@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from collab.access import check_name
+from collab.errors import StoreError
 from collab.storage.checks import check_appends, check_author
 from collab.storage.connection import Synchronous, connect_writer, store_errors
 from collab.store import Append
@@ -34,6 +35,7 @@ class LogWriter:
         self._busy_seconds = busy_seconds
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._closed = False
         self._version = -1
         self._heads: dict[str, tuple[int, int]] = {}  # name -> row id, seq
         self._author_ids: dict[str, int] = {}
@@ -42,6 +44,8 @@ class LogWriter:
         """Writes everything in one transaction; see ``Store.append``."""
         check_appends(appends)
         with self._lock, store_errors(self._path):
+            if self._closed:
+                raise StoreError(f"expected {self._path} to be open, got a store that is closed")
             connection = self._connection
             if connection is None:
                 connection = self._connection = connect_writer(
@@ -57,10 +61,13 @@ class LogWriter:
             return seqs
 
     def close(self) -> None:
-        """Closes the connection, with the write-ahead log emptied if nobody else uses it."""
+        """Closes the connection, with the write-ahead log emptied unless somebody reads it.
+
+        Later calls of ``append`` are refused.
+        """
         with self._lock, store_errors(self._path):
+            self._closed = True
             connection, self._connection = self._connection, None
-            self._forget()
             if connection is None:
                 return
             try:

@@ -1,7 +1,6 @@
 """SQLiteStore: documents in one SQLite file."""
 
 import os
-import queue
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
@@ -14,9 +13,10 @@ import anyio.to_thread
 from collab.access import check_name
 from collab.errors import DocumentNotFound, StoreError
 from collab.storage.checks import check_bounds
-from collab.storage.connection import Synchronous, connect_reader, prepare, store_errors
+from collab.storage.connection import Synchronous, prepare
 from collab.storage.log_reader import read_entries, read_head, read_stored, read_summaries
 from collab.storage.log_writer import LogWriter
+from collab.storage.reader_pool import ReaderPool
 from collab.storage.stream import EntryStream
 from collab.store import Append, Entry, Stored, Summary
 
@@ -54,12 +54,7 @@ class SQLiteStore:
         self._create = create
         self._busy_seconds = busy_seconds
         self._open = False
-        self._writer = LogWriter(self._path, synchronous=synchronous, busy_seconds=busy_seconds)
-        # Each slot of a reader: its connection, or None until it is needed. A thread takes one out
-        # while it reads, so that closing waits for threads even where their tasks were cancelled.
-        self._readers: queue.LifoQueue[sqlite3.Connection | None] = queue.LifoQueue()
-        for _ in range(_READERS):
-            self._readers.put(None)
+        self._synchronous: Synchronous = synchronous
 
     async def __aenter__(self) -> "SQLiteStore":
         """Opens the store, making or migrating the file if need be.
@@ -70,13 +65,19 @@ class SQLiteStore:
             StoreVersionError: it was written by a newer collab.
             StoreUnavailable: a passing failure.
         """
-        if self._open:
-            raise StoreError(f"expected {self._path} not to be open yet, got a store that is")
-        self._write_limiter = anyio.CapacityLimiter(1)
-        self._read_limiter = anyio.CapacityLimiter(_READERS)
         await anyio.to_thread.run_sync(
             partial(prepare, self._path, create=self._create, busy_seconds=self._busy_seconds)
         )
+        if self._open:
+            raise StoreError(f"expected {self._path} not to be open yet, got a store that is")
+        # A limiter lets calls in by turns. The writer and the pool hold on by themselves to what a
+        # thread uses: asyncio's own cancel() gives a turn back while the thread still runs.
+        self._write_limiter = anyio.CapacityLimiter(1)
+        self._writer = LogWriter(
+            self._path, synchronous=self._synchronous, busy_seconds=self._busy_seconds
+        )
+        self._read_limiter = anyio.CapacityLimiter(_READERS)
+        self._readers = ReaderPool(self._path, size=_READERS, busy_seconds=self._busy_seconds)
         self._open = True
         return self
 
@@ -84,8 +85,10 @@ class SQLiteStore:
         """Closes the store; calls under way are finished first."""
         self._open = False
         with anyio.CancelScope(shield=True):
-            # The limiters let in those that wait in order of their coming.
-            await anyio.to_thread.run_sync(self._close_readers, limiter=self._read_limiter)
+            # Limiters let in by order of coming: holding every turn, all calls are done.
+            for _ in range(_READERS):
+                await self._read_limiter.acquire_on_behalf_of(object())
+            await anyio.to_thread.run_sync(self._readers.close)
             await anyio.to_thread.run_sync(self._writer.close, limiter=self._write_limiter)
 
     async def append(self, appends: Sequence[Append]) -> Sequence[int]:
@@ -134,25 +137,4 @@ class SQLiteStore:
 
     async def _read(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
         self._check_open()
-        return await anyio.to_thread.run_sync(self._read_blocking, read, limiter=self._read_limiter)
-
-    def _read_blocking(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
-        connection = self._readers.get()
-        try:
-            with store_errors(self._path):
-                if connection is None:
-                    connection = connect_reader(self._path, busy_seconds=self._busy_seconds)
-                try:
-                    return read(connection)
-                except sqlite3.Error:
-                    connection.close()
-                    connection = None
-                    raise
-        finally:
-            self._readers.put(connection)
-
-    def _close_readers(self) -> None:
-        for connection in [self._readers.get() for _ in range(_READERS)]:
-            if connection is not None:
-                connection.close()
-            self._readers.put(None)
+        return await anyio.to_thread.run_sync(self._readers.read, read, limiter=self._read_limiter)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 from sqlite_utils import Database, Migrations
 
@@ -429,6 +430,28 @@ class TestClosing:
             assert (await store.load("a")).seq == 1
             assert (tmp_path / "collab.db-wal").stat().st_size > 50_000
         assert names_in(tmp_path) == [path.name]
+
+    async def test_leaving_waits_for_calls_that_wait_their_turn(self, tmp_path: Path) -> None:
+        path = tmp_path / "collab.db"
+        begun: list[None] = []
+        all_begun = anyio.Event()
+
+        async def write_and_read(store: SQLiteStore, call: int) -> None:
+            begun.append(None)
+            if len(begun) == 40:
+                all_begun.set()
+            if call % 2:
+                await store.append([adding("a", bytes(20_000))])
+            else:
+                await store.load("a")
+
+        async with anyio.create_task_group() as tasks:
+            async with SQLiteStore(path) as store:
+                for call in range(40):
+                    tasks.start_soon(write_and_read, store, call)
+                await all_begun.wait()
+            # A connection that was opened again behind the closing would keep these there.
+            assert names_in(tmp_path) == [path.name]
 
     async def test_leaving_beside_another_open_store_empties_the_log(self, tmp_path: Path) -> None:
         path = tmp_path / "collab.db"
