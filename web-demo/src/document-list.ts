@@ -27,6 +27,7 @@ export class DocumentList {
   /** How many pages of the server's list are shown. */
   #pages = 1
   #current: string | null = null
+  #here = 0
   #reached = false
   #loading = false
 
@@ -46,7 +47,14 @@ export class DocumentList {
 
   /** Marks the document that is open. */
   set current(name: string | null) {
+    if (name === this.#current) return
     this.#current = name
+    this.#draw()
+  }
+
+  /** How many people have the document open that is open here. */
+  set here(people: number) {
+    this.#here = people
     this.#draw()
   }
 
@@ -100,11 +108,13 @@ export class DocumentList {
     const details = element('span', { class: 'details' })
     if (summary) {
       details.append(`Edited ${ago(summary.updated_ms)}`)
-      if (summary.connections > 0) {
-        details.append(element('span', { class: 'here' }, `${summary.connections} here`))
+      // The open document knows better than a list of some seconds ago.
+      const here = name === this.#current ? this.#here : summary.connections
+      if (here > 0 && this.#reached) {
+        details.append(element('span', { class: 'here' }, `${here} here`))
       }
     } else {
-      details.append(this.#reached ? 'Not written to yet' : 'On this device')
+      details.append(this.#reached ? 'Nothing stored yet' : 'On this device')
     }
     link.append(details)
     link.addEventListener('click', (event) => {

@@ -54,6 +54,7 @@ const theme = EditorView.theme({
     caretColor: 'var(--ink)',
   },
   '.cm-line': { padding: '0' },
+  '.cm-line::selection, .cm-line ::selection': { backgroundColor: 'var(--selected)' },
   '.cm-placeholder': { color: 'var(--faint)' },
   '.cm-selectionMatch': { backgroundColor: 'var(--match)' },
   '.cm-searchMatch': { backgroundColor: 'var(--match)', borderRadius: '2px' },
@@ -85,6 +86,9 @@ const theme = EditorView.theme({
   },
 })
 
+const EDITABLE = placeholder('Write something…')
+const READ_ONLY = EditorState.readOnly.of(true)
+
 /** An editor of one shared text. */
 export class TextEditor {
   readonly view: EditorView
@@ -114,8 +118,7 @@ export class TextEditor {
           search({ top: true }),
           highlightSelectionMatches({ minSelectionLength: 3 }),
           EditorView.lineWrapping,
-          placeholder('Write something…'),
-          this.#editable.of([]),
+          this.#editable.of(EDITABLE),
           EditorView.contentAttributes.of({
             'aria-label': `Text of ${name}`,
             spellcheck: 'true',
@@ -130,7 +133,7 @@ export class TextEditor {
 
   /** Lets the text be edited, or only read. */
   allow(editing: boolean): void {
-    const effect = this.#editable.reconfigure(editing ? [] : EditorState.readOnly.of(true))
+    const effect = this.#editable.reconfigure(editing ? EDITABLE : READ_ONLY)
     this.view.dispatch({ effects: effect })
   }
 

@@ -59,8 +59,14 @@ function show(): void {
   byId('title').textContent = name ?? ''
   document.title = name === null ? 'collab' : `${name} · collab`
   if (name !== null) {
-    opened = new OpenDocument(name, identity.user, announce, () => void list.refresh())
+    opened = new OpenDocument(name, identity.user, {
+      announce,
+      onstored: () => void list.refresh(),
+      oncount: (people) => (list.here = people),
+    })
     const { provider, doc, editor } = opened
+    // A document out of bounds has no place in the list.
+    provider.on('status', (status) => (list.current = status === 'refused' ? null : name))
     window.collab = { provider, doc, view: editor.view }
   }
   list.current = name

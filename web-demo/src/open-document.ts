@@ -15,6 +15,16 @@ const ROOT = 'content'
 /** How long the page waits after the last change before it says "Saved", milliseconds. */
 const CALM_MS = 400
 
+/** What the page around a document does for it. */
+interface Surroundings {
+  /** Says something to people who cannot see the page. */
+  announce: (message: string) => void
+  /** Called when the server has stored everything. */
+  onstored: () => void
+  /** Told how many people have the document open. */
+  oncount: (people: number) => void
+}
+
 /** A document on the page: its text, its connection, its copy on this device. */
 export class OpenDocument {
   readonly doc = new Y.Doc()
@@ -29,11 +39,7 @@ export class OpenDocument {
   #savedTimer: ReturnType<typeof setTimeout> | undefined
   #announced = ''
 
-  /**
-   * @param announce says something to people who cannot see the page
-   * @param onstored called when the server has stored changes
-   */
-  constructor(name: string, user: User, announce: (message: string) => void, onstored: () => void) {
+  constructor(name: string, user: User, { announce, onstored, oncount }: Surroundings) {
     noteRecent(name)
     this.#announce = announce
     const text = this.doc.getText(ROOT)
@@ -49,7 +55,7 @@ export class OpenDocument {
     this.#presence = new PresenceList(this.provider.awareness, (client) => {
       const selection = selectionOf(this.provider.awareness, client, text)
       if (selection) this.editor.show(selection.head)
-    })
+    }, oncount)
     this.#wire(onstored)
     this.#show()
     // What this device kept comes first: then the server sends only what is missing.

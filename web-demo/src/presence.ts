@@ -10,12 +10,21 @@ export class PresenceList {
   readonly #list = byId('presence')
   readonly #awareness: Awareness
   readonly #visit: (client: number) => void
+  readonly #oncount: (people: number) => void
   #drawn = ''
 
-  /** @param visit shows where this client is */
-  constructor(awareness: Awareness, visit: (client: number) => void) {
+  /**
+   * @param visit shows where this client is
+   * @param oncount told how many people are here
+   */
+  constructor(
+    awareness: Awareness,
+    visit: (client: number) => void,
+    oncount: (people: number) => void,
+  ) {
     this.#awareness = awareness
     this.#visit = visit
+    this.#oncount = oncount
     awareness.on('change', this.#draw)
     this.#draw()
   }
@@ -35,6 +44,7 @@ export class PresenceList {
     const drawn = JSON.stringify(people)
     if (drawn === this.#drawn) return
     this.#drawn = drawn
+    this.#oncount(people.length)
     const items = people.slice(0, SHOWN).map(({ client, name, color }) => {
       const mine = client === own
       const who = mine ? `${name} (you)` : name

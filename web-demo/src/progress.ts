@@ -34,6 +34,7 @@ export function describe(
     if (isSaved) return 'Saved'
     if (status === 'connecting') return ''
     if (status === 'connected') return 'Saving…'
+    if (status === 'refused' && pendingChanges === 0) return ''
     const place = keeps ? 'kept on this device' : 'keep this page open'
     if (pendingChanges === 0) return keeps ? 'Kept on this device' : ''
     return `${pendingChanges} ${pendingChanges === 1 ? 'change' : 'changes'} waiting, ${place}`
