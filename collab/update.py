@@ -183,7 +183,9 @@ def _cut_content(struct: Struct, update: bytes, max_bytes: int) -> Iterator[tupl
     if struct.kind is Kind.STRING:
         _, position = read_var_uint(update, struct.content)
         while position < struct.end:
-            cut = _end_of_character(update, position, min(position + max_bytes, struct.end))
+            cut = struct.end
+            if cut - position > max_bytes:
+                cut = _end_of_character(update, position, position + max_bytes)
             content = write_var_uint(cut - position) + update[position:cut]
             yield measure_string(content, 0)[0], content
             position = cut
@@ -204,16 +206,10 @@ def _cut_content(struct: Struct, update: bytes, max_bytes: int) -> Iterator[tupl
 
 
 def _end_of_character(update: bytes, start: int, cut: int) -> int:
-    """The last end of a whole character at or before ``cut``, or else the first after ``start``."""
-    end = cut
-    while end > start and end < len(update) and update[end] & 0xC0 == 0x80:
-        end -= 1
-    if end > start:
-        return end
-    end = start + 1
-    while update[end] & 0xC0 == 0x80:
-        end += 1
-    return end
+    """The end of a whole character at or before ``cut``, but after ``start``, within a string."""
+    while update[cut] & 0xC0 == 0x80:  # inside of a character
+        cut -= 1
+    return cut
 
 
 @dataclass(slots=True)

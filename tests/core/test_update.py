@@ -180,6 +180,19 @@ def test_a_huge_string_between_others_keeps_its_place() -> None:
     assert content(applied_in_order(split(update, 500))) == content(applied_in_order([update]))
 
 
+def test_a_huge_string_ends_where_its_next_struct_begins() -> None:
+    first, second = pycrdt.Doc[Any](client_id=1), pycrdt.Doc[Any](client_id=2)
+    insert(first, 0, "x" * 1000)
+    merge([first, second])
+    insert(second, 1000, "y")
+    merge([first, second])
+    insert(first, 1001, "z")  # its first byte, 0x84, could be the middle of a character
+    merge([first, second])
+    update = first.get_update()
+    assert b"xxx\x84" in update
+    assert content(applied_in_order(split(update, SMALLEST))) == content(applied_in_order([update]))
+
+
 def test_one_huge_list_is_cut_between_values() -> None:
     doc = pycrdt.Doc[Any]()
     array = doc.get("array", type=pycrdt.Array)
