@@ -12,6 +12,9 @@ const EMPTY_UPDATE_BYTES = 2
  * people's. So each update that was sent stays here with its extent until incoming updates have
  * covered all of it. The server commits a document's updates in order: an acknowledged update
  * vouches for everything the server had received before it.
+ *
+ * One case the bytes cannot tell apart: when someone else deletes the same characters at the same
+ * moment, their deletion, which may come before it is on disk, counts as ours coming back.
  */
 export class Ledger {
   #sent: Extent[] = []

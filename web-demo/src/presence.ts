@@ -3,7 +3,9 @@ import type { Awareness } from 'y-protocols/awareness'
 import { byId, element } from './elements.js'
 import { initials, readUser } from './identity.js'
 
-const SHOWN = 5
+const narrow = matchMedia('(max-width: 760px)')
+/** How many people the row shows before it counts the rest. */
+const shown = (): number => (narrow.matches ? 2 : 5)
 
 /** The row of people who have the document open. */
 export class PresenceList {
@@ -45,7 +47,8 @@ export class PresenceList {
     if (drawn === this.#drawn) return
     this.#drawn = drawn
     this.#oncount(people.length)
-    const items = people.slice(0, SHOWN).map(({ client, name, color }) => {
+    const most = shown()
+    const items = people.slice(0, most).map(({ client, name, color }) => {
       const mine = client === own
       const who = mine ? `${name} (you)` : name
       const avatar = element('button', { type: 'button', class: 'avatar', title: who }, initials(name))
@@ -55,7 +58,7 @@ export class PresenceList {
       avatar.addEventListener('click', () => this.#visit(client))
       return element('li', {}, avatar, element('span', { class: 'visually-hidden', 'aria-hidden': 'true' }, who))
     })
-    const rest = people.slice(SHOWN)
+    const rest = people.slice(most)
     if (rest.length > 0) {
       const names = rest.map(({ name }) => name).join(', ')
       items.push(

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { WebSocket as NodeWebSocket } from 'ws'
 import * as Y from 'yjs'
 
+import { Extent } from '../clock-ranges.js'
 import { CollabProvider, type CollabProviderOptions } from '../index.js'
 import type { WebSocketClass } from '../link.js'
 import { ContractServer } from './server.js'
@@ -246,4 +247,60 @@ test('a destroyed provider leaves nothing connected', async () => {
   await until(() => server.connections === 0)
   text(provider).insert(0, 'unheard')
   expect(provider.status).toBe('offline')
+})
+
+test.each(Array.from({ length: 12 }, (_, i) => i + 1))('what is called saved is durable, in random history %i', async (seed) => {
+  let draw = seed * 7919
+  const random = (bound: number): number => {
+    draw = (draw * 48271) % 2147483647
+    return draw % bound
+  }
+  const writers = [provide(), provide()]
+  const faults: string[] = []
+  for (const provider of writers) {
+    const own: Uint8Array[] = []
+    provider.doc.on('update', (update: Uint8Array, origin: unknown) => {
+      if (origin !== provider) own.push(update)
+    })
+    provider.on('saved', (saved) => {
+      if (!saved || own.length === 0) return
+      const written = Extent.of(Y.mergeUpdates(own))
+      written.subtract(Extent.of(Y.encodeStateAsUpdate(server.durable)))
+      if (!written.isEmpty) faults.push(`saved too early: ${text(provider).toString()}`)
+    })
+  }
+  for (let step = 0; step < 150; step += 1) {
+    const writer = random(2)
+    const content = text(writers[writer]!)
+    const choice = random(20)
+    const own = ['xyz', 'abc'][writer]!
+    const at = random(content.length + 1)
+    if (choice < 9) content.insert(at, own.slice(random(3)))
+    // Two who delete the same at the same moment cannot tell whose deletion comes back.
+    else if (choice < 14 && own.includes(content.toString()[at] ?? ' ')) content.delete(at, 1)
+    else if (choice < 16) server.holding = !server.holding
+    else if (choice < 18) server.commit()
+    else server.drop()
+    for (let turn = random(12); turn > 0; turn -= 1) await new Promise(setImmediate)
+  }
+  server.holding = false
+  await until(() => writers.every((provider) => provider.synced))
+  server.commit()
+  await until(() => writers.every((provider) => provider.saved))
+  await until(() => text(writers[0]!).toString() === text(writers[1]!).toString())
+  expect(faults).toEqual([])
+  expect(server.durable.getText('content').toString()).toBe(text(writers[0]!).toString())
+})
+
+test('a client that the server declared gone is seen again at once', async () => {
+  const ada = provide()
+  const grace = provide()
+  ada.awareness.setLocalStateField('user', { name: 'Ada' })
+  await until(() => grace.awareness.getStates().has(ada.doc.clientID))
+  const clock = ada.awareness.meta.get(ada.doc.clientID)!.clock
+  server.drop()
+  await until(() => server.paths.length === 4 && ada.synced && grace.synced)
+  await until(() => grace.awareness.getStates().has(ada.doc.clientID))
+  // A removal carries the clock after the last: what follows must be past that.
+  expect(ada.awareness.meta.get(ada.doc.clientID)!.clock).toBeGreaterThan(clock + 1)
 })

@@ -27,7 +27,10 @@ interface Peer {
  * when it is stored. Storing waits while `holding`.
  */
 export class ContractServer {
+  /** What the server has received. */
   readonly doc = new Y.Doc()
+  /** What would be left after a crash: the updates stored so far. */
+  readonly durable = new Y.Doc()
   readonly paths: string[] = []
   holding = false
   /** Says nothing at all, like a network that went dark. */
@@ -38,6 +41,7 @@ export class ContractServer {
   readonly #http = createServer()
   readonly #sockets = new WebSocketServer({ server: this.#http })
   readonly #peers = new Set<Peer>()
+  #unstored: Uint8Array[] = []
 
   static async start(): Promise<ContractServer> {
     const server = new ContractServer()
@@ -57,6 +61,8 @@ export class ContractServer {
 
   /** Stores what is held: each sender hears its updates, merged with those of `others`. */
   commit(...others: Uint8Array[]): void {
+    for (const update of this.#unstored) Y.applyUpdate(this.durable, update)
+    this.#unstored = []
     for (const peer of this.#peers) {
       if (peer.owed.length === 0) continue
       peer.socket.send(writeUpdate(Y.mergeUpdates([...peer.owed, ...others])))
@@ -109,10 +115,14 @@ export class ContractServer {
       peer.socket.send(writeStep2(Y.encodeStateAsUpdate(this.doc, frame.stateVector)))
     } else if (frame.type === 'step2' || frame.type === 'update') {
       if (frame.update.byteLength <= EMPTY_UPDATE_BYTES) return
+      const before = Y.snapshot(this.doc)
       Y.applyUpdate(this.doc, frame.update)
+      // What brings nothing new goes back to its sender alone.
+      const isNews = !Y.equalSnapshots(before, Y.snapshot(this.doc))
       for (const other of this.#peers) {
-        if (other !== peer) other.socket.send(writeUpdate(frame.update))
+        if (isNews && other !== peer) other.socket.send(writeUpdate(frame.update))
       }
+      this.#unstored.push(frame.update)
       peer.owed.push(frame.update)
       if (!this.holding) this.commit()
     } else if (frame.type === 'awareness') {
