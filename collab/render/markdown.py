@@ -14,7 +14,7 @@ from unicodedata import category
 from collab.render.links import safe_image, safe_link
 from collab.render.tree import Mark, Node, plain_text
 
-_SPECIAL = re.compile(r"[\\`*_\[\]<>~|$]|&(?=#?\w+;)|!$")
+_SPECIAL = re.compile(r"[\\`*_\[\]<>~|$]|&(?=#?\w+;)")
 _LINE_START = re.compile(r"^(?:([#+\-=:])|(\d{1,9})([.)])(?=\s|$))")
 _DESTINATION = re.compile(r"[\s\x00-\x1f\x7f<>()\\`*_|]")
 _BAR = re.compile(r"(?<!\\)\|")
@@ -188,6 +188,8 @@ def _marked(nodes: Sequence[Node], depth: int, line_break: str) -> list[str]:
             written.append(_code("".join(map(plain_text, run))))
         else:
             inside = "".join(_marked(run, depth + 1, line_break))
+            if mark.style == "link" and left.endswith("!"):
+                written[-1] = left[:-1] + "\\!"  # or it would be an image
             written.append(_wrap(mark, inside, left, right))
     return written
 
