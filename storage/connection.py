@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -129,7 +130,7 @@ def prepare(path: Path, *, create: bool, busy_seconds: float) -> None:
                 raise StoreError(f"expected a collab store in {path}, got an empty database")
         elif not pending(connection) and not create:
             return
-        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        mode = _use_write_ahead_log(connection, busy_seconds=busy_seconds)
         if mode != "wal":
             raise StoreError(f"expected {path} to allow a write-ahead log, got mode {mode!r}")
         migrate(connection)
@@ -148,3 +149,18 @@ def _check_file(path: Path, *, create: bool) -> None:
         raise StoreNotFound(str(path))
     elif not path.parent.is_dir():
         raise StoreError(f"expected a directory at {path.parent} to make a store in, got none")
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection, *, busy_seconds: float) -> str:
+    # Where another process has begun to write, SQLite fails at once here, whatever its timeout: two
+    # processes that make a store at the same moment would meet that.
+    deadline = time.monotonic() + busy_seconds
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return str(mode)

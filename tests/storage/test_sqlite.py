@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from collab.errors import (
     StoreUnavailable,
     StoreVersionError,
 )
-from collab.storage.connection import Synchronous, connect_writer
+from collab.storage.connection import Synchronous, connect_writer, prepare
 from collab.storage.migrations import APPLICATION_ID, MIGRATIONS, migrate, pending
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, Entry, NewEntry
@@ -132,6 +133,16 @@ class TestSeveralProcesses:
                     assert {entry.author for entry in shared[first - 3 : first]} == {own}
         assert [entry.seq for entry in shared] == list(range(1, len(shared) + 1))
         assert query(path, "PRAGMA integrity_check") == [("ok",)]
+
+    def test_making_a_store_waits_for_somebody_who_makes_it_too(self, tmp_path: Path) -> None:
+        path = tmp_path / "collab.db"
+        with connect(path) as other, ThreadPoolExecutor(1) as threads:
+            other.execute("BEGIN IMMEDIATE")
+            making = threads.submit(prepare, path, create=True, busy_seconds=60)
+            assert not wait([making], timeout=0.2).done
+            other.execute("ROLLBACK")
+            making.result(timeout=30)
+            assert pending(other) == []
 
     async def test_a_reader_beside_a_writing_process_sees_whole_appends(
         self, tmp_path: Path
