@@ -242,8 +242,11 @@ def _measure_deleted(update: bytes, position: int) -> tuple[int, int]:
 
 def measure_string(update: bytes, position: int) -> tuple[int, int]:
     """Measures a string: its UTF-16 units, and the index after it."""
-    end = skip_bytes(update, position)
-    encoded = update[read_var_uint(update, position)[1] : end]
+    size, start = read_var_uint(update, position)
+    end = start + size
+    if end > len(update):
+        raise Truncated(f"expected {size} bytes, got {len(update) - start}")
+    encoded = update[start:end]
     if encoded.isascii():
         return len(encoded), end
     try:

@@ -160,6 +160,23 @@ def test_an_unknown_format_is_refused() -> None:
         export(binding("codemirror"), "pdf")
 
 
+def test_an_xml_text_root_shows_its_nested_texts_as_blocks() -> None:
+    """Slate and Lexical keep a document so: XML texts within an XML text."""
+    block = b"\x07\x01" + write_var_string("content") + b"\x06"
+    inside = b"\x04\x00\x05\x00" + write_var_string("a & b")
+    kind = b"\x28\x00\x05\x00" + write_var_string("type") + b"\x01\x77" + write_var_string("quote")
+    document = document_of(b"\x01\x03\x05\x00" + block + inside + kind + b"\x00")
+    assert export(document, "text") == b"a & b"
+    assert export(document, "html") == b"<blockquote>a &amp; b</blockquote>\n"
+    assert export(document, "markdown") == b"> a & b\n"
+    assert json.loads(export(document, "json")) == {
+        "content": {
+            "type": "doc",
+            "content": [{"type": "quote", "content": [{"type": "text", "text": "a & b"}]}],
+        }
+    }
+
+
 @pytest.mark.parametrize("form", ["text", "json", "html", "markdown"])
 def test_elements_nested_to_overflow_the_stack_are_refused(form: str) -> None:
     inside = b"".join(
