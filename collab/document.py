@@ -14,21 +14,44 @@ from collab import lib0, state_vector
 from collab.errors import PoisonedUpdate, ProtocolError, StoreError
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.store import Stored
+from collab.structs import Kind, read_deletions, read_structs
 
 _REPLAY_MERGE = 100
 """Log entries merged before they are applied: with more, merging costs more than it saves."""
 
 
 def check_update(update: bytes) -> None:
-    """Checks that bytes decode as an update; cheap (0.4 us), and no promise that it applies.
+    """Checks that bytes are an update that can be kept and passed on; no promise that it applies.
+
+    They are read strictly first (4 us where somebody types), because the CRDT takes more than it
+    can give back: values nested so deeply that its stack overflows and the process dies, structs of
+    no length and JSON content, which make its own encoding unreadable, and content and types that
+    Yjs does not know and that clients fail on.
 
     Raises:
-        PoisonedUpdate: they do not.
+        PoisonedUpdate: they are not.
     """
     try:
+        _read_strictly(update)
         pycrdt.get_state(update)
     except BaseException as error:  # noqa: BLE001 - see _poisoned
         raise _poisoned(update, error) from None
+
+
+def _read_strictly(update: bytes) -> None:
+    structs = read_structs(update)
+    while True:
+        try:
+            struct = next(structs)
+        except StopIteration as end:
+            deletions = end.value
+            break
+        if struct.length == 0:
+            raise ProtocolError(f"expected structs that cover a clock, got none at {struct.clock}")
+        if struct.kind is Kind.JSON:
+            raise ProtocolError("expected values as Yjs 13 writes them, got JSON content")
+    for _ in read_deletions(update, deletions):
+        pass
 
 
 def merge(updates: Sequence[bytes]) -> bytes:
@@ -59,7 +82,7 @@ class Document:
     def __init__(self) -> None:
         # Documents are loaded in worker threads and then used on the event loop's.
         self._doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(allow_multithreading=True)
-        self._pending: list[bytes] = []
+        self._pending: dict[bytes, None] = {}
         self.version = 0
         self._state_vector: bytes | None = None
         self._encoded: bytes | None = None
@@ -130,15 +153,14 @@ class Document:
         """
         if update == EMPTY_UPDATE:
             return None
-        before, pending_before = self.state_vector, len(self._pending)
+        pending_before = set(self._pending)
         news: list[bytes] = []
         subscription = self._doc.observe(lambda event: news.append(event.update))
         try:
             self.apply(update)
         finally:
             self._doc.unobserve(subscription)
-        if len(self._pending) > pending_before:
-            return pycrdt.get_update(update, before)
+        news += [waiting for waiting in self._pending if waiting not in pending_before]
         return merge(news) if news else None
 
     def diff(self, known: bytes) -> bytes:
@@ -165,10 +187,11 @@ class Document:
 
     def _applied(self, update: bytes) -> None:
         self.version += 1
+        before = self._state_vector
         self._state_vector = self._encoded = None
         here = self.state_vector
-        if self._pending:
-            waiting, self._pending = self._pending, []
+        if self._pending and here != before:
+            waiting, self._pending = self._pending, {}
             for earlier in waiting:
                 self._keep_unless_integrated(earlier, here)
         self._keep_unless_integrated(update, here)
@@ -179,7 +202,7 @@ class Document:
             return
         if rest[0] == 0 and not _deletes_beyond(rest, state_vector.decode(here)):
             return
-        self._pending.append(rest)
+        self._pending[rest] = None
 
 
 def _deletes_beyond(update: bytes, clocks: dict[int, int]) -> bool:

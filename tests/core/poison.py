@@ -1,0 +1,50 @@
+"""Updates that a hostile or broken client may send, each a few bytes."""
+
+from collab.lib0 import write_var_bytes, write_var_string, write_var_uint
+
+
+def update_of(*struct: bytes, client: int = 9, clock: int = 0, deletions: bytes = b"\x00") -> bytes:
+    """An update of one struct, or of none."""
+    if not struct:
+        return b"\x00" + deletions
+    head = b"\x01\x01" + write_var_uint(client) + write_var_uint(clock)
+    return head + b"".join(struct) + deletions
+
+
+def in_root(reference: int, content: bytes, root: str = "text") -> bytes:
+    """A struct at the beginning of a root."""
+    return bytes((reference,)) + b"\x01" + write_var_string(root) + content
+
+
+HELLO = update_of(in_root(4, write_var_string("hello")), client=1)
+"""Somebody writes "hello" as client 1."""
+
+CHILD_OF_A_STRING = update_of(b"\x04\x00\x01\x00" + write_var_string("x"))
+"""Decodes, but once ``HELLO`` is there yrs raises RuntimeError: a string has no children."""
+
+UNDECODABLE = {
+    "nothing": b"",
+    "noise": b"\xff" * 40,
+    "a rest": b"\x00\x00\x00",
+    "2**31 clients": b"\xff\xff\xff\xff\x07",
+    "2**31 structs": b"\x01\xff\xff\xff\xff\x07\x05\x00",
+    "2**31 values": update_of(in_root(8, b"\xff\xff\xff\xff\x07")),
+    "2**31 deletions": b"\x00\x01\x05\xff\xff\xff\xff\x07",
+    "no UTF-8": update_of(in_root(4, write_var_bytes(b"\xff\xfe"))),
+}
+"""Bytes that are no update, some of which declare what would fill the memory."""
+
+UNKEEPABLE = {
+    "values nested to overflow the stack": update_of(
+        in_root(8, b"\x01" + b"\x75\x01" * 200_000 + b"\x7e")
+    ),
+    "JSON nested to overflow the stack": update_of(
+        in_root(5, write_var_bytes(b"[" * 200_000 + b"]" * 200_000))
+    ),
+    "no values": update_of(in_root(8, b"\x00")),
+    "an empty string": update_of(in_root(4, b"\x00")),
+    "JSON content": update_of(in_root(2, b"\x01" + write_var_string('"x"'))),
+    "a type Yjs does not know": update_of(in_root(7, b"\x0f")),
+    "content Yjs does not know": update_of(in_root(11, b"\x00\x01\x00\x00")),
+}
+"""What yrs takes, or dies of, and what would break its own encoding or other clients."""

@@ -1,0 +1,284 @@
+"""Document: what it was given, integrated or not, and nothing poisoned."""
+
+import random
+from typing import Any
+
+import pycrdt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collab.document import Document, check_update, merge
+from collab.errors import PoisonedUpdate, ProtocolError, StoreError
+from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
+from collab.store import Entry, Stored
+from tests.core import poison
+
+
+def typed(*words: str, client: int = 1, root: str = "text") -> list[bytes]:
+    """One update for each word that somebody appends."""
+    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=client)
+    text = doc.get(root, type=pycrdt.Text)
+    updates: list[bytes] = []
+    subscription = doc.observe(lambda event: updates.append(event.update))
+    for word in words:
+        text += word
+    doc.unobserve(subscription)
+    return updates
+
+
+def deleted(updates: list[bytes], start: int, end: int, client: int = 1) -> bytes:
+    """The update of somebody who has these and deletes a range, in bytes of the text."""
+    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=client)
+    for update in updates:
+        doc.apply_update(update)
+    before = doc.get_state()
+    del doc.get("text", type=pycrdt.Text)[start:end]
+    return doc.get_update(before)
+
+
+def document_of(*updates: bytes) -> Document:
+    document = Document()
+    for update in updates:
+        document.apply(update)
+    return document
+
+
+def text_of(update: bytes, root: str = "text") -> str:
+    doc: pycrdt.Doc[Any] = pycrdt.Doc()
+    doc.apply_update(update)
+    return str(doc.get(root, type=pycrdt.Text))
+
+
+def entries(*updates: bytes, first_seq: int = 1) -> list[Entry]:
+    return [
+        Entry(seq=seq, update=update, time_ms=0, author=None)
+        for seq, update in enumerate(updates, first_seq)
+    ]
+
+
+A, B, C, D = typed("a", "é", "😀", "d")
+
+
+class TestApply:
+    def test_updates_in_order_are_integrated(self) -> None:
+        document = document_of(A, B, C, D)
+        assert str(document.doc.get("text", type=pycrdt.Text)) == "aé😀d"
+        assert document.pending_bytes == 0
+
+    def test_an_update_that_came_too_early_waits_and_is_encoded(self) -> None:
+        document = document_of(A, C)
+        assert document.pending_bytes > 0
+        assert text_of(merge([document.encode(), B])) == "aé😀"
+        document.apply(B)
+        assert document.pending_bytes == 0
+        assert text_of(document.encode()) == "aé😀"
+
+    def test_deletions_that_came_before_what_they_delete_wait(self) -> None:
+        deletion = deleted([A, B], 0, 1)
+        document = document_of(deletion)
+        assert document.pending_bytes > 0
+        document.apply(merge([A, B]))
+        assert document.pending_bytes == 0
+        assert text_of(document.encode()) == "é"
+
+    def test_the_same_early_update_is_kept_once(self) -> None:
+        document = document_of(A, C)
+        size = document.pending_bytes
+        document.apply(C)
+        assert document.pending_bytes == size
+
+    def test_each_update_counts_as_a_version(self) -> None:
+        document = document_of(A)
+        version = document.version
+        document.apply(B)
+        assert document.version != version
+
+    @given(st.permutations(typed("a", "é", "e\u0301", "😀", "👨‍👩‍👧", "x", "y")), st.integers(0, 7))
+    def test_any_order_and_any_repetition_give_the_same_text(
+        self, updates: list[bytes], repeated: int
+    ) -> None:
+        document = document_of(*updates, *updates[:repeated])
+        assert text_of(document.encode()) == "aée\u0301😀👨‍👩‍👧xy"
+        assert document.pending_bytes == 0
+
+    @given(st.permutations(typed(*"abcdefgh")), st.integers(0, 8))
+    def test_whole_and_pending_survive_a_reload(self, updates: list[bytes], arrived: int) -> None:
+        document = document_of(*updates[:arrived])
+        stored = Stored(
+            document="d", seq=0, checkpoint=document.encode(), checkpoint_seq=0, entries=()
+        )
+        reloaded = Document.load(stored)
+        for update in updates[arrived:]:
+            reloaded.apply(update)
+        assert text_of(reloaded.encode()) == "abcdefgh"
+
+
+class TestIntegrate:
+    def test_it_tells_the_new_part_alone(self) -> None:
+        document = document_of(A, B)
+        news = document.integrate(merge([A, B, C]))
+        assert news is not None
+        assert len(news) <= len(C)
+        assert text_of(merge([A, B, news])) == "aé😀"
+
+    @pytest.mark.parametrize("known", [[A, B], [A, B, deleted([A, B], 0, 1)], [A, C]])
+    def test_nothing_new_is_none(self, known: list[bytes]) -> None:
+        document = document_of(*known)
+        assert document.integrate(merge(known)) is None
+        assert document.integrate(EMPTY_UPDATE) is None
+
+    def test_deletions_alone_are_news(self) -> None:
+        deletion = deleted([A, B], 0, 1)
+        document = document_of(A, B)
+        news = document.integrate(deletion)
+        assert news is not None
+        assert text_of(merge([A, B, news])) == "é"
+        assert document.integrate(deletion) is None
+
+    def test_an_early_update_is_news_once(self) -> None:
+        document = document_of(A)
+        assert document.integrate(C) is not None
+        assert document.integrate(C) is None
+
+    def test_an_early_update_is_news_also_when_an_earlier_one_stops_waiting(self) -> None:
+        first, _, third = typed("x", "y", "z", client=2)
+        document = document_of(B)
+        news = document.integrate(merge([A, third]))
+        assert news is not None
+        heir = document_of(B, news)
+        heir.apply(typed("x", "y", "z", client=2)[1])
+        heir.apply(first)
+        assert text_of(heir.encode()).count("z") == 1
+
+    @given(st.data())
+    def test_who_gets_only_news_ends_where_the_document_does(self, data: st.DataObject) -> None:
+        mine = typed(*"abcdef")
+        others = typed(*"uvwxyz", client=2)
+        updates = data.draw(st.permutations([*mine, *others]))
+        document, heir = Document(), Document()
+        while updates:
+            size = data.draw(st.integers(1, len(updates)))
+            group, updates = updates[:size], updates[size:]
+            news = document.integrate(merge(group))
+            if news is not None:
+                heir.apply(news)
+            assert heir.state_vector == document.state_vector
+            assert (heir.pending_bytes > 0) == (document.pending_bytes > 0)
+        assert text_of(heir.encode()) == text_of(document.encode())
+
+
+class TestDiff:
+    def test_a_stranger_gets_everything(self) -> None:
+        document = document_of(A, B, C)
+        assert document.diff(EMPTY_STATE_VECTOR) == document.encode()
+
+    def test_somebody_up_to_date_gets_nothing(self) -> None:
+        document = document_of(A, B)
+        assert document.diff(document.state_vector) == EMPTY_UPDATE
+
+    def test_it_includes_what_still_waits(self) -> None:
+        reader = document_of(A)
+        diff = document_of(A, C).diff(reader.state_vector)
+        assert text_of(merge([A, diff, B])) == "aé😀"
+
+    @given(st.integers(0, 6), st.integers(0, 6))
+    def test_known_and_diff_make_the_whole(self, known: int, there: int) -> None:
+        updates = typed(*"a😀cdef")
+        reader = document_of(*updates[: min(known, there)])
+        document = document_of(*updates[:there])
+        reader.apply(document.diff(reader.state_vector))
+        assert text_of(reader.encode()) == "a😀cdef"[:there]
+
+    @pytest.mark.parametrize("known", [b"", b"\x05", b"\x01\x05", b"\x01" + b"\xff" * 12])
+    def test_what_is_no_state_vector_is_refused(self, known: bytes) -> None:
+        with pytest.raises(ProtocolError):
+            document_of(A).diff(known)
+
+
+class TestLoad:
+    def test_checkpoint_and_log_are_replayed(self) -> None:
+        stored = Stored(
+            document="d",
+            seq=4,
+            checkpoint=document_of(A, B).encode(),
+            checkpoint_seq=2,
+            entries=entries(C, D, first_seq=3),
+        )
+        assert text_of(Document.load(stored).encode()) == "aé😀d"
+
+    def test_a_long_log_is_replayed_whole(self) -> None:
+        words = [random.Random(1).choice("aé😀") for _ in range(450)]
+        stored = Stored(
+            document="d",
+            seq=450,
+            checkpoint=None,
+            checkpoint_seq=0,
+            entries=entries(*typed(*words)),
+        )
+        assert text_of(Document.load(stored).encode()) == "".join(words)
+
+    @pytest.mark.parametrize("broken", [b"\xff\xff", poison.CHILD_OF_A_STRING])
+    def test_an_entry_that_does_not_apply_is_named_by_its_seq(self, broken: bytes) -> None:
+        stored = Stored(
+            document="d",
+            seq=2,
+            checkpoint=poison.HELLO,
+            checkpoint_seq=1,
+            entries=entries(broken, first_seq=2),
+        )
+        with pytest.raises(StoreError, match=r"expected 'd' 2\.\.2 to apply"):
+            Document.load(stored)
+
+    def test_a_checkpoint_that_does_not_apply_is_named(self) -> None:
+        stored = Stored(document="d", seq=1, checkpoint=b"\xff\xff", checkpoint_seq=1, entries=())
+        with pytest.raises(StoreError, match="expected a checkpoint of 'd'"):
+            Document.load(stored)
+
+
+class TestPoison:
+    @pytest.mark.parametrize("update", poison.UNDECODABLE.values(), ids=poison.UNDECODABLE)
+    def test_what_is_no_update_is_refused(self, update: bytes) -> None:
+        with pytest.raises(PoisonedUpdate) as caught:
+            check_update(update)
+        assert caught.value.update == update
+
+    @pytest.mark.parametrize("update", poison.UNKEEPABLE.values(), ids=poison.UNKEEPABLE)
+    def test_what_could_not_be_kept_or_passed_on_is_refused(self, update: bytes) -> None:
+        with pytest.raises(PoisonedUpdate):
+            check_update(update)
+
+    def test_what_decodes_and_does_not_apply_raises_on_applying(self) -> None:
+        check_update(poison.CHILD_OF_A_STRING)
+        document = document_of(poison.HELLO)
+        with pytest.raises(PoisonedUpdate, match="expected an update that applies"):
+            document.apply(poison.CHILD_OF_A_STRING)
+
+    def test_merging_what_does_not_decode_raises(self) -> None:
+        with pytest.raises(PoisonedUpdate):
+            merge([A, b"\xff\xff"])
+
+    @given(st.binary(max_size=80))
+    def test_arbitrary_bytes_raise_only_poisoned_update(self, update: bytes) -> None:
+        document = document_of(poison.HELLO)
+        try:
+            check_update(update)
+            document.apply(update)
+        except PoisonedUpdate:
+            return
+        assert text_of(document.encode()).count("hello") == 1
+
+    @given(st.data())
+    def test_what_is_let_in_can_be_read_back(self, data: st.DataObject) -> None:
+        update = bytearray(
+            data.draw(st.sampled_from([*typed("hello", "é😀"), deleted([A, B], 0, 1), A, D]))
+        )
+        for _ in range(data.draw(st.integers(1, 3))):
+            update[data.draw(st.integers(0, len(update) - 1))] = data.draw(st.integers(0, 255))
+        document = document_of(poison.HELLO)
+        try:
+            check_update(bytes(update))
+            document.apply(bytes(update))
+        except PoisonedUpdate:
+            return
+        assert document_of(document.encode()).state_vector == document.state_vector
