@@ -58,9 +58,9 @@ class Session:
         if isinstance(message, (Update, SyncStep2)):
             if message.update == EMPTY_UPDATE:
                 return None
+            check_update(message.update)
             if self.access < Access.WRITE:
                 return self._refuse(message)
-            check_update(message.update)
         return message
 
     def _refuse(self, message: Update | SyncStep2) -> Reply | None:

@@ -1,0 +1,87 @@
+"""Session: what a client may say, and what follows from it."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collab.access import ANYONE, Access
+from collab.errors import PoisonedUpdate, ProtocolError
+from collab.protocol import yjs
+from collab.protocol.messages import (
+    EMPTY_UPDATE,
+    AwarenessUpdate,
+    QueryAwareness,
+    SyncStep1,
+    SyncStep2,
+    Update,
+)
+from collab.session import Reply, Session
+from tests.core import poison
+
+DELETION = b"\x00\x01\x01\x01\x00\x01"
+
+
+def session(access: Access = Access.WRITE) -> Session:
+    return Session(ANYONE, access)
+
+
+@pytest.mark.parametrize("access", [Access.READ, Access.WRITE])
+def test_everyone_may_ask_and_show_presence(access: Access) -> None:
+    client = session(access)
+    assert client.receive(yjs.sync_step1(b"\x00")) == SyncStep1(b"\x00")
+    assert client.receive(yjs.awareness(b"\x00")) == AwarenessUpdate(b"\x00")
+    assert client.receive(b"\x03") == QueryAwareness()
+
+
+def test_a_writer_may_change() -> None:
+    client = session()
+    assert client.receive(yjs.update(poison.HELLO)) == Update(poison.HELLO)
+    assert client.receive(yjs.sync_step2(poison.HELLO)) == SyncStep2(poison.HELLO)
+
+
+@pytest.mark.parametrize("access", [Access.READ, Access.WRITE])
+@pytest.mark.parametrize("encode", [yjs.update, yjs.sync_step2])
+def test_nothing_follows_from_an_empty_update(access: Access, encode: object) -> None:
+    assert callable(encode)
+    assert session(access).receive(encode(EMPTY_UPDATE)) is None
+
+
+def test_a_reader_is_refused_once() -> None:
+    client = session(Access.READ)
+    refusal = client.receive(yjs.update(poison.HELLO))
+    assert isinstance(refusal, Reply)
+    assert refusal.frame[:2] == b"\x02\x00"
+    assert b"read-only" in refusal.frame
+    assert client.receive(yjs.update(poison.HELLO)) is None
+    assert client.receive(yjs.sync_step2(poison.HELLO)) is None
+
+
+def test_a_reader_is_not_told_off_for_the_deletions_of_every_step_2() -> None:
+    client = session(Access.READ)
+    assert client.receive(yjs.sync_step2(DELETION)) is None
+    assert isinstance(client.receive(yjs.update(DELETION)), Reply)
+
+
+@pytest.mark.parametrize("access", [Access.READ, Access.WRITE])
+@pytest.mark.parametrize("encode", [yjs.update, yjs.sync_step2])
+def test_an_update_of_no_bytes_breaks_the_protocol(access: Access, encode: object) -> None:
+    assert callable(encode)
+    with pytest.raises(PoisonedUpdate):
+        session(access).receive(encode(b""))
+
+
+@pytest.mark.parametrize("update", poison.UNDECODABLE.values(), ids=poison.UNDECODABLE)
+def test_a_writers_garbage_is_refused(update: bytes) -> None:
+    with pytest.raises(PoisonedUpdate):
+        session().receive(yjs.update(update))
+
+
+@given(st.sampled_from([Access.READ, Access.WRITE]), st.lists(st.binary(max_size=60), max_size=5))
+def test_arbitrary_frames_raise_only_protocol_errors(access: Access, frames: list[bytes]) -> None:
+    client = session(access)
+    for frame in frames:
+        for wrapped in (frame, yjs.update(frame), yjs.sync_step2(frame), yjs.awareness(frame)):
+            with contextlib.suppress(ProtocolError):
+                client.receive(wrapped)
