@@ -24,11 +24,23 @@ class Identity:
         id: stable id, stored as the author of changes; None for somebody unnamed.
         name: what people are shown; None where unknown.
         access: what this identity may do, where nothing more special is said.
+
+    Raises:
+        InvalidName: the id has half a surrogate pair, which no store takes.
     """
 
     id: str | None = None
     name: str | None = None
     access: Access = field(default=Access.WRITE)
+
+    def __post_init__(self) -> None:
+        if self.id is not None:
+            try:
+                self.id.encode()
+            except UnicodeEncodeError as error:
+                raise InvalidName(
+                    "expected an identity of whole characters, got a lone surrogate", self.id
+                ) from error
 
 
 ANYONE = Identity()
