@@ -1,0 +1,1 @@
+"""Stock Yjs clients in a Node process, driven from Python."""

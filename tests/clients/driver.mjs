@@ -1,0 +1,39 @@
+// Hosts stock Yjs clients and TCP proxies for the end-to-end tests.
+//
+// Each line on stdin is a call, {id, on, call, arguments}; each line on stdout its outcome,
+// {id, result} or {id, error}. `on` names a client or a proxy, as `open_client` and `open_proxy`
+// return it; null calls what is below.
+
+import { createInterface } from 'node:readline'
+
+import { Client, whenAgreed } from './client.mjs'
+import { Proxy } from './proxy.mjs'
+
+process.setMaxListeners(0) // y-websocket 1 and 2 put one on the process for each provider.
+
+const hosted = new Map()
+
+function host(thing) {
+  const name = hosted.size
+  hosted.set(name, thing)
+  return name
+}
+
+const calls = {
+  open_client: (options) => host(new Client(options)),
+  open_proxy: (options) => host(new Proxy(options)),
+  when_agreed: ({ clients }) => whenAgreed(clients.map((name) => hosted.get(name))),
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, on, call, arguments: options } = JSON.parse(line)
+  const target = on === null ? calls : hosted.get(on)
+  Promise.resolve()
+    .then(() => target[call](options))
+    .then(
+      (result) => ({ id, result: result ?? null }),
+      (error) => ({ id, error: String(error?.stack ?? error) }),
+    )
+    .then((outcome) => process.stdout.write(`${JSON.stringify(outcome)}\n`))
+}
+process.exit(0)

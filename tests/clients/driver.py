@@ -1,0 +1,245 @@
+"""The Node process that hosts clients and proxies, and what stands for them here."""
+
+import json
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+WITHIN_SECONDS = 30.0
+"""How long anything may take that should take moments; the machine may be busy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a client is and went through.
+
+    Attributes:
+        client_id: its Yjs client id.
+        text: what it shows.
+        statuses: ``connected`` and ``disconnected``, as its provider announced them.
+        synced: whether it says it is in sync.
+        bytes_received: payload of all frames so far.
+        acknowledged: clock up to which its insertions were echoed.
+        acknowledged_deletions: (clock, length) of its own characters whose deletion was echoed.
+        clock: clock up to which it has typed.
+        known: clocks it has of all clients, by client id.
+        typed: the characters it typed and did not delete again.
+        present: client ids whose awareness it has.
+    """
+
+    client_id: int
+    text: str
+    statuses: list[str]
+    synced: bool
+    bytes_received: int
+    acknowledged: int
+    acknowledged_deletions: list[tuple[int, int]]
+    clock: int
+    known: dict[int, int]
+    typed: str
+    present: list[int]
+
+
+class Driver:
+    """The process. Calls may come from any thread and wait side by side."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self._numbers = count()
+        self._waiting: dict[int, Future[Any]] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, on: int | None, call: str, **arguments: object) -> "Future[Any]":
+        """Makes a call and returns its outcome to be."""
+        outcome: Future[Any] = Future()
+        assert self.process.stdin is not None
+        with self._lock:
+            number = next(self._numbers)
+            self._waiting[number] = outcome
+            request = {"id": number, "on": on, "call": call, "arguments": arguments}
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+        return outcome
+
+    def call(
+        self, on: int | None, call: str, *, within: float = WITHIN_SECONDS, **arguments: object
+    ) -> Any:
+        """Makes a call and waits for its outcome.
+
+        Raises:
+            AssertionError: it failed, or took longer than ``within`` seconds.
+        """
+        outcome = self.begin(on, call, **arguments)
+        try:
+            return outcome.result(within)
+        except TimeoutError:
+            what = f"{call} of {on}" if on is not None else call
+            raise AssertionError(f"expected {what} within {within:g} s, got nothing") from None
+
+    def open(
+        self,
+        base: str,
+        room: str,
+        *,
+        version: int = 3,
+        presence: dict[str, Any] | None = None,
+    ) -> "Client":
+        """Connects a new client; without ``presence`` it publishes none."""
+        name = self.call(
+            None, "open_client", base=base, room=room, version=version, presence=presence
+        )
+        return Client(self, name)
+
+    def proxy(self, port: int) -> "Proxy":
+        """Opens a proxy to a local port."""
+        name = self.call(None, "open_proxy", port=port)
+        return Proxy(self, name, self.call(name, "open"))
+
+    def wait_agreed(self, clients: Sequence["Client"], within: float = WITHIN_SECONDS) -> str:
+        """Waits until all clients hold the same document, deletions included.
+
+        Returns:
+            Its text.
+        """
+        names = [client.name for client in clients]
+        try:
+            self.call(None, "when_agreed", clients=names, within=within)
+        except AssertionError as error:
+            seen = [
+                (facts.synced, facts.statuses[-3:], len(facts.text), sum(facts.known.values()))
+                for facts in (client.facts() for client in clients)
+            ]
+            raise AssertionError(f"{error}; (synced, statuses, text, clocks): {seen}") from None
+        return clients[0].facts().text
+
+    def read(self) -> None:
+        """Takes in outcomes until the process ends."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            answer = json.loads(line)
+            outcome = self._waiting.pop(answer["id"])
+            if "error" in answer:
+                outcome.set_exception(AssertionError(answer["error"]))
+            else:
+                outcome.set_result(answer["result"])
+        for outcome in self._waiting.values():
+            outcome.set_exception(AssertionError("expected an outcome, got the end of the driver"))
+
+
+@contextmanager
+def drive() -> Iterator[Driver]:
+    """Runs a driver."""
+    with subprocess.Popen(
+        ["node", str(FOLDER / "driver.mjs")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        driver = Driver(process)
+        reader = threading.Thread(target=driver.read, name="driver")
+        reader.start()
+        try:
+            yield driver
+        finally:
+            process.kill()
+            reader.join()
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A stock y-websocket client; see ``client.mjs`` for what the calls do."""
+
+    driver: Driver
+    name: int
+
+    def facts(self) -> Facts:
+        """Everything about it."""
+        facts = self.driver.call(self.name, "facts")
+        facts["known"] = {int(client): clock for client, clock in facts["known"].items()}
+        return Facts(**facts)
+
+    @property
+    def id(self) -> int:
+        """Its Yjs client id."""
+        return self.facts().client_id
+
+    def insert(self, at: int, text: str) -> None:
+        self.driver.call(self.name, "insert", at=at, text=text)
+
+    def remove(self, at: int, length: int) -> None:
+        self.driver.call(self.name, "remove", at=at, length=length)
+
+    def type(self, seed: int, every_ms: int) -> None:
+        self.driver.call(self.name, "type", seed=seed, every_ms=every_ms)
+
+    def rest(self) -> None:
+        self.driver.call(self.name, "rest")
+
+    def present(self, presence: dict[str, Any] | None) -> None:
+        self.driver.call(self.name, "present", presence=presence)
+
+    def connect(self) -> None:
+        self.driver.call(self.name, "connect")
+
+    def disconnect(self) -> None:
+        self.driver.call(self.name, "disconnect")
+
+    def cut(self) -> None:
+        self.driver.call(self.name, "cut")
+
+    def destroy(self) -> None:
+        self.driver.call(self.name, "destroy")
+
+    def replay(self, path: Path, within: float) -> int:
+        """Types a recorded history; returns the number of edits."""
+        edits: int = self.driver.call(self.name, "replay", path=str(path), within=within)
+        return edits
+
+    def wait_synced(self, within: float = WITHIN_SECONDS) -> None:
+        self.driver.call(self.name, "when_synced", within=within)
+
+    def wait_text(self, text: str) -> None:
+        self.driver.call(self.name, "when_text", text=text)
+
+    def wait_acknowledged(self, within: float = WITHIN_SECONDS) -> None:
+        self.driver.call(self.name, "when_acknowledged", within=within)
+
+    def wait_acknowledged_more(self) -> None:
+        self.driver.call(self.name, "when_acknowledged_more")
+
+    def wait_sees(self, other: "Client", within: float = WITHIN_SECONDS) -> None:
+        self.driver.call(self.name, "when_sees", client_id=other.id, within=within)
+
+    def wait_told_gone(self, client_id: int, within: float = WITHIN_SECONDS) -> None:
+        self.driver.call(self.name, "when_told_gone", client_id=client_id, within=within)
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A TCP proxy; see ``proxy.mjs``."""
+
+    driver: Driver
+    name: int
+    port: int
+
+    def cut(self) -> None:
+        self.driver.call(self.name, "cut")
+
+    def mend(self) -> None:
+        self.driver.call(self.name, "mend")
+
+    def fall_silent(self) -> None:
+        self.driver.call(self.name, "fall_silent")
+
+    def wait_dropped(self, within: float) -> None:
+        self.driver.call(self.name, "when_dropped", within=within)
+
+    def destroy(self) -> None:
+        self.driver.call(self.name, "destroy")

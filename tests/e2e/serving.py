@@ -1,0 +1,152 @@
+"""``collab serve`` and ``collab export`` as people run them."""
+
+import os
+import re
+import select
+import signal
+import sqlite3
+import subprocess
+import sysconfig
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from collab.storage.sqlite import SQLiteStore
+from collab.store import Stored
+
+COLLAB = str(Path(sysconfig.get_path("scripts")) / "collab")
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 10.0
+
+
+class Server:
+    """A running server.
+
+    Attributes:
+        url: where it listens.
+        port: the port of it.
+        process: the process.
+    """
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self.url = _listening(process)
+        self.port = int(self.url.rpartition(":")[2])
+
+    @property
+    def websockets(self) -> str:
+        """Where y-websocket clients connect."""
+        return websockets(self.port)
+
+    def kill(self) -> None:
+        """Ends it with SIGKILL: it gets to do nothing any more."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> float:
+        """Ends it with SIGTERM and checks that it went well.
+
+        Returns:
+            How long it took, in seconds.
+        """
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(_STOP_SECONDS) == 0
+        return time.monotonic() - began
+
+
+def websockets(port: int) -> str:
+    """Where y-websocket clients connect, by port: a server's, or that of a proxy to it."""
+    return f"ws://127.0.0.1:{port}/ws"
+
+
+@contextmanager
+def serve(store: Path, *, port: int = 0, transport: str = "native") -> Iterator[Server]:
+    """Runs a server; where it still runs at the end, it is ended with SIGTERM."""
+    command = [COLLAB, "serve", "--store", f"sqlite:///{store}"]
+    command += ["--bind", f"127.0.0.1:{port}", "--transport", transport]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            server = Server(process)
+            yield server
+            if process.poll() is None:
+                server.terminate()
+        finally:
+            process.kill()
+
+
+def export(store: Path, name: str) -> str:
+    """What ``collab export`` says a document's text is."""
+    command = [COLLAB, "export", name, "--format", "text", "--store", f"sqlite:///{store}"]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.decode()
+
+
+def load(store: Path, name: str) -> Stored:
+    """What opening a document reads."""
+
+    async def read() -> Stored:
+        async with SQLiteStore(store, create=False) as opened:
+            return await opened.load(name)
+
+    return anyio.run(read)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Rows of one document in the database.
+
+    Attributes:
+        checkpoints: its checkpoints.
+        after_checkpoint: its log rows that opening reads.
+        all: all its log rows.
+    """
+
+    checkpoints: int
+    after_checkpoint: int
+    all: int
+
+
+def count_rows(store: Path, name: str) -> Rows:
+    """Counts a document's rows, past all code of ours."""
+    with closing(sqlite3.connect(store)) as database:
+        (checkpoints,) = database.execute(
+            "SELECT count(*) FROM checkpoints JOIN documents ON documents.id = document_id"
+            " WHERE name = ?",
+            (name,),
+        ).fetchone()
+        after, total = database.execute(
+            "SELECT count(*) FILTER (WHERE updates.seq > coalesce(checkpoints.seq, 0)), count(*)"
+            " FROM updates JOIN documents ON documents.id = updates.document_id"
+            " LEFT JOIN checkpoints ON checkpoints.document_id = documents.id WHERE name = ?",
+            (name,),
+        ).fetchone()
+    return Rows(checkpoints=checkpoints, after_checkpoint=after, all=total)
+
+
+@contextmanager
+def locked(store: Path) -> Iterator[None]:
+    """Keeps a store's write lock, so that nobody's commit goes through."""
+    with closing(sqlite3.connect(store, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        yield
+        database.execute("ROLLBACK")
+
+
+def _listening(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], _START_SECONDS)
+    line = process.stdout.readline() if ready else ""
+    address = re.fullmatch(r"collab: listening on (http://\S+)\n", line)
+    if address is None:
+        raise AssertionError(f"expected the address of a server that listens, got {line!r}")
+    return address[1]
+
+
+def in_ci() -> bool:
+    """Whether this is CI, where nothing may be skipped."""
+    return os.environ.get("CI") == "true"
