@@ -158,6 +158,22 @@ export class Client extends EventEmitter {
     return this.#when(() => this.#acknowledged > now)
   }
 
+  /** Resolves once the server has brought something that others typed after this call. */
+  when_hears_others() {
+    return new Promise((resolve) => {
+      const listen = (_update, origin) => {
+        if (origin !== this.provider) return
+        this.doc.off('update', listen)
+        resolve()
+      }
+      this.doc.on('update', listen)
+    })
+  }
+
+  when_disconnected() {
+    return this.#when(() => !this.provider.wsconnected)
+  }
+
   when_sees({ client_id }) {
     return this.#when(() => this.provider.awareness.getStates().has(client_id))
   }

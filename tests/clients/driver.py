@@ -214,6 +214,12 @@ class Client:
     def wait_acknowledged_more(self) -> None:
         self.driver.call(self.name, "when_acknowledged_more")
 
+    def wait_hears_others(self) -> None:
+        self.driver.call(self.name, "when_hears_others")
+
+    def wait_disconnected(self) -> None:
+        self.driver.call(self.name, "when_disconnected")
+
     def wait_sees(self, other: "Client", within: float = WITHIN_SECONDS) -> None:
         self.driver.call(self.name, "when_sees", client_id=other.id, within=within)
 

@@ -56,3 +56,13 @@ def check_holds_acknowledged(stored: Stored, facts: Sequence[Facts]) -> None:
         assert clocks.get(fact.client_id, 0) >= fact.acknowledged
         for clock, length in fact.acknowledged_deletions:
             assert deleted[fact.client_id].issuperset(range(clock, clock + length))
+
+
+def check_holds_all_passed_on(stored: Stored, facts: Sequence[Facts]) -> None:
+    """Checks that what anybody has of anybody else's typing, and so from the server, is stored."""
+    check_holds_acknowledged(stored, facts)
+    clocks = decode(Document.load(stored).state_vector)
+    for writer in facts:
+        others = (reader for reader in facts if reader.client_id != writer.client_id)
+        passed_on = max(reader.known.get(writer.client_id, 0) for reader in others)
+        assert clocks.get(writer.client_id, 0) >= passed_on > 0

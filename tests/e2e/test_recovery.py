@@ -2,16 +2,22 @@
 
 import os
 import random
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from collab.document import Document
-from collab.state_vector import decode
 from tests.clients.driver import Driver
-from tests.e2e.crowd import check_account, check_holds_acknowledged, gather, rest_all, type_all
-from tests.e2e.serving import export, load, serve
+from tests.e2e.crowd import (
+    check_account,
+    check_holds_acknowledged,
+    check_holds_all_passed_on,
+    gather,
+    rest_all,
+    type_all,
+)
+from tests.e2e.serving import export, load, locked, serve
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 
@@ -75,15 +81,20 @@ def test_sigterm_under_load_exits_with_0_and_keeps_all_it_took_in(
         for client in clients:
             client.wait_acknowledged_more()
         assert server.terminate() < 10
-    facts = [client.facts() for client in clients]
-    stored = load(store, ROOM)
-    check_holds_acknowledged(stored, facts)
-    clocks = decode(Document.load(stored).state_vector)
-    for writer in facts:
-        # What the others have of a writer, they have from the server.
-        passed_on = max(
-            reader.known.get(writer.client_id, 0)
-            for reader in facts
-            if reader.client_id != writer.client_id
-        )
-        assert clocks[writer.client_id] >= passed_on > 0
+    check_holds_all_passed_on(load(store, ROOM), [client.facts() for client in clients])
+
+
+def test_sigterm_while_commits_wait_keeps_what_others_have_seen(
+    driver: Driver, store: Path, transport: str
+) -> None:
+    with serve(store, transport=transport) as server:
+        clients = gather(driver, server.websockets, ROOM, CLIENTS)
+        with locked(store):
+            type_all(clients, seed=1)
+            for client in clients:
+                client.wait_hears_others()
+            server.process.send_signal(signal.SIGTERM)
+            for client in clients:
+                client.wait_disconnected()
+        assert server.process.wait(10) == 0
+    check_holds_all_passed_on(load(store, ROOM), [client.facts() for client in clients])
