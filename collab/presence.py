@@ -122,6 +122,14 @@ class Presence:
         changed, self._changed = self._changed, set()
         return _encode([self._entry(client_id) for client_id in changed])
 
+    def take_gone(self) -> bytes | None:
+        """Encodes who of those that changed has left; ``take`` tells the others."""
+        gone = self._changed - self._clients.keys()
+        if not gone:
+            return None
+        self._changed -= gone
+        return _encode([self._entry(client_id) for client_id in gone])
+
     def encode(self) -> bytes | None:
         """Encodes everyone who is here; None where nobody is."""
         if self._everyone is None and self._clients:

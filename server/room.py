@@ -298,6 +298,9 @@ class Room:
         return checkpoint
 
     def _flush_presence(self) -> None:
+        gone = self.presence.take_gone()
+        if gone is not None:
+            self._delivery.send_all(yjs.awareness(gone))
         payload = self.presence.take()
         if payload is not None:
             self._delivery.send_presence(yjs.awareness(payload))

@@ -103,6 +103,9 @@ class Rooms:
         if entry.room is None:
             assert entry.error is not None
             raise entry.error
+        if self._closing:
+            self._release(name, entry)
+            raise NotRunning("the server is shutting down")
         return entry.room
 
     def release(self, room: Room) -> None:
@@ -138,6 +141,8 @@ class Rooms:
                 admission=self._admission,
                 settings=self._settings,
             )
+            if entry.leases == 0:  # Whoever asked has given up.
+                self._schedule_unload(name, entry)
         entry.ready.set()
 
     def _spawn(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -145,13 +150,18 @@ class Rooms:
 
     def _release(self, name: str, entry: _Entry) -> None:
         entry.leases -= 1
-        if entry.leases == 0 and not entry.unload_scheduled and not self._closing:
-            entry.unload_scheduled = True
+        if entry.leases == 0:
+            self._schedule_unload(name, entry)
 
-            def unload() -> None:
-                self.tasks.start_soon(self._unload, name, entry)
+    def _schedule_unload(self, name: str, entry: _Entry) -> None:
+        if entry.unload_scheduled or self._closing:
+            return
+        entry.unload_scheduled = True
 
-            self._timers.call_later(self._settings.unload_seconds, unload)
+        def unload() -> None:
+            self.tasks.start_soon(self._unload, name, entry)
+
+        self._timers.call_later(self._settings.unload_seconds, unload)
 
     async def _unload(self, name: str, entry: _Entry) -> None:
         """Drops a room that nobody holds, once all it was given is durable."""

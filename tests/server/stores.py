@@ -1,0 +1,76 @@
+"""Stores that take their time, or fail, when a test says so."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import anyio
+
+from collab.storage.memory import MemoryStore
+from collab.store import Append, Entry, Store, Stored, Summary
+
+
+class SteeredStore:
+    """A Store over another one; appends and loads wait while held, and raise what they are told.
+
+    Attributes:
+        kept: the store underneath.
+        appends: the calls that were stored, in order.
+        loads: names that were loaded, in order.
+        failure: what appends raise; None lets them through.
+        load_failure: what loads raise, likewise.
+    """
+
+    def __init__(self, kept: Store | None = None) -> None:
+        self.kept = kept or MemoryStore()
+        self.appends: list[Sequence[Append]] = []
+        self.loads: list[str] = []
+        self.failure: Exception | None = None
+        self.load_failure: Exception | None = None
+        self.append_began = anyio.Event()
+        self._may_append = anyio.Event()
+        self._may_load = anyio.Event()
+        self._may_append.set()
+        self._may_load.set()
+
+    def hold_appends(self) -> None:
+        self._may_append = anyio.Event()
+        self.append_began = anyio.Event()
+
+    def let_append(self) -> None:
+        self._may_append.set()
+
+    def hold_loads(self) -> None:
+        self._may_load = anyio.Event()
+
+    def let_load(self) -> None:
+        self._may_load.set()
+
+    async def __aenter__(self) -> "SteeredStore":
+        await self.kept.__aenter__()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.kept.__aexit__(*exception)
+
+    async def append(self, appends: Sequence[Append]) -> Sequence[int]:
+        self.append_began.set()
+        await self._may_append.wait()
+        if self.failure is not None:
+            raise self.failure
+        seqs = await self.kept.append(appends)
+        self.appends.append(appends)
+        return seqs
+
+    async def load(self, document: str) -> Stored:
+        self.loads.append(document)
+        await self._may_load.wait()
+        if self.load_failure is not None:
+            raise self.load_failure
+        return await self.kept.load(document)
+
+    def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
+        return self.kept.entries(document, after_seq)
+
+    async def documents(
+        self, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[Summary]:
+        return await self.kept.documents(prefix, after, limit)

@@ -1,0 +1,289 @@
+"""Rooms and Room: single-flight loads, one frame a flush, presence, unloading."""
+
+import anyio
+import pytest
+
+from collab.errors import InvalidName, NotRunning, StoreUnavailable
+from collab.protocol import yjs
+from collab.server.settings import Settings
+from collab.storage.memory import MemoryStore
+from tests.server.stores import SteeredStore
+from tests.server.wire import Client, Wire, house, presence_in, updates_in
+
+pytestmark = pytest.mark.anyio
+
+
+class TestLoading:
+    async def test_who_asks_at_once_waits_for_one_load(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server, anyio.create_task_group() as tasks:
+            store.hold_loads()
+            rooms: list[object] = []
+
+            async def acquire() -> None:
+                rooms.append(await server.rooms.acquire("d"))
+
+            for _ in range(20):
+                tasks.start_soon(acquire)
+            await anyio.wait_all_tasks_blocked()
+            assert rooms == []
+            store.let_load()
+            await anyio.wait_all_tasks_blocked()
+            while len(rooms) < 20:
+                await anyio.lowlevel.checkpoint()
+            assert len(set(rooms)) == 1
+            assert store.loads == ["d"]
+
+    async def test_the_first_one_giving_up_does_not_end_the_load_for_the_others(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server, anyio.create_task_group() as tasks:
+            store.hold_loads()
+            got = anyio.Event()
+            impatient = anyio.CancelScope()
+
+            async def give_up() -> None:
+                with impatient:
+                    await server.rooms.acquire("d")
+
+            async def wait() -> None:
+                await server.rooms.acquire("d")
+                got.set()
+
+            tasks.start_soon(give_up)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            impatient.cancel()
+            await anyio.wait_all_tasks_blocked()
+            store.let_load()
+            await got.wait()
+            assert store.loads == ["d"]
+
+    async def test_a_load_that_fails_is_told_to_all_and_tried_again_by_the_next(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server, anyio.create_task_group() as tasks:
+            store.hold_loads()
+            store.load_failure = StoreUnavailable("disk on fire")
+            told: list[str] = []
+
+            async def acquire() -> None:
+                with pytest.raises(StoreUnavailable) as caught:
+                    await server.rooms.acquire("d")
+                told.append(str(caught.value))
+
+            tasks.start_soon(acquire)
+            tasks.start_soon(acquire)
+            await anyio.wait_all_tasks_blocked()
+            store.let_load()
+            while len(told) < 2:
+                await anyio.lowlevel.checkpoint()
+            assert told == ["disk on fire"] * 2
+            store.load_failure = None
+            assert (await server.rooms.acquire("d")).name == "d"
+
+    async def test_what_cannot_be_a_name_is_refused_without_a_load(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server:
+            with pytest.raises(InvalidName):
+                await server.rooms.acquire("a\nb")
+            assert store.loads == []
+
+    async def test_who_still_waits_when_the_server_closes_is_turned_away(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server, anyio.create_task_group() as tasks:
+            store.hold_loads()
+            refused = anyio.Event()
+
+            async def acquire() -> None:
+                with pytest.raises(NotRunning):
+                    await server.rooms.acquire("d")
+                refused.set()
+
+            tasks.start_soon(acquire)
+            await anyio.wait_all_tasks_blocked()
+            await server.rooms.close()
+            store.let_load()
+            await refused.wait()
+            with pytest.raises(NotRunning):
+                await server.rooms.acquire("other")
+
+
+class TestFlushing:
+    async def test_the_first_update_into_a_quiet_room_goes_out_at_once(self) -> None:
+        async with house(MemoryStore()) as server:
+            room = await server.rooms.acquire("d")
+            writer = Client(room, client_id=1).connect()
+            reader = Client(room, client_id=2).connect()
+            update = writer.type("a")
+            assert updates_in(reader.wire.frames) == [update]
+
+    async def test_many_updates_in_a_window_are_one_frame(self) -> None:
+        async with house(MemoryStore()) as server:
+            room = await server.rooms.acquire("d")
+            writer = Client(room, client_id=1).connect()
+            reader = Client(room, client_id=2, wire=Wire(send_seconds=0.005)).connect()
+            writer.type("a")
+            assert len(updates_in(reader.read())) == 1
+            for _ in range(20):
+                writer.type("b")
+            assert reader.wire.frames == []
+            await reader.wire.until(lambda: bool(reader.wire.frames))
+            assert len(updates_in(reader.read())) == 1
+            assert reader.text == "a" + "b" * 20
+
+    async def test_updates_of_several_writers_in_a_window_are_one_frame_and_an_entry_each(
+        self,
+    ) -> None:
+        store = SteeredStore()
+        async with house(store) as server:
+            room = await server.rooms.acquire("d")
+            one, two = (Client(room, client_id=n).connect() for n in (1, 2))
+            reader = Client(room, client_id=3, wire=Wire(send_seconds=0.005)).connect()
+            one.type("a")
+            reader.read()
+            for _ in range(5):
+                one.type("b")
+                two.type("c")
+            await reader.wire.until(lambda: bool(reader.wire.frames))
+            assert len(updates_in(reader.read())) == 1
+            await room.settle()
+            stored = [len(append.entries) for appends in store.appends for append in appends]
+            assert sum(stored) == 3
+
+    async def test_an_update_that_came_too_early_is_passed_on_and_stored(self) -> None:
+        store = MemoryStore()
+        async with house(store) as server:
+            room = await server.rooms.acquire("d")
+            author = Client(room, client_id=1)
+            reader = Client(room, client_id=2).connect()
+            author.room.join(author.seat)
+            first, second = author.type("a"), author.type("b")
+            assert updates_in(reader.wire.frames) == [first, second]
+            await room.settle()
+            assert [entry.update for entry in (await store.load("d")).entries] == [first, second]
+
+
+class TestPresence:
+    async def test_who_joins_is_told_who_is_here_and_asked_what_it_has(self) -> None:
+        async with house(MemoryStore()) as server:
+            room = await server.rooms.acquire("d")
+            Client(room, client_id=7).connect().show('{"name":"Ann"}')
+            late = Client(room, client_id=8)
+            room.join(late.seat)
+            assert late.wire.frames[0] == yjs.sync_step1(room.document.state_vector)
+            (told,) = presence_in(late.wire.frames)
+            assert b'{"name":"Ann"}' in told
+
+    async def test_presence_comes_back_to_its_own_client(self) -> None:
+        async with house(MemoryStore()) as server:
+            room = await server.rooms.acquire("d")
+            client = Client(room, client_id=7).connect()
+            client.show()
+            assert len(presence_in(client.wire.frames)) == 1
+
+    async def test_who_leaves_is_gone_for_the_others_at_once(self) -> None:
+        async with house(MemoryStore()) as server:
+            room = await server.rooms.acquire("d")
+            reader = Client(room, client_id=8).connect()
+            client = Client(room, client_id=7).connect()
+            client.show()
+            reader.read()
+            client.leave()
+            (told,) = presence_in(reader.wire.frames)
+            assert told.endswith(b"\x04null")
+            assert room.presence.encode() is None
+
+    async def test_a_query_is_answered_also_when_nobody_is_here(self) -> None:
+        async with house(MemoryStore()) as server:
+            room = await server.rooms.acquire("d")
+            client = Client(room, client_id=7).connect()
+            client.say(b"\x03")
+            assert presence_in(client.wire.frames) == [b"\x00"]
+
+    async def test_a_removal_is_not_missed_by_a_reader_that_is_full(self) -> None:
+        async with house(MemoryStore()) as server:
+            room = await server.rooms.acquire("d")
+            reader = Client(room, client_id=8).connect()
+            client = Client(room, client_id=7).connect()
+            client.show()
+            reader.read()
+            room.pause(reader.seat)
+            client.show("null")
+            room.resume(reader.seat)
+            assert any(told.endswith(b"\x04null") for told in presence_in(reader.wire.frames))
+
+
+class TestUnloading:
+    async def test_a_room_nobody_holds_is_unloaded(self) -> None:
+        store = SteeredStore()
+        async with house(store, Settings(unload_seconds=0.01)) as server:
+            room = await server.rooms.acquire("d")
+            Client(room, client_id=1).connect().type("a")
+            server.rooms.release(room)
+            while server.rooms.find("d") is not None:
+                await anyio.lowlevel.checkpoint()
+            assert len((await store.load("d")).entries) == 1
+
+    async def test_it_stays_until_its_last_commit(self) -> None:
+        store = SteeredStore()
+        async with house(store, Settings(unload_seconds=0.01)) as server:
+            room = await server.rooms.acquire("d")
+            client = Client(room, client_id=1).connect()
+            store.hold_appends()
+            client.type("a")
+            server.rooms.release(room)
+            unloaded = anyio.Event()
+            server.timers.call_later(0.05, unloaded.set)
+            await unloaded.wait()
+            assert server.rooms.find("d") is room
+            store.let_append()
+            while server.rooms.find("d") is not None:
+                await anyio.lowlevel.checkpoint()
+
+    async def test_it_stays_for_who_came_back_meanwhile(self) -> None:
+        store = SteeredStore()
+        async with house(store, Settings(unload_seconds=0.01)) as server:
+            room = await server.rooms.acquire("d")
+            client = Client(room, client_id=1).connect()
+            store.hold_appends()
+            client.type("a")
+            server.rooms.release(room)
+            due = anyio.Event()
+            server.timers.call_later(0.05, due.set)
+            await due.wait()
+            assert await server.rooms.acquire("d") is room
+            store.let_append()
+            await room.settle()
+            await anyio.wait_all_tasks_blocked()
+            assert server.rooms.find("d") is room
+
+    async def test_a_room_whose_only_guest_gave_up_during_the_load_is_unloaded(self) -> None:
+        store = SteeredStore()
+        async with house(store, Settings(unload_seconds=0.01)) as server:
+            store.hold_loads()
+            with anyio.move_on_after(0.01):
+                await server.rooms.acquire("d")
+            due = anyio.Event()
+            server.timers.call_later(0.05, due.set)
+            await due.wait()
+            store.let_load()
+            while not server.rooms.loaded:
+                await anyio.lowlevel.checkpoint()
+            while server.rooms.loaded:
+                await anyio.lowlevel.checkpoint()
+
+
+class TestSettling:
+    async def test_it_waits_until_every_change_is_durable(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server:
+            room = await server.rooms.acquire("d")
+            client = Client(room, client_id=1).connect()
+            store.hold_appends()
+            client.type("a")
+            with anyio.move_on_after(0.05) as patience:
+                await room.settle()
+            assert patience.cancelled_caught
+            store.let_append()
+            await room.settle()
+            assert len(store.appends) == 1
