@@ -26,7 +26,8 @@ from collab.server.live import LiveDocument
 from collab.server.persister import Persister
 from collab.server.rooms import Rooms
 from collab.server.settings import Settings
-from collab.server.timers import Timers
+from collab.server.tasks import spawner
+from collab.server.timers import make_timers
 from collab.server.transports.asgi import WebSockets
 from collab.storage.address import open_store
 from collab.store import Store
@@ -174,9 +175,9 @@ class _Running:
     ) -> None:
         self.settings = settings
         self.authenticate = authenticate
-        self.timers = Timers()
+        self.timers = make_timers()
         self.persister = Persister(store, settings, self.timers)
-        self.rooms = Rooms(store, self.persister, self.timers, settings, tasks)
+        self.rooms = Rooms(store, self.persister, self.timers, settings, spawner(tasks))
         routes: list[BaseRoute] = [
             WebSocketRoute("/ws/{document:path}", WebSockets(self.rooms, authenticate, settings)),
             *Health(self.persister).routes(),

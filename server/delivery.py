@@ -1,27 +1,15 @@
 """Delivery: who in a room gets which frame, and when."""
 
 import time
-from collections.abc import Iterator
-from functools import partial
-from itertools import count
 
 from collab import state_vector
-from collab.close import CloseCode
 from collab.document import Document
-from collab.errors import ServerBusy
 from collab.protocol import yjs
-from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.server.admission import Admission
-from collab.server.batch import Batch, Hold
-from collab.server.member import Member, Parts
+from collab.server.catch_up import CatchUp
+from collab.server.member import Batch, Hold, Member
 from collab.server.settings import Settings
-from collab.update import split
-
-_WHOLE_SECONDS = 1.0
-"""How long an encoded whole state is good for new readers; a small diff then makes up the rest."""
-
-_WHOLE_PARTS = 4
-"""A diff longer than so many parts goes out in parts."""
+from collab.server.tasks import Spawn
 
 
 class Delivery:
@@ -36,15 +24,14 @@ class Delivery:
         members: everyone in the room.
     """
 
-    def __init__(self, document: Document, settings: Settings, admission: Admission) -> None:
+    def __init__(
+        self, document: Document, settings: Settings, admission: Admission, spawn: Spawn
+    ) -> None:
         self.document = document
         self.members: dict[Member, None] = {}
-        self._settings = settings
-        self._admission = admission
+        self._catch_up = CatchUp(document, settings, admission, spawn, self._settle)
         self._direct: dict[Member, None] = {}
         self._holding: dict[Member, None] = {}
-        self._whole: _WholeState | None = None
-        self._frozen = False
 
     def add(self, member: Member) -> None:
         """Lets a member in; it is brought up to date when it asks."""
@@ -56,9 +43,8 @@ class Delivery:
         self._direct.pop(member, None)
         self._holding.pop(member, None)
         member.live = False
-        member.parts = None
         member.held.clear()
-        self._admission.leave(member)
+        self._catch_up.forget(member)
 
     def send_all(self, frame: bytes) -> None:
         """Sends a small frame that must not be missed to everyone, full connections included."""
@@ -89,7 +75,6 @@ class Delivery:
                     member.connection.send(frame)
         for writer, part in batch.parts.items():
             if writer in self.members:
-                assert isinstance(writer, Member)
                 # A lone writer misses nothing while it waits: its own echo is all there is.
                 whole = writer.live and len(batch.parts) > 1
                 self._hold(writer, Hold(batch, whole=whole, own=part))
@@ -125,11 +110,9 @@ class Delivery:
                 hold.whole = False
                 if hold.own is None:
                     member.held.remove(hold)
-                    frame: bytes | None = hold.batch.frame
+                    member.connection.send(hold.batch.frame)
                 else:
-                    frame = hold.batch.others_frame(member)
-                if frame is not None:
-                    member.connection.send(frame)
+                    self._send_others(member, hold.batch)
             self._settle(member)
 
     def synchronise(self, member: Member, known: bytes) -> None:
@@ -141,16 +124,8 @@ class Delivery:
         state_vector.decode(known)
         if member.live:
             member.connection.send(yjs.sync_step2(self.document.diff(known)))
-            return
-        member.known = known
-        member.parts = None
-        if member.synced:
-            self._advance(member)
-            return
-        try:
-            self._admission.enter(member, partial(self._advance, member))
-        except ServerBusy:
-            member.connection.close(CloseCode.TRY_AGAIN_LATER, "too many clients are joining")
+        else:
+            self._catch_up.begin(member, known)
 
     def pause(self, member: Member) -> None:
         """A member's connection is full: from here on it is owed one diff."""
@@ -173,80 +148,26 @@ class Delivery:
     def resume(self, member: Member) -> None:
         """A member's connection has drained: it gets what it is owed."""
         member.paused = False
-        if member.known is not None and not member.live:
-            self._advance(member)
+        self._catch_up.go_on(member)
         self._release(member)
 
     def freeze(self) -> None:
         """Brings nobody up to date until ``thaw``: the document is being replaced."""
-        self._frozen = True
+        self._catch_up.freeze()
 
     def thaw(self, document: Document) -> None:
         """Goes on with another document, which holds all that was durable in the last one."""
-        self._frozen = False
-        self._whole = None
         self.document = document
-        for member in tuple(self.members):
-            if member.known is not None:
-                member.parts = None
-                self._advance(member)
+        self._catch_up.thaw(document, list(self.members))
 
-    def _advance(self, member: Member) -> None:
-        """Sends as much of what a member lacks as its connection takes."""
-        while not (self._frozen or member.live or member.paused) and member in self.members:
-            if member.parts is None:
-                self._begin(member)
-                continue
-            frame = next(member.parts.frames, None)
-            if frame is not None:
-                member.connection.send(frame)
-            elif member.parts.version == self.document.version:
-                self._finish(member, EMPTY_UPDATE)
-            else:
-                self._finish(member, self.document.diff(member.parts.state_vector))
+    def trim(self) -> None:
+        """Frees what was kept for readers to come, where none came for a while."""
+        self._catch_up.trim()
 
-    def _begin(self, member: Member) -> None:
-        """Sends a short diff, or gets a long one ready to be sent in parts."""
-        known = member.known
-        assert known is not None
-        if known == EMPTY_STATE_VECTOR and not member.synced:
-            whole = self._whole_state()
-            if whole.version != self.document.version or len(whole.update) > self._whole_bytes:
-                member.parts = Parts(iter(whole), whole.state_vector, whole.version)
-            else:
-                self._finish(member, whole.update)
-            return
-        diff = self.document.diff(known)
-        if len(diff) <= self._whole_bytes:
-            self._finish(member, diff)
-            return
-        # An update would tell a writer that its changes in it are durable; a step 2 does not.
-        encode = yjs.sync_step2 if member.synced else yjs.update
-        frames = map(encode, split(diff, self._settings.part_bytes))
-        member.parts = Parts(frames, self.document.state_vector, self.document.version)
-
-    def _finish(self, member: Member, diff: bytes) -> None:
-        """Sends the last of what a member lacks: from here on it is live."""
-        member.parts = None
-        member.known = None
-        member.synced = True
-        member.live = True
-        member.connection.send(yjs.sync_step2(diff))
-        self._settle(member)
-        self._admission.leave(member)
-
-    def _whole_state(self) -> "_WholeState":
-        now = time.monotonic()
-        whole = self._whole
-        if whole is None or (
-            whole.version != self.document.version and now - whole.made_at > _WHOLE_SECONDS
-        ):
-            whole = self._whole = _WholeState(self.document, self._settings.part_bytes, now)
-        return whole
-
-    @property
-    def _whole_bytes(self) -> int:
-        return self._settings.part_bytes * _WHOLE_PARTS
+    def _send_others(self, writer: Member, batch: Batch) -> None:
+        frame = batch.others_frame(writer)
+        if frame is not None:
+            writer.connection.send(frame)
 
     def _hold(self, member: Member, hold: Hold) -> None:
         member.held.append(hold)
@@ -277,24 +198,3 @@ class Delivery:
         self._holding.pop(member, None)
         if member.live and not member.paused:
             self._direct[member] = None
-
-
-class _WholeState:
-    """An encoded whole state and its parts as frames, shared by all who join with nothing."""
-
-    def __init__(self, document: Document, part_bytes: int, made_at: float) -> None:
-        self.update = document.encode()
-        self.state_vector = document.state_vector
-        self.version = document.version
-        self.made_at = made_at
-        self._frames: list[bytes] = []
-        self._uncut = map(yjs.update, split(self.update, part_bytes))
-
-    def __iter__(self) -> Iterator[bytes]:
-        for index in count():
-            if index == len(self._frames):
-                frame = next(self._uncut, None)
-                if frame is None:
-                    return
-                self._frames.append(frame)
-            yield self._frames[index]

@@ -35,7 +35,7 @@ class Heartbeat:
         self._timers.call_later(self._interval, self._sweep)
         now = time.monotonic()
         for room in self._rooms.loaded:
-            room.expire_presence()
+            room.sweep()
             for member in room.members:
                 self._check(room, member, now)
 

@@ -1,28 +1,87 @@
-"""Member: one session's seat in a room: what it was sent, what it is owed."""
+"""Member: one session's seat in a room, and the batches of changes it gets."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 
-from collab.server.batch import Hold
+from collab.document import merge
+from collab.protocol import yjs
 from collab.server.connection import Connection
+from collab.server.persister import Owner, Write
 from collab.session import Session
+from collab.store import NewEntry
+
+
+class Batch(Write):
+    """Changes that were applied and passed on together.
+
+    Attributes:
+        parts: each writer's own changes, merged.
+        frame: all changes, merged and encoded.
+        state_before: encoded state vector of the document without them.
+        durable: whether they are committed.
+    """
+
+    __slots__ = ("durable", "frame", "parts", "state_before")
+
+    def __init__(
+        self,
+        owner: Owner,
+        document: str,
+        entries: Sequence[NewEntry],
+        checkpoint: bytes | None,
+        *,
+        parts: Mapping["Member", bytes],
+        frame: bytes,
+        state_before: bytes,
+    ) -> None:
+        super().__init__(owner, document, entries, checkpoint)
+        self.parts = parts
+        self.frame = frame
+        self.state_before = state_before
+        self.durable = False
+
+    def others_frame(self, writer: "Member") -> bytes | None:
+        """What everyone but ``writer`` changed, encoded; None where nobody else did."""
+        others = [part for other, part in self.parts.items() if other is not writer]
+        return yjs.update(merge(others)) if others else None
+
+
+class Hold:
+    """Something that a member gets when a batch is durable, and not before.
+
+    In the y-websocket dialect the echo of a change is its ack.
+
+    Attributes:
+        batch: the batch it waits for.
+        whole: whether the batch's frame is still to be sent.
+        own: the member's own changes, whose echo is its ack; None where it made none.
+    """
+
+    __slots__ = ("batch", "own", "whole")
+
+    def __init__(self, batch: Batch, *, whole: bool, own: bytes | None) -> None:
+        self.batch = batch
+        self.whole = whole
+        self.own = own
 
 
 class Parts:
-    """What is left of a diff that goes out in parts.
+    """A long diff that goes out in parts, and how far it is.
 
     Attributes:
-        frames: the parts, encoded.
+        frames: the parts, encoded; None until they are cut.
         state_vector: what a reader has when they are through.
         version: the document's version they were made of.
+        sent: how many went out.
     """
 
-    __slots__ = ("frames", "state_vector", "version")
+    __slots__ = ("frames", "sent", "state_vector", "version")
 
-    def __init__(self, frames: Iterator[bytes], state_vector: bytes, version: int) -> None:
+    def __init__(self, frames: Sequence[bytes] | None, state_vector: bytes, version: int) -> None:
         self.frames = frames
         self.state_vector = state_vector
         self.version = version
+        self.sent = 0
 
 
 class Member:

@@ -15,9 +15,9 @@ from collab.store import Append, NewEntry, Store
 
 logger = logging.getLogger("collab")
 
-_LINGER_SHARE = 4
-"""Between busy commits the persister rests four times as long as the last one took, ..."""
-_LINGER_MAX_SECONDS = 0.01
+_LINGER_SHARE = 10
+"""Between busy commits the persister rests ten times as long as the last one took, ..."""
+_LINGER_MAX_SECONDS = 0.02
 """... at most so long: one commit then carries many rooms' changes."""
 
 _RETRY_FIRST_SECONDS = 0.1
@@ -81,7 +81,6 @@ class Persister:
     committed, and ``failure`` says what is wrong.
 
     Attributes:
-        slow: whether the commit under way has taken over ``Settings.slow_commit_seconds``.
         failure: what the store said when it last failed, or None while it works.
         uncommitted_bytes: what was submitted and is not committed.
     """
@@ -92,12 +91,16 @@ class Persister:
         self._timers = timers
         self._queue: deque[Write] = deque()
         self._committing: list[Write] = []
-        self._wake = anyio.Event()
-        self._settled = anyio.Event()
+        self._wake: anyio.Event | None = None
+        self._settled: anyio.Event | None = None
         self._space_waiters: dict[Callable[[], None], None] = {}
-        self.slow = False
         self.failure: str | None = None
         self.uncommitted_bytes = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether a write submitted now is committed at once, in a millisecond or so."""
+        return self._wake is not None and not self._queue
 
     @property
     def full(self) -> bool:
@@ -108,7 +111,8 @@ class Persister:
         """Takes in a write; its owner hears of the commit."""
         self._queue.append(write)
         self.uncommitted_bytes += write.size
-        self._wake.set()
+        if self._wake is not None:
+            self._wake.set()
 
     def when_space(self, call: Callable[[], None]) -> None:
         """Has ``call`` called once, however often it is given, when there is space again."""
@@ -117,21 +121,26 @@ class Persister:
     async def settle(self) -> None:
         """Waits until nothing is uncommitted."""
         while self._queue or self._committing:
+            if self._settled is None:
+                self._settled = anyio.Event()
             await self._settled.wait()
 
     async def run(self) -> None:
         """Commits until it is cancelled."""
         while True:
-            await self._wake.wait()
-            self._wake = anyio.Event()
+            if not self._queue:
+                self._wake = anyio.Event()
+                await self._wake.wait()
+                self._wake = None
             while self._queue:
                 started = time.monotonic()
                 await self._commit_group()
                 if self._queue:
                     took = time.monotonic() - started
                     await anyio.sleep(min(took * _LINGER_SHARE, _LINGER_MAX_SECONDS))
-            self._settled.set()
-            self._settled = anyio.Event()
+            if self._settled is not None:
+                self._settled.set()
+                self._settled = None
 
     async def _commit_group(self) -> None:
         appends = self._gather()
@@ -140,7 +149,6 @@ class Persister:
             seqs = await self._append(appends)
         finally:
             alarm.cancel()
-        self.slow = False
         writes, self._committing = self._committing, []
         newest = {append.document: seq for append, seq in zip(appends, seqs, strict=True)}
         for write in writes:
@@ -205,6 +213,5 @@ class Persister:
                 return seqs
 
     def _turn_slow(self) -> None:
-        self.slow = True
         for owner in {write.owner for write in [*self._committing, *self._queue]}:
             owner.commit_is_slow()

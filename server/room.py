@@ -3,8 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 import anyio.to_thread
@@ -23,11 +22,11 @@ from collab.protocol.messages import (
     Update,
 )
 from collab.server.admission import Admission
-from collab.server.batch import Batch
 from collab.server.delivery import Delivery
-from collab.server.member import Member
+from collab.server.member import Batch, Member
 from collab.server.persister import Persister, Write
 from collab.server.settings import Settings
+from collab.server.tasks import Spawn
 from collab.server.timers import Timers
 from collab.server.window import Window
 from collab.session import Effect, Reply
@@ -43,7 +42,6 @@ _ENTRY_BYTES = 32
 _RETRY_SECONDS = 1.0
 
 Load = Callable[[], Awaitable[Stored]]
-Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
 
 class Room:
@@ -79,13 +77,13 @@ class Room:
         self._spawn = spawn
         self._persister = persister
         self._settings = settings
-        self._delivery = Delivery(document, settings, admission)
+        self._delivery = Delivery(document, settings, admission, spawn)
         self._changes = Window(timers, settings.window_max_seconds, self._flush)
         self._presence_changes = Window(timers, settings.window_max_seconds, self._flush_presence)
         self._pending: list[tuple[Member, bytes]] = []
         self._uncommitted: deque[Write] = deque()
         self._last_batch: Batch | None = None
-        self._settled = anyio.Event()
+        self._settled: anyio.Event | None = None
         self._deferred: list[tuple[Member, Effect]] | None = None
         self._entries_logged = len(stored.entries)
         self._bytes_logged = sum(len(entry.update) for entry in stored.entries)
@@ -164,8 +162,9 @@ class Room:
             if everyone is not None:
                 member.connection.send(yjs.awareness(everyone))
 
-    def expire_presence(self) -> None:
-        """Removes presence that nobody renewed."""
+    def sweep(self) -> None:
+        """Removes presence that nobody renewed, and frees what nobody uses."""
+        self._delivery.trim()
         removal = self.presence.expire(time.monotonic())
         if removal is not None:
             self._delivery.send_all(yjs.awareness(removal))
@@ -185,7 +184,7 @@ class Room:
             self.flush()
             if not self._uncommitted and self._deferred is None:
                 return
-            await self._settled.wait()
+            await self._next_settled()
 
     def checkpoint(self) -> None:
         """Writes a checkpoint where opening the document would replay too many entries."""
@@ -212,23 +211,15 @@ class Room:
         pending, self._pending = self._pending, []
         if not pending:
             return
-        by_writer: dict[Member, list[bytes]] = {}
-        for writer, update in pending:
-            by_writer.setdefault(writer, []).append(update)
         state_before = self.document.state_vector
-        parts: dict[Hashable, bytes] = {}
-        entries: list[NewEntry] = []
-        time_ms = _now_ms()
         try:
-            for writer, updates in by_writer.items():
-                part = parts[writer] = merge(updates)
-                entries.append(_entry(part, time_ms, writer))
+            parts = _parts(pending)
             merged = merge(list(parts.values()))
             self.document.apply(merged)
         except PoisonedUpdate:
             self._recover(pending)
             return
-        self._publish(parts, entries, merged, state_before)
+        self._publish(parts, _entries(parts), merged, state_before)
 
     def _integrate(self, member: Member, update: bytes) -> None:
         """Takes in a step 2: passes on what of it is new, acknowledges all of it."""
@@ -245,14 +236,14 @@ class Room:
         if news is not None:
             self._hold_back(member)
             # All of it is acknowledged, the new part of it passed on.
-            parts: dict[Hashable, bytes] = {member: update}
-            self._publish(parts, [_entry(news, _now_ms(), member)], news, state_before)
+            parts = {member: update}
+            self._publish(parts, _entries({member: news}), news, state_before)
         else:
             self._delivery.acknowledge(member, update, self._last_batch)
 
     def _publish(
         self,
-        parts: dict[Hashable, bytes],
+        parts: dict[Member, bytes],
         entries: list[NewEntry],
         merged: bytes,
         state_before: bytes,
@@ -270,8 +261,9 @@ class Room:
             state_before=state_before,
         )
         self._last_batch = batch
+        starts_at_once = self._persister.idle
         self._submit(batch)
-        self._delivery.deliver(batch, wait=not self._persister.slow)
+        self._delivery.deliver(batch, wait=starts_at_once)
 
     def _hold_back(self, writer: Member) -> None:
         """Does not read from a writer while too much waits for the store."""
@@ -306,8 +298,14 @@ class Room:
             self._delivery.send_presence(yjs.awareness(payload))
 
     def _announce_settled(self) -> None:
-        self._settled.set()
-        self._settled = anyio.Event()
+        if self._settled is not None:
+            self._settled.set()
+            self._settled = None
+
+    async def _next_settled(self) -> None:
+        if self._settled is None:
+            self._settled = anyio.Event()
+        await self._settled.wait()
 
     def _recover(self, suspects: list[tuple[Member, bytes]]) -> None:
         """Finds the update that broke the document, closes its sender, and goes on without it."""
@@ -316,7 +314,7 @@ class Room:
 
         async def rebuild() -> None:
             while self._uncommitted:
-                await self._settled.wait()
+                await self._next_settled()
             good = await self._sift(suspects)
             self.document = await self._rebuilt()
             deferred, self._deferred = self._deferred, None
@@ -367,9 +365,19 @@ class Room:
                 await anyio.sleep(_RETRY_SECONDS)
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+def _parts(pending: list[tuple[Member, bytes]]) -> dict[Member, bytes]:
+    """Merges what each writer wrote."""
+    if len(pending) == 1:
+        return dict(pending)
+    by_writer: dict[Member, list[bytes]] = {}
+    for writer, update in pending:
+        by_writer.setdefault(writer, []).append(update)
+    return {writer: merge(updates) for writer, updates in by_writer.items()}
 
 
-def _entry(update: bytes, time_ms: int, writer: Member) -> NewEntry:
-    return NewEntry(update=update, time_ms=time_ms, author=writer.session.identity.id)
+def _entries(parts: dict[Member, bytes]) -> list[NewEntry]:
+    time_ms = time.time_ns() // 1_000_000
+    return [
+        NewEntry(update=part, time_ms=time_ms, author=writer.session.identity.id)
+        for writer, part in parts.items()
+    ]

@@ -1,13 +1,10 @@
 """Rooms: the documents in memory, each loaded once and unloaded when nobody needs it."""
 
 import logging
-from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
 
 import anyio
 import anyio.to_thread
-from anyio.abc import TaskGroup
 
 from collab.access import check_name
 from collab.close import CloseCode
@@ -17,6 +14,7 @@ from collab.server.admission import Admission
 from collab.server.persister import Persister
 from collab.server.room import Room
 from collab.server.settings import Settings
+from collab.server.tasks import Spawn
 from collab.server.timers import Timers
 from collab.store import Store
 
@@ -40,7 +38,7 @@ class Rooms:
     """Gives rooms out; a room stays in memory while it is held and a little longer.
 
     Attributes:
-        tasks: where what outlives its caller runs: loads, unloads, waits of transports.
+        spawn: runs what outlives its caller: loads, unloads, waits of transports.
     """
 
     def __init__(
@@ -49,13 +47,13 @@ class Rooms:
         persister: Persister,
         timers: Timers,
         settings: Settings,
-        tasks: TaskGroup,
+        spawn: Spawn,
     ) -> None:
         self._store = store
         self._persister = persister
         self._timers = timers
         self._settings = settings
-        self.tasks = tasks
+        self.spawn = spawn
         self._admission = Admission(settings.syncs_in_flight, settings.syncs_waiting)
         self._entries: dict[str, _Entry] = {}
         self._closing = False
@@ -93,7 +91,7 @@ class Rooms:
         if entry is None:
             entry = self._entries[name] = _Entry()
             # A task of the server's, not of whoever asks first: their end must not end the load.
-            self.tasks.start_soon(self._load, name, entry)
+            self.spawn(partial(self._load, name, entry))
         entry.leases += 1
         try:
             await entry.ready.wait()
@@ -135,7 +133,7 @@ class Rooms:
                 document,
                 stored,
                 load=partial(self._store.load, name),
-                spawn=self._spawn,
+                spawn=self.spawn,
                 persister=self._persister,
                 timers=self._timers,
                 admission=self._admission,
@@ -144,9 +142,6 @@ class Rooms:
             if entry.leases == 0:  # Whoever asked has given up.
                 self._schedule_unload(name, entry)
         entry.ready.set()
-
-    def _spawn(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self.tasks.start_soon(run)
 
     def _release(self, name: str, entry: _Entry) -> None:
         entry.leases -= 1
@@ -159,7 +154,7 @@ class Rooms:
         entry.unload_scheduled = True
 
         def unload() -> None:
-            self.tasks.start_soon(self._unload, name, entry)
+            self.spawn(partial(self._unload, name, entry))
 
         self._timers.call_later(self._settings.unload_seconds, unload)
 

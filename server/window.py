@@ -7,7 +7,7 @@ from collab.server.timers import Timer, Timers
 
 _COST_SHARE = 20
 """The window is twenty times what a flush costs: flushing takes a twentieth of the time."""
-_WORTH_SECONDS = 0.001
+_WORTH_SECONDS = 0.003
 """A shorter window is none: its timer would cost more than the flushes it saves."""
 _MEMORY = 0.8
 """How much of the cost known so far stays when a new flush is measured."""

@@ -10,8 +10,7 @@ from starlette.routing import Route
 from collab.access import check_name
 from collab.document import Document
 from collab.errors import DocumentNotFound
-from collab.render.export import Format, render
-from collab.roots import root_kinds
+from collab.render.export import Format, export
 from collab.server.auth import Authenticate, identify
 from collab.server.http.query import integer
 from collab.server.rooms import Rooms
@@ -69,7 +68,7 @@ class Documents:
         chosen = request.query_params.get("format", "json")
         root = request.query_params.get("root")
         document = await self._current(name)
-        body = await anyio.to_thread.run_sync(_export, document, chosen, root)
+        body = await anyio.to_thread.run_sync(export, document, chosen, root)
         return Response(body, media_type=_MEDIA_TYPES[Format(chosen)])
 
     async def _name(self, request: Request) -> str:
@@ -100,7 +99,3 @@ class Documents:
             "bytes": summary.bytes,
             "connections": len(room.members) if room else 0,
         }
-
-
-def _export(document: Document, chosen: str, root: str | None) -> bytes:
-    return render(document.doc, root_kinds([document.encode()]), chosen, root)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from functools import partial
 from http import HTTPStatus
 from typing import cast
 from urllib.parse import unquote
@@ -162,13 +163,17 @@ class _Guest(asyncio.Protocol):
             self._admit(name, ANYONE)
         else:
             self._transport.pause_reading()
-            self._door.rooms.tasks.start_soon(self._identify, name, HTTPConnection(handshake))
+            self._door.rooms.spawn(partial(self._identify, name, HTTPConnection(handshake)))
 
     async def _identify(self, name: str, connection: HTTPConnection) -> None:
         try:
             identity = await identify(self._door.authenticate, connection, name)
         except (Unauthenticated, AccessDenied) as error:
             self._refuse(error)
+        except BaseException:
+            if self._transport is not None:
+                self._transport.abort()
+            raise
         else:
             if self._transport is not None:
                 self._transport.resume_reading()

@@ -1,6 +1,7 @@
 """The native transport: WebSockets through picows, on asyncio, at a fraction of ASGI's cost."""
 
 import asyncio
+import logging
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -12,6 +13,8 @@ from collab.server.room import Room
 from collab.server.rooms import Rooms
 from collab.server.settings import Settings
 from collab.session import Session
+
+logger = logging.getLogger("collab")
 
 _GOODBYE_SECONDS = 5.0
 """How long a peer may take to read what is queued before a close, and to answer the close."""
@@ -89,7 +92,7 @@ class NativeConnection(WSListener):
             self._enter(room)
         else:
             self.pause_reading()
-            self._rooms.tasks.start_soon(self._open)
+            self._rooms.spawn(self._open)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame has come, perhaps a fragment of a message."""
@@ -128,7 +131,8 @@ class NativeConnection(WSListener):
     async def _open(self) -> None:
         try:
             room = await self._rooms.acquire(self._name)
-        except (StoreError, NotRunning):
+        except (StoreError, NotRunning) as error:
+            logger.warning("cannot open %r: %s", self._name, error)
             self.close(CloseCode.TRY_AGAIN_LATER, "the document cannot be opened now")
             return
         if self._ended:
