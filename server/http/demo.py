@@ -2,12 +2,22 @@
 
 from pathlib import Path
 
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 DEMO = Path(__file__).resolve().parent.parent / "static" / "demo"
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; manifest-src 'self'; worker-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'"
+)
+_FOREVER = "public, max-age=31536000, immutable"
+_ASK = "no-cache"
 
 _NOT_BUILT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>collab</title>
@@ -23,8 +33,30 @@ builds it; or run <code>npm ci &amp;&amp; npm run build</code> in <code>web-demo
 def demo_routes() -> list[BaseRoute]:
     """The routes, relative to where the app is mounted; they answer what no other route does."""
     if (DEMO / "index.html").is_file():
-        return [Mount("/", StaticFiles(directory=DEMO, html=True))]
+        return [Mount("/", _with_headers(StaticFiles(directory=DEMO, html=True)))]
     return [Route("/", _not_built)]
+
+
+def _with_headers(app: ASGIApp) -> ASGIApp:
+    """Adds what a page should say about itself: where it loads from, and how long it keeps."""
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        # The build names assets after their content; the page and its worker keep their names.
+        lasting = "/assets/" in scope["path"]
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = _POLICY
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Referrer-Policy"] = "same-origin"
+                found = message["status"] < 400
+                headers["Cache-Control"] = _FOREVER if lasting and found else _ASK
+            await send(message)
+
+        await app(scope, receive, send_with_headers)
+
+    return served
 
 
 async def _not_built(request: Request) -> Response:
