@@ -7,7 +7,7 @@ from typing import Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.report import Medians
+from benchmarks.report import Medians, shown
 
 _OURS: Final = "#2563eb"
 _OURS_VARIANT: Final = "#93b4f5"
@@ -76,7 +76,7 @@ def draw(figures: Medians, path: Path) -> None:
             ]
             names, widths = [name for name, _ in bars], [width for _, width in bars]
             drawn = axes.barh(names, widths, color=[_colour(name) for name in names], height=0.62)
-            axes.bar_label(drawn, labels=[f"{width:,.3g}" for width in widths], padding=3)
+            axes.bar_label(drawn, labels=[shown(width) for width in widths], padding=3)
             axes.set_title(panel.title, loc="left")
             axes.set_xticks([])
             axes.margins(x=0.18)

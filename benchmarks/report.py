@@ -22,7 +22,7 @@ Medians = dict[str, dict[str, dict[str, float | None]]]
 
 
 def medians(outcomes: Outcomes) -> Medians:
-    """Takes the median of each figure over the rounds; of ``missing`` and ``load_share`` the most."""
+    """Takes each figure's median over the rounds; of ``missing`` and ``load_share`` the most."""
     figures: Medians = {}
     for workload, by_server in outcomes.items():
         figures[workload] = {}
@@ -41,11 +41,15 @@ def _middle(name: str, values: list[float | None]) -> float | None:
     return max(present) if name in ("missing", "load_share") else statistics.median(present)
 
 
+def shown(value: float) -> str:
+    """Writes a figure with three digits or more."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def _cell(value: float | None, scale: float = 1.0) -> str:
     if value is None:
         return "–"
-    scaled = value * scale
-    return f"{scaled:,.0f}" if scaled >= 100 else f"{scaled:.3g}"
+    return shown(value * scale)
 
 
 def table(figures: Medians) -> str:

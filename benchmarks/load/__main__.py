@@ -9,8 +9,10 @@ import click
 
 from benchmarks.load.crowd import Crowd, LoadError
 from benchmarks.load.dialect import Dialect, Hocuspocus, YWebsocket
+from benchmarks.load.runs import UnreadableUpdate
 from benchmarks.load.workloads import WORKLOADS, Stage
 from benchmarks.measure import ProcessTree
+from collab.errors import CollabError
 
 
 @click.command()
@@ -25,10 +27,11 @@ def main(workload: str, port: int, pid: int, dialect: str, path: str, seconds: f
     spoken: Dialect = YWebsocket(path) if dialect == "y-websocket" else Hocuspocus(path or "/")
     gc.disable()  # a pause here would look like one of the server
     server = ProcessTree(pid)
-    stage = Stage(Crowd(port, spoken), server, server.resident_bytes(), seconds)
     try:
-        outcome = WORKLOADS[workload](stage)
-    except (LoadError, OSError) as error:
+        with Crowd(port, spoken) as crowd:
+            stage = Stage(crowd, server, server.resident_bytes(), seconds)
+            outcome = WORKLOADS[workload](stage)
+    except (LoadError, UnreadableUpdate, CollabError, OSError) as error:
         sys.exit(f"{workload}: {error}")
     click.echo(json.dumps(dataclasses.asdict(outcome)))
 

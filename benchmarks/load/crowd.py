@@ -1,8 +1,8 @@
 """A crowd of WebSocket clients in one process.
 
 While the clock runs it does as little as it can: ``epoll``, ``read``, remember (time, chunk). What
-the chunks hold is read afterwards. Several times cheaper than any WebSocket library, so that one core
-of load can keep up with one core of server.
+the chunks hold is read afterwards. Several times cheaper than any WebSocket library, so that one
+core of load can keep up with one core of server.
 """
 
 import errno
@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
-from typing import Final
+from typing import Final, Self
 
 from benchmarks.load.dialect import EMPTY_UPDATE, Dialect, Kind, read_kind, step_1, step_2
 from benchmarks.load.frames import CLOSE, PING, PONG, FrameReader, write_frame, write_upgrade
@@ -68,7 +68,7 @@ class Client:
 
 
 class Crowd:
-    """All clients of one run.
+    """All clients of one run; leaving it cuts their connections.
 
     Attributes:
         last_arrival: when something last came in.
@@ -78,8 +78,17 @@ class Crowd:
         self._port = port
         self._dialect = dialect
         self._epoll = select.epoll()
+        self._made: list[Client] = []
         self._clients: dict[int, Client] = {}
         self.last_arrival = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for client in self._made:
+            client.socket.close()
+        self._epoll.close()
 
     def client(
         self, document: str, client: int, seen: dict[int, int] | None = None, *extra: bytes
@@ -92,7 +101,10 @@ class Crowd:
             seen: its state vector.
             extra: messages it sends after its step 1.
         """
-        return Client(self._dialect, document, client, [step_1(seen or {}), *extra])
+        opening = [step_1(seen or {}), *extra]
+        made = Client(self._dialect, document, client, opening)
+        self._made.append(made)
+        return made
 
     def connect(self, clients: Iterable[Client], at_once: int = 100) -> None:
         """Connects clients and synchronises them.

@@ -1,7 +1,7 @@
 """Which changes a message brings: fast readers of what this load writes.
 
-An update is read down to its struct headers only. Source of the format: yjs, ``encodeStateAsUpdate``
-and ``Item.write`` (https://github.com/yjs/yjs, src/utils/encoding.js and src/structs/Item.js).
+An update is read down to its struct headers only. Source of the format: https://github.com/yjs/yjs,
+``encodeStateAsUpdate`` in src/utils/encoding.js and ``Item.write`` in src/structs/Item.js.
 """
 
 from typing import NamedTuple

@@ -34,8 +34,8 @@ _IDLE_SECONDS: Final = 3.0
 
 _RECONNECTS: Final = 1_000
 _RECONNECTS_AT_ONCE: Final = 400
-"""How many are under way: beyond Node's listen backlog of 511 the kernel, not the server, decides who
-waits, a whole second at a time."""
+"""How many are under way: beyond Node's listen backlog of 511 the kernel, not the server, decides
+who waits, a whole second at a time."""
 _RECONNECT_ROOMS: Final = 50
 _SMALL_DOCUMENT: Final = 5_000
 _MISSED: Final = 20
