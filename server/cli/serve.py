@@ -77,6 +77,7 @@ def serve(
     """Serve documents over WebSockets and HTTP until SIGTERM or Ctrl-C."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("collab").setLevel(logging.INFO)
+    logging.getLogger("aiofastnet").setLevel(logging.ERROR)  # It warns of peers that just left.
     if (certfile is None) != (keyfile is None):
         raise SettingsError("expected --certfile and --keyfile together")
     config = Config()

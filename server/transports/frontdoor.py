@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import cast
 from urllib.parse import unquote
 
+import aiofastnet
 import httptools
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.tcp_server import TCPServer
@@ -85,8 +86,14 @@ class FrontDoor:
     async def __aenter__(self) -> "FrontDoor":
         """Accepts connections from here on."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: _Guest(self), sock=self._listener, ssl=self._tls, backlog=self._config.backlog
+        # picows passes headers on in a buffer that it soon writes over: aiofastnet's transports
+        # copy what they cannot send at once, uvloop's own would send what is there later.
+        self._server = await aiofastnet.create_server(
+            loop,
+            lambda: _Guest(self),
+            sock=self._listener,
+            ssl=self._tls,
+            backlog=self._config.backlog,
         )
         return self
 
