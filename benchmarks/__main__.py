@@ -70,14 +70,20 @@ def _split(allowed: Sequence[str], chosen: str | None, option: str) -> list[str]
     "--seconds", default=5.0, show_default=True, help="How long workloads with a beat go on."
 )
 @click.option(
-    "--output", type=click.Path(path_type=Path), default=RESULTS, help="Folder to write to."
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder to write to: benchmarks/results for a whole run, its raw/ for a part.",
 )
-def main(only: str | None, servers: str | None, rounds: int, seconds: float, output: Path) -> None:
+def main(
+    only: str | None, servers: str | None, rounds: int, seconds: float, output: Path | None
+) -> None:
     """Runs every workload on every server, in alternation, and reports the medians."""
     workloads = _split(list(WORKLOADS), only, "--only")
     chosen = _split(list(SERVERS), servers, "--servers")
-    scratch = output / "raw"
+    scratch = RESULTS / "raw"
     scratch.mkdir(parents=True, exist_ok=True)
+    if output is None:
+        output = scratch if only or servers else RESULTS
     outcomes: dict[str, dict[str, list[Outcome]]] = {}
     failures = 0
     try:

@@ -69,7 +69,8 @@ class Verdict:
         better_peer: the better peer's name.
         theirs: its figure.
         ratio: ours as a share of theirs.
-        met: whether the ratio keeps the bound.
+        missing: deliveries of ours that never came.
+        met: whether the ratio keeps the bound and nothing is missing.
     """
 
     goal: Goal
@@ -77,6 +78,7 @@ class Verdict:
     better_peer: str
     theirs: float
     ratio: float
+    missing: int
     met: bool
 
 
@@ -100,10 +102,17 @@ def judge(figures: Mapping[str, Mapping[str, Figures]]) -> list[Verdict]:
         choose: Callable[..., str] = max if goal.more_is_better else min
         better = choose(peers, key=lambda name: peers[name])
         ratio = ours / peers[better]
-        met = ratio >= goal.bound if goal.more_is_better else ratio <= goal.bound
+        kept = ratio >= goal.bound if goal.more_is_better else ratio <= goal.bound
+        missing = int(by_server[goal.server].get("missing") or 0)
         verdicts.append(
             Verdict(
-                goal=goal, ours=ours, better_peer=better, theirs=peers[better], ratio=ratio, met=met
+                goal=goal,
+                ours=ours,
+                better_peer=better,
+                theirs=peers[better],
+                ratio=ratio,
+                missing=missing,
+                met=kept and not missing,
             )
         )
     return verdicts

@@ -87,9 +87,12 @@ def goals_table(verdicts: Sequence[Verdict]) -> str:
     for verdict in verdicts:
         goal = verdict.goal
         sign = "≥" if goal.more_is_better else "≤"
+        met = "yes" if verdict.met else "NO"
+        if verdict.missing:
+            met += f", {verdict.missing} missing"
         rows.append(
             f"| {goal.workload} | {goal.says} | {goal.server} | {verdict.ratio:.2f} "
-            f"| {sign} {goal.bound:g} | {verdict.better_peer} | {'yes' if verdict.met else 'NO'} |"
+            f"| {sign} {goal.bound:g} | {verdict.better_peer} | {met} |"
         )
     return "\n".join(rows)
 

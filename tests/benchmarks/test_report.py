@@ -5,7 +5,7 @@ from dataclasses import replace
 from benchmarks.goals import judge
 from benchmarks.load.window import Outcome
 from benchmarks.measure import percentile
-from benchmarks.report import medians, table
+from benchmarks.report import goals_table, medians, table
 
 OUTCOME = Outcome(
     seconds=1.0,
@@ -41,6 +41,18 @@ def test_a_busy_load_says_so_in_its_row() -> None:
     assert "the load is the bottleneck (95% of its core)" in table(figures)
     figures = medians({"audience": {"collab": [OUTCOME]}})
     assert "bottleneck" not in table(figures)
+
+
+def test_no_goal_is_met_while_updates_are_missing() -> None:
+    figures = {
+        "idle": {
+            "collab": {"connection_bytes": 1.0, "missing": 3.0},
+            "hocuspocus": {"connection_bytes": 100.0, "missing": 0.0},
+        },
+    }
+    verdict = judge(figures)[0]
+    assert (verdict.ratio, verdict.missing, verdict.met) == (0.01, 3, False)
+    assert "NO, 3 missing" in goals_table([verdict])
 
 
 def test_a_goal_is_judged_against_the_better_peer() -> None:
