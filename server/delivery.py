@@ -124,7 +124,7 @@ class Delivery:
         state_vector.decode(known)
         if member.live:
             member.connection.send(yjs.sync_step2(self.document.diff(known)))
-        else:
+        elif member in self.members:  # It may have left while its question was deferred.
             self._catch_up.begin(member, known)
 
     def pause(self, member: Member) -> None:
@@ -145,9 +145,16 @@ class Delivery:
                 member.held.remove(hold)
         self._settle(member)
 
-    def resume(self, member: Member) -> None:
-        """A member's connection has drained: it gets what it is owed."""
+    def resume(self, member: Member, first: bytes | None) -> None:
+        """A member's connection has drained: it gets what it is owed.
+
+        Args:
+            member: whose.
+            first: a frame that goes before it, between the parts of a long diff; None for none.
+        """
         member.paused = False
+        if first is not None:
+            member.connection.send(first)
         self._catch_up.go_on(member)
         self._release(member)
 

@@ -41,7 +41,7 @@ class Heartbeat:
 
     def _check(self, room: Room, member: Member, now: float) -> None:
         connection = member.connection
-        if connection.heard:
+        if connection.heard or member.held_back:
             connection.heard = False
             member.heard_at = now
         if connection.told:

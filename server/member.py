@@ -103,12 +103,14 @@ class Member:
         heard_at: when the heartbeat last found that the peer was heard, as ``paused_at``.
         told_at: when it last found that the peer was sent something.
         missed_presence: whether it was spared others' presence while it was paused.
+        held_back: whether we take no frames from it, so that it cannot be heard.
     """
 
     __slots__ = (
         "connection",
         "heard_at",
         "held",
+        "held_back",
         "known",
         "live",
         "missed_presence",
@@ -132,3 +134,14 @@ class Member:
         self.heard_at = self.told_at = time.monotonic()
         self.held: list[Hold] = []
         self.missed_presence = False
+        self.held_back = False
+
+    def hold_back(self) -> None:
+        """Takes no more frames from it until ``read_on``."""
+        self.held_back = True
+        self.connection.pause_reading()
+
+    def read_on(self) -> None:
+        """Takes frames from it again."""
+        self.held_back = False
+        self.connection.resume_reading()

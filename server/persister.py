@@ -15,9 +15,9 @@ from collab.store import Append, NewEntry, Store
 
 logger = logging.getLogger("collab")
 
-_LINGER_SHARE = 10
-"""Between busy commits the persister rests ten times as long as the last one took, ..."""
-_LINGER_MAX_SECONDS = 0.02
+_LINGER_SHARE = 20
+"""Between busy commits the persister rests twenty times as long as the last one took, ..."""
+_LINGER_MAX_SECONDS = 0.04
 """... at most so long: one commit then carries many rooms' changes."""
 
 _RETRY_FIRST_SECONDS = 0.1
@@ -28,7 +28,7 @@ class Owner(Protocol):
     """Whose writes they are: it hears what becomes of them.
 
     Attributes:
-        seq: the document's newest seq that the owner knows of.
+        seq: the seq up to which the owner has every entry of the document.
     """
 
     seq: int
@@ -38,7 +38,9 @@ class Owner(Protocol):
 
         Args:
             write: the write.
-            seq: the document's newest seq after the commit it was part of.
+            seq: the seq up to which the owner has every entry, after the commit it was part of;
+                behind the store's from when somebody else has written to the document, so that
+                the store refuses checkpoints that lack the others' entries.
         """
         ...
 
@@ -146,15 +148,17 @@ class Persister:
         appends = self._gather()
         alarm = self._timers.call_later(self._settings.slow_commit_seconds, self._turn_slow)
         try:
-            seqs = await self._append(appends)
+            await self._append(appends)
         finally:
             alarm.cancel()
         writes, self._committing = self._committing, []
-        newest = {append.document: seq for append, seq in zip(appends, seqs, strict=True)}
+        seqs = {write.document: write.owner.seq for write in writes}
+        for append in appends:
+            seqs[append.document] += len(append.entries)
         for write in writes:
             self.uncommitted_bytes -= write.size
             try:
-                write.owner.committed(write, newest[write.document])
+                write.owner.committed(write, seqs[write.document])
             except Exception:
                 logger.exception("passing on a commit of %r failed", write.document)
         if self._space_waiters and not self.full:
@@ -188,12 +192,12 @@ class Persister:
             for name, new in entries.items()
         ]
 
-    async def _append(self, appends: Sequence[Append]) -> Sequence[int]:
+    async def _append(self, appends: Sequence[Append]) -> None:
         """Appends, trying again until the store has taken it."""
         wait = _RETRY_FIRST_SECONDS
         while True:
             try:
-                seqs = await self._store.append(appends)
+                await self._store.append(appends)
             except Exception as error:
                 # Whatever it is, dropping the changes would be worse than trying again.
                 if self.failure is None:
@@ -210,7 +214,7 @@ class Persister:
                 if self.failure is not None:
                     logger.warning("the store works again")
                     self.failure = None
-                return seqs
+                return
 
     def _turn_slow(self) -> None:
         for owner in {write.owner for write in [*self._committing, *self._queue]}:

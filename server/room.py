@@ -54,7 +54,7 @@ class Room:
         name: document name.
         document: the document.
         presence: who is here.
-        seq: seq of the newest committed entry.
+        seq: the seq up to which the document has every committed entry.
     """
 
     def __init__(
@@ -155,12 +155,9 @@ class Room:
 
     def resume(self, member: Member) -> None:
         """A member's connection has drained: it gets what it missed."""
-        self._delivery.resume(member)
-        if member.missed_presence and not member.paused:
-            member.missed_presence = False
-            everyone = self.presence.encode()
-            if everyone is not None:
-                member.connection.send(yjs.awareness(everyone))
+        everyone = self.presence.encode() if member.missed_presence else None
+        member.missed_presence = False
+        self._delivery.resume(member, everyone and yjs.awareness(everyone))
 
     def sweep(self) -> None:
         """Removes presence that nobody renewed, and frees what nobody uses."""
@@ -186,6 +183,16 @@ class Room:
                 return
             await self._next_settled()
 
+    async def saved(self) -> None:
+        """Waits until every change so far is durable, however many are made meanwhile."""
+        self.flush()
+        while self._deferred is not None:
+            await self._next_settled()
+            self.flush()
+        newest = self._uncommitted[-1] if self._uncommitted else None
+        while newest in self._uncommitted:
+            await self._next_settled()
+
     def checkpoint(self) -> None:
         """Writes a checkpoint where opening the document would replay too many entries."""
         if self._entries_logged > self._settings.checkpoint_entries:
@@ -200,8 +207,7 @@ class Room:
             if write is self._last_batch:
                 self._last_batch = None
             self._delivery.release()
-        if not self._uncommitted:
-            self._announce_settled()
+        self._announce_settled()
 
     def commit_is_slow(self) -> None:
         """The store keeps writers waiting: they get what the others wrote."""
@@ -268,8 +274,8 @@ class Room:
     def _hold_back(self, writer: Member) -> None:
         """Does not read from a writer while too much waits for the store."""
         if self._persister.full:
-            writer.connection.pause_reading()
-            self._persister.when_space(writer.connection.resume_reading)
+            writer.hold_back()
+            self._persister.when_space(writer.read_on)
 
     def _submit(self, write: Write) -> None:
         self._uncommitted.append(write)

@@ -13,12 +13,13 @@ from collab.access import ANYONE, Identity
 from collab.close import CloseCode
 from collab.lib0 import write_var_string, write_var_uint
 from collab.protocol import yjs
-from collab.protocol.messages import AwarenessUpdate, SyncStep1, SyncStep2, Update
+from collab.protocol.messages import EMPTY_UPDATE, AwarenessUpdate, SyncStep1, SyncStep2, Update
 from collab.server.member import Member
 from collab.server.persister import Persister
 from collab.server.room import Room
 from collab.server.rooms import Rooms
 from collab.server.settings import Settings
+from collab.server.tasks import spawner
 from collab.server.timers import Timers, make_timers
 from collab.session import Session
 from collab.store import Store
@@ -43,7 +44,7 @@ async def house(store: Store, settings: Settings | None = None) -> AsyncIterator
     async with store, anyio.create_task_group() as tasks:
         timers = make_timers()
         persister = Persister(store, settings, timers)
-        rooms = Rooms(store, persister, timers, settings, tasks)
+        rooms = Rooms(store, persister, timers, settings, spawner(tasks))
         tasks.start_soon(timers.run)
         tasks.start_soon(persister.run)
         with anyio.fail_after(DEADLINE_SECONDS):
@@ -199,6 +200,19 @@ class Client:
         self._clock += 1
         self.say(yjs.awareness(head + write_var_string(state)))
 
+    async def sync(self) -> list[bytes]:
+        """Joins and waits until it is synced; returns what it was sent."""
+        self.room.join(self.seat)
+        self.say(yjs.sync_step1(self.doc.get_state()))
+        taken: list[bytes] = []
+        with anyio.fail_after(DEADLINE_SECONDS):
+            while not self.synced:
+                frames = self.read_once()
+                if not frames:
+                    await self.wire.until(lambda: bool(self.wire.frames))
+                taken += frames
+        return taken
+
     def leave(self) -> None:
         self.room.leave(self.seat)
         self.wire.close(CloseCode.NORMAL)
@@ -206,11 +220,16 @@ class Client:
     def read(self) -> list[bytes]:
         """Takes in what came; returns the frames."""
         taken: list[bytes] = []
-        while frames := self.wire.read():
+        while frames := self.read_once():
             taken += frames
-            for frame in frames:
-                self._take(frame)
         return taken
+
+    def read_once(self) -> list[bytes]:
+        """The same, but leaves what comes in answer."""
+        frames = self.wire.read()
+        for frame in frames:
+            self._take(frame)
+        return frames
 
     async def read_until(self, condition: Callable[[], bool]) -> None:
         """Takes in what comes until this is true."""
@@ -233,7 +252,7 @@ class Client:
             self.doc.apply_update(message.update)
             if isinstance(message, SyncStep2):
                 self.synced += 1
-            else:
+            elif message.update != EMPTY_UPDATE:
                 self.acknowledged.append(message.update)
 
 

@@ -1,0 +1,152 @@
+"""Recovery: an update that breaks the document ends its sender, and nothing else."""
+
+import anyio
+import pytest
+
+from collab.close import CloseCode
+from collab.errors import StoreUnavailable
+from collab.protocol import yjs
+from collab.server.settings import Settings
+from collab.storage.memory import MemoryStore
+from tests.core import poison
+from tests.server.stores import SteeredStore
+from tests.server.wire import Client, Wire, house
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_sender_is_closed_and_the_room_goes_on() -> None:
+    store = MemoryStore()
+    async with house(store) as server:
+        room = await server.rooms.acquire("d")
+        hostile, writer, reader = (Client(room, client_id=n).connect() for n in (91, 2, 3))
+        hostile.say(yjs.update(poison.HELLO))
+        hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
+        writer.type(" and on")
+        await room.settle()
+        assert hostile.wire.closed is not None
+        assert hostile.wire.closed[0] == CloseCode.MALFORMED
+        assert (writer.wire.closed, reader.wire.closed) == (None, None)
+        reader.read()
+        assert sorted(reader.text) == sorted("hello and on")
+        joiner = Client(room, client_id=4)
+        await joiner.sync()
+        assert joiner.text == reader.text
+        stored = [entry.update for entry in (await store.load("d")).entries]
+        assert poison.CHILD_OF_A_STRING not in stored
+        assert len(stored) == 2
+
+
+async def test_everything_else_of_its_batch_is_applied_acknowledged_and_stored_once() -> None:
+    store = SteeredStore()
+    async with house(store) as server:
+        room = await server.rooms.acquire("d")
+        hostile, one, two = (Client(room, client_id=n).connect() for n in (91, 2, 3))
+        reader = Client(room, client_id=4, wire=Wire(send_seconds=0.01)).connect()
+        hostile.say(yjs.update(poison.HELLO))
+        await room.settle()
+        before = sum(len(a.entries) for appends in store.appends for a in appends)
+        one.type("a")
+        hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
+        two.type("b")
+        one.type("c")
+        await room.settle()
+        for client in (one, two, reader):
+            client.read()
+        assert one.acknowledged
+        assert sorted(one.text) == sorted(two.text) == sorted(reader.text) == sorted("helloabc")
+        assert hostile.wire.closed is not None
+        assert {len(c.acknowledged) > 0 for c in (one, two)} == {True}
+        after = sum(len(a.entries) for appends in store.appends for a in appends)
+        assert after - before in (2, 3)
+
+
+async def test_a_step_2_that_does_not_apply_ends_its_sender_alone() -> None:
+    async with house(MemoryStore()) as server:
+        room = await server.rooms.acquire("d")
+        writer, hostile = (Client(room, client_id=n).connect() for n in (2, 3))
+        writer.say(yjs.update(poison.HELLO))
+        hostile.say(yjs.sync_step2(poison.CHILD_OF_A_STRING))
+        update = writer.type("!")
+        await room.settle()
+        writer.read()
+        assert hostile.wire.closed is not None
+        assert update in writer.acknowledged
+
+
+async def test_what_comes_during_the_recovery_is_done_after_it() -> None:
+    store = SteeredStore()
+    async with house(store) as server:
+        room = await server.rooms.acquire("d")
+        hostile, writer = (Client(room, client_id=n).connect() for n in (91, 2))
+        hostile.say(yjs.update(poison.HELLO))
+        await room.settle()
+        store.hold_loads()
+        hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
+        update = writer.type("meanwhile")
+        writer.show()
+        joiner = Client(room, client_id=3)
+        room.join(joiner.seat)
+        joiner.say(yjs.sync_step1(joiner.doc.get_state()))
+        await anyio.wait_all_tasks_blocked()
+        assert joiner.synced == 0
+        store.let_load()
+        await joiner.read_until(lambda: joiner.synced == 1 and "meanwhile" in joiner.text)
+        await writer.read_until(lambda: update in writer.acknowledged)
+        assert set(room.presence.states()) == {2}
+
+
+async def test_who_leaves_during_the_recovery_keeps_nobodys_turn() -> None:
+    store = SteeredStore()
+    async with house(store, Settings(syncs_in_flight=1)) as server:
+        room = await server.rooms.acquire("d")
+        hostile = Client(room, client_id=91).connect()
+        hostile.say(yjs.update(poison.HELLO))
+        await room.settle()
+        store.hold_loads()
+        hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
+        gone = Client(room, client_id=3)
+        room.join(gone.seat)
+        room.pause(gone.seat)
+        gone.say(yjs.sync_step1(b"\x00"))
+        gone.leave()
+        store.let_load()
+        joiner = Client(room, client_id=4)
+        await joiner.sync()
+        assert joiner.text == "hello"
+
+
+async def test_a_store_that_fails_delays_the_recovery_and_loses_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = SteeredStore()
+    async with house(store) as server:
+        room = await server.rooms.acquire("d")
+        hostile, writer = (Client(room, client_id=n).connect() for n in (91, 2))
+        hostile.say(yjs.update(poison.HELLO))
+        await room.settle()
+        store.load_failure = StoreUnavailable("disk on fire")
+        hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
+        writer.type("x")
+        while "disk on fire" not in caplog.text:
+            await anyio.lowlevel.checkpoint()
+        store.load_failure = None
+        await room.settle()
+        joiner = Client(room, client_id=3)
+        await joiner.sync()
+        assert sorted(joiner.text) == sorted("hellox")
+
+
+async def test_many_poisoners_one_after_the_other_leave_the_room_alive() -> None:
+    async with house(MemoryStore()) as server:
+        room = await server.rooms.acquire("d")
+        writer = Client(room, client_id=2).connect()
+        writer.say(yjs.update(poison.HELLO))
+        for number in range(10):
+            hostile = Client(room, client_id=100 + number).connect()
+            hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
+            writer.type(str(number))
+        await room.settle()
+        joiner = Client(room, client_id=3)
+        await joiner.sync()
+        assert sorted(joiner.text) == sorted("hello0123456789")
