@@ -31,7 +31,8 @@ from collab.errors import CollabError
 
 _LOOK_EVERY: Final = 64
 """How many edits go out before the client looks at what came in."""
-_ECHO_SECONDS: Final = 60.0
+_SILENCE_SECONDS: Final = 60.0
+"""How long a server may send nothing back while edits are not acknowledged."""
 
 
 class TraceError(Exception):
@@ -230,11 +231,12 @@ def _type(trace: Trace, crowd: Crowd, document: str) -> Replay:
         while client.unsent:
             crowd.listen(1.0)
             echo.read(crowd, client)
-    deadline = clock() + _ECHO_SECONDS
+    heard = clock()
     while not echo.holds(typist):
-        if clock() > deadline:
+        if crowd.listen(1.0):
+            heard = clock()
+        elif clock() - heard > _SILENCE_SECONDS:
             raise TraceError(f"expected all {edits} edits to come back, got {echo.bytes} bytes")
-        crowd.listen(1.0)
         echo.read(crowd, client)
     return Replay(
         edits=edits,
