@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO := server/static/demo/index.html
 ARGS ?=
 
-.PHONY: run test check soak bench lock format wheel screenshot clean
+.PHONY: run test check soak bench lock format wheel screenshot reference clean
 
 run: $(VENV)/.run $(DEMO)
 	$(BIN)/collab serve $(ARGS)
@@ -48,6 +48,9 @@ wheel: $(VENV)/.dev $(DEMO)
 
 screenshot: $(VENV)/.dev $(DEMO)
 	$(BIN)/python scripts/screenshot.py
+
+reference: $(VENV)/.dev
+	$(BIN)/python scripts/reference.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info server/static/demo web-demo/node_modules

@@ -1,0 +1,282 @@
+"""Writes the pages of ``docs/reference`` that follow from the code: ``make reference``."""
+
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+
+import collab.errors
+from collab.access import Access, Identity, check_name
+from collab.close import CloseCode
+from collab.document import Document
+from collab.render.export import Format, export
+from collab.server import Collab, LiveDocument, Settings
+from collab.server.cli.main import main as command_line
+from collab.storage.address import open_store
+from collab.storage.memory import MemoryStore
+from collab.storage.sqlite import SQLiteStore
+
+ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = ROOT / "docs" / "reference"
+
+_NOTE = "<!-- Written by scripts/reference.py from the code; `make reference` writes it anew. -->"
+_SECTION = re.compile(r"^(Args|Attributes|Returns|Raises):$")
+_TERM = re.compile(r"^ {4}(\w+): (.*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Docstring:
+    """A Google docstring, taken apart.
+
+    Attributes:
+        text: what comes before the first section, as Markdown.
+        sections: by name; a section is a list of (term, text), the term empty where it has none.
+    """
+
+    text: str
+    sections: dict[str, list[tuple[str, str]]]
+
+    @classmethod
+    def of(cls, documented: object) -> "Docstring":
+        """Reads the docstring of a class or a function."""
+        lines = (inspect.getdoc(documented) or "").splitlines()
+        starts = [number for number, line in enumerate(lines) if _SECTION.match(line)]
+        bounds = [*starts, len(lines)]
+        sections = {
+            lines[start].removesuffix(":"): _items(lines[start + 1 : end])
+            for start, end in pairwise(bounds)
+        }
+        before = lines[: bounds[0]]
+        return cls(_markdown("\n".join(before).strip()), sections)
+
+
+def pages() -> dict[Path, str]:
+    """The generated pages: path to what belongs in it."""
+    contents = {
+        "cli.md": _cli(),
+        "settings.md": _settings(),
+        "close-codes.md": _close_codes(),
+        "python.md": _python(),
+    }
+    return {REFERENCE / name: "\n".join(page) + "\n" for name, page in contents.items()}
+
+
+def _cli() -> Iterator[str]:
+    yield from ("# Command line", "", _NOTE, "")
+    yield (
+        "Every command takes `--help`. It exits with 0 when it did what it says, with 2 when it "
+        "was called wrongly, and with 1 for everything else; then one line on standard error says "
+        "why. Where an option names a variable, the environment sets it too; the option goes first."
+    )
+    with click.Context(command_line, info_name="collab") as context:
+        for name in command_line.list_commands(context):
+            command = command_line.get_command(context, name)
+            assert command is not None
+            yield from _command(command, click.Context(command, parent=context, info_name=name))
+
+
+def _command(command: click.Command, context: click.Context) -> Iterator[str]:
+    usage = " ".join(command.collect_usage_pieces(context))
+    yield from ("", f"## {context.command_path}", "", "```text")
+    yield from (f"{context.command_path} {usage}", "```", "")
+    yield _markdown(inspect.cleandoc(command.help or ""))
+    yield from ("", "| option | variable | default | |", "| --- | --- | --- | --- |")
+    for option in command.params:
+        if not isinstance(option, click.Option):
+            continue
+        shown = "` `".join(["/".join(part) for part in _spellings(option)])
+        if not option.is_flag:
+            shown += f" {option.make_metavar(context)}"
+        variable = f"`{option.envvar}`" if option.envvar else ""
+        default = _default(option, context)
+        help_text = _markdown(option.help or "")
+        yield f"| {_cell(f'`{shown}`')} | {variable} | {default} | {_cell(help_text)} |"
+
+
+def _spellings(option: click.Option) -> list[list[str]]:
+    if option.secondary_opts:
+        return [[option.opts[0], option.secondary_opts[0]]]
+    return [[spelling] for spelling in option.opts]
+
+
+def _default(option: click.Option, context: click.Context) -> str:
+    value = option.get_default(context)
+    if option.secondary_opts:
+        return f"`{(option.opts if value else option.secondary_opts)[0]}`"
+    if option.is_flag or not isinstance(value, str) or value == "":
+        return ""
+    return f"`{value}`"
+
+
+def _settings() -> Iterator[str]:
+    documented = Docstring.of(Settings)
+    explained = dict(documented.sections["Attributes"])
+    yield from ("# Settings", "", _NOTE, "")
+    yield "```python"
+    yield "from collab.server import Collab, Settings"
+    yield ""
+    yield 'collab = Collab("sqlite:///collab.db", settings=Settings(unload_seconds=60))'
+    yield "```"
+    yield ""
+    yield (
+        "Every setting is a keyword of `Settings` and must be above zero. `collab serve` and "
+        "`collab.server.asgi:app` run with the defaults; to change one, make a `Collab` of your own."
+    )
+    yield from ("", "| setting | default | |", "| --- | --- | --- |")
+    for field in fields(Settings):
+        yield f"| `{field.name}` | {field.default:,} | {_cell(explained[field.name])} |"
+
+
+def _close_codes() -> Iterator[str]:
+    yield from ("# Close codes", "", _NOTE, "")
+    yield (
+        "What the server says when it ends a WebSocket. Codes of 4000 and more are collab's own; "
+        "the others are those of RFC 6455."
+    )
+    explained = _member_docs(CloseCode)
+    sources = "".join(path.read_text() for path in _sources())
+    yield from ("", "| code | name | | sent by this version |", "| --- | --- | --- | --- |")
+    for code in CloseCode:
+        sent = "yes" if re.search(rf"CloseCode\.{code.name}\b", sources) else "reserved"
+        yield f"| {code.value} | `{code.name}` | {_cell(explained.get(code.name, ''))} | {sent} |"
+    yield ""
+    yield (
+        "Since version 3.1 `WebsocketProvider` takes the codes 4400 to 4499 as final: it emits "
+        "`closed` and does not come back by itself. After every other code it reconnects."
+    )
+
+
+def _sources() -> list[Path]:
+    """The modules that may close a connection."""
+    return [*(ROOT / "server").rglob("*.py"), *(ROOT / "collab").glob("*.py")]
+
+
+def _member_docs(enumeration: type[IntEnum]) -> dict[str, str]:
+    """The strings below an enumeration's members, by member."""
+    source = inspect.getsource(enumeration)
+    found = re.findall(r'^ {4}([A-Z_]+) = \d+\n {4}"""(.+?)"""', source, re.MULTILINE | re.DOTALL)
+    return {name: " ".join(text.split()) for name, text in found}
+
+
+def _python() -> Iterator[str]:
+    yield from ("# Python", "", _NOTE, "")
+    yield (
+        "What is meant to be imported. `doc` of a document is a "
+        "[pycrdt](https://y-crdt.github.io/pycrdt/) `Doc`; mind that pycrdt counts text positions "
+        "in UTF-8 bytes, where Yjs in the browser counts UTF-16 units."
+    )
+    yield from _class(Collab, Collab.document)
+    yield from _class(LiveDocument, LiveDocument.saved, LiveDocument.presence, constructed=False)
+    yield from _class(Identity)
+    yield from _class(Access)
+    yield from ("", "| level | value |", "| --- | --- |")
+    yield from (f"| `Access.{level.name}` | {level.value} |" for level in Access)
+    yield from _function(check_name)
+    yield from ("", "## Authenticate", "", "```python")
+    yield "Authenticate = Callable[[HTTPConnection], Awaitable[Identity | None]]"
+    yield from ("```", "", "In `collab.server.auth`. Names the identity a request speaks for, from")
+    yield "its headers, cookies or query; None refuses it. `HTTPConnection` is Starlette's."
+    yield from _function(open_store)
+    yield from _class(SQLiteStore)
+    yield from _class(MemoryStore)
+    yield from ("", "## Stores of your own", "")
+    yield "`Collab` takes anything that keeps the contract written down in"
+    yield "[`collab/store.py`](../../collab/store.py): the Protocol `Store` and its value types."
+    yield "`tests/storage/test_conformance.py` is the contract as tests."
+    yield from _class(Document, Document.load)
+    yield from _function(export)
+    yield from ("", "Formats: " + ", ".join(f"`{form.value}`" for form in Format) + ".")
+    tree = inspect.cleandoc(collab.errors.__doc__ or "").partition("::")[2]
+    yield from ("", "## Errors", "", "In `collab.errors`. All that is raised on purpose:")
+    yield from ("", "```text", textwrap.dedent(tree.strip("\n")), "```")
+
+
+def _class(
+    documented: type, *methods: Callable[..., Any], constructed: bool = True
+) -> Iterator[str]:
+    signature = ""
+    if constructed and not issubclass(documented, IntEnum):
+        signature = str(_shown(inspect.signature(documented)))
+    yield from _described(documented, f"class {_import_name(documented)}{signature}", "##")
+    for method in methods:
+        kind = "async with" if hasattr(method, "__wrapped__") else ""
+        kind = kind or ("await" if inspect.iscoroutinefunction(method) else "")
+        bound = inspect.ismethod(method)
+        title = f"{method.__name__}{_shown(inspect.signature(method), drop_first=not bound)}"
+        yield from _described(method, f"{kind} {documented.__name__}.{title}".strip(), "###")
+
+
+def _function(documented: Callable[..., Any]) -> Iterator[str]:
+    signature = _shown(inspect.signature(documented))
+    yield from _described(documented, f"{_import_name(documented)}{signature}", "##")
+
+
+def _described(documented: Any, signature: str, level: str) -> Iterator[str]:
+    docstring = Docstring.of(documented)
+    name = documented.__qualname__
+    yield from ("", f"{level} {name}", "", "```python", signature, "```", "", docstring.text)
+    for title, items in docstring.sections.items():
+        yield from ("", f"{title}:", "")
+        for term, text in items:
+            yield f"- `{term}`: {text}" if term else f"- {text}"
+
+
+def _import_name(documented: Any) -> str:
+    public = {Collab, LiveDocument, Settings}
+    module = "collab.server" if documented in public else documented.__module__
+    return f"{module}.{documented.__qualname__}"
+
+
+def _shown(signature: inspect.Signature, *, drop_first: bool = False) -> str:
+    parameters = list(signature.parameters.values())[1 if drop_first else 0 :]
+    shown = str(signature.replace(parameters=parameters, return_annotation=signature.empty))
+    shown = re.sub(
+        r"(?:collab|starlette|typing|collections|os|anyio)(?:\.\w+)*\.(\w+)", r"\1", shown
+    )
+    shown = shown.replace("Callable[[HTTPConnection], Awaitable[Identity | None]]", "Authenticate")
+    return shown.replace(
+        "Identity(id=None, name=None, access=<Access.WRITE: 2>)", "ANYONE"
+    ).replace("<Access.WRITE: 2>", "Access.WRITE")
+
+
+def _items(lines: list[str]) -> list[tuple[str, str]]:
+    items: list[tuple[str, str]] = []
+    for line in lines:
+        if not line.strip():
+            continue
+        named = _TERM.match(line)
+        if named:
+            items.append((named[1], named[2]))
+        elif items:
+            term, text = items[-1]
+            items[-1] = (term, f"{text} {line.strip()}")
+        else:
+            items.append(("", line.strip()))
+    return [(term, _markdown(text)) for term, text in items]
+
+
+def _markdown(text: str) -> str:
+    return re.sub(r"``(.+?)``", r"`\1`", text)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def main() -> None:
+    """Writes the pages and says which."""
+    for path, page in pages().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+        print(path.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()
