@@ -88,7 +88,7 @@ class TestEchoes:
         self,
     ) -> None:
         store = SteeredStore()
-        async with house(store, SLOW) as server:
+        async with house(store, SLOW, windows=True) as server:
             room = await server.rooms.acquire("d")
             one, two = (Client(room, client_id=n).connect() for n in (1, 2))
             reader = Client(room, client_id=3, wire=Wire(send_seconds=0.005)).connect()
@@ -203,7 +203,7 @@ class TestSlowReaders:
         self,
     ) -> None:
         store = SteeredStore()
-        async with house(store) as server:
+        async with house(store, windows=True) as server:
             room = await server.rooms.acquire("d")
             one, two = (Client(room, client_id=n).connect() for n in (1, 2))
             slow = Client(room, client_id=3, wire=Wire(send_seconds=0.005)).connect()

@@ -39,7 +39,7 @@ async def test_the_sender_is_closed_and_the_room_goes_on() -> None:
 
 async def test_everything_else_of_its_batch_is_applied_acknowledged_and_stored_once() -> None:
     store = SteeredStore()
-    async with house(store) as server:
+    async with house(store, windows=True) as server:
         room = await server.rooms.acquire("d")
         hostile, one, two = (Client(room, client_id=n).connect() for n in (91, 2, 3))
         reader = Client(room, client_id=4, wire=Wire(send_seconds=0.01)).connect()

@@ -118,7 +118,7 @@ class TestFlushing:
             assert updates_in(reader.wire.frames) == [update]
 
     async def test_many_updates_in_a_window_are_one_frame(self) -> None:
-        async with house(MemoryStore()) as server:
+        async with house(MemoryStore(), windows=True) as server:
             room = await server.rooms.acquire("d")
             writer = Client(room, client_id=1).connect()
             reader = Client(room, client_id=2, wire=Wire(send_seconds=0.005)).connect()
@@ -135,7 +135,7 @@ class TestFlushing:
         self,
     ) -> None:
         store = SteeredStore()
-        async with house(store) as server:
+        async with house(store, windows=True) as server:
             room = await server.rooms.acquire("d")
             one, two = (Client(room, client_id=n).connect() for n in (1, 2))
             reader = Client(room, client_id=3, wire=Wire(send_seconds=0.005)).connect()

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -38,9 +38,19 @@ class House:
 
 
 @asynccontextmanager
-async def house(store: Store, settings: Settings | None = None) -> AsyncIterator[House]:
-    """Runs a server below the wire; leaving it kills it, as a crash would."""
+async def house(
+    store: Store, settings: Settings | None = None, *, windows: bool = False
+) -> AsyncIterator[House]:
+    """Runs a server below the wire; leaving it kills it, as a crash would.
+
+    Args:
+        store: where documents are kept.
+        settings: bounds and times.
+        windows: whether flushes may gather in windows, as the machine's load has it.
+    """
     settings = settings or Settings()
+    if not windows:
+        settings = replace(settings, window_max_seconds=1e-6)
     async with store, anyio.create_task_group() as tasks:
         timers = make_timers()
         persister = Persister(store, settings, timers)
