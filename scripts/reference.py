@@ -28,6 +28,12 @@ REFERENCE = ROOT / "docs" / "reference"
 
 _NOTE = "<!-- Written by scripts/reference.py from the code; `make reference` writes it anew. -->"
 _SECTION = re.compile(r"^(Args|Attributes|Returns|Raises):$")
+_MEANT = {
+    "Callable[[HTTPConnection], Awaitable[Identity | None]]": "Authenticate",
+    "Identity(id=None, name=None, access=<Access.WRITE: 2>)": "ANYONE",
+    "<Access.WRITE: 2>": "Access.WRITE",
+}
+"""What signatures say, and what is written in the code."""
 _TERM = re.compile(r"^ {4}(\w+): (.*)$")
 
 
@@ -127,7 +133,7 @@ def _settings() -> Iterator[str]:
     yield ""
     yield (
         "Every setting is a keyword of `Settings` and must be above zero. `collab serve` and "
-        "`collab.server.asgi:app` run with the defaults; to change one, make a `Collab` of your own."
+        "`collab.server.asgi:app` run with the defaults; to change one, make your own `Collab`."
     )
     yield from ("", "| setting | default | |", "| --- | --- | --- |")
     for field in fields(Settings):
@@ -237,13 +243,10 @@ def _import_name(documented: Any) -> str:
 def _shown(signature: inspect.Signature, *, drop_first: bool = False) -> str:
     parameters = list(signature.parameters.values())[1 if drop_first else 0 :]
     shown = str(signature.replace(parameters=parameters, return_annotation=signature.empty))
-    shown = re.sub(
-        r"(?:collab|starlette|typing|collections|os|anyio)(?:\.\w+)*\.(\w+)", r"\1", shown
-    )
-    shown = shown.replace("Callable[[HTTPConnection], Awaitable[Identity | None]]", "Authenticate")
-    return shown.replace(
-        "Identity(id=None, name=None, access=<Access.WRITE: 2>)", "ANYONE"
-    ).replace("<Access.WRITE: 2>", "Access.WRITE")
+    shown = re.sub(r"(?:collab|starlette|typing|collections|os)(?:\.\w+)*\.(\w+)", r"\1", shown)
+    for written, meant in _MEANT.items():
+        shown = shown.replace(written, meant)
+    return shown
 
 
 def _items(lines: list[str]) -> list[tuple[str, str]]:
