@@ -15,10 +15,16 @@ class Connection(Protocol):
     Attributes:
         heard: set when anything comes from the peer; the heartbeat resets it.
         told: set when anything is sent to the peer; the heartbeat resets it.
+        send_seconds: what a frame costs after ``send`` has queued it, in seconds of the loop.
     """
 
     heard: bool
     told: bool
+
+    @property
+    def send_seconds(self) -> float:
+        """See ``Attributes``."""
+        ...
 
     def send(self, frame: bytes) -> None:
         """Queues a frame; does nothing once the connection is closed."""

@@ -51,20 +51,28 @@ class Delivery:
         for member in tuple(self.members):
             member.connection.send(frame)
 
-    def send_presence(self, frame: bytes) -> None:
-        """Sends presence to everyone whose connection takes it; marks the others."""
+    def send_presence(self, frame: bytes) -> float:
+        """Sends presence to everyone whose connection takes it; marks the others.
+
+        Returns:
+            What that still costs, in seconds.
+        """
         for member in tuple(self.members):
             if member.paused:
                 member.missed_presence = True
             else:
                 member.connection.send(frame)
+        return self._send_seconds()
 
-    def deliver(self, batch: Batch, *, wait: bool) -> None:
+    def deliver(self, batch: Batch, *, wait: bool) -> float:
         """Passes a batch on.
 
         Args:
             batch: applied to the document already.
             wait: whether its writers wait for its commit to see what the others wrote.
+
+        Returns:
+            What that still costs, in seconds.
         """
         frame = batch.frame
         for member in tuple(self._holding):
@@ -82,6 +90,7 @@ class Delivery:
             member.connection.send(frame)
         if not wait:
             self.stop_waiting()
+        return self._send_seconds()
 
     def acknowledge(self, writer: Member, own: bytes, batch: Batch | None) -> None:
         """Sends a writer's changes back once ``batch`` and all before it are durable.
@@ -170,6 +179,12 @@ class Delivery:
     def trim(self) -> None:
         """Frees what was kept for readers to come, where none came for a while."""
         self._catch_up.trim()
+
+    def _send_seconds(self) -> float:
+        """What a frame to everyone costs after it was queued: all share one transport."""
+        for member in self.members:
+            return member.connection.send_seconds * len(self.members)
+        return 0.0
 
     def _send_others(self, writer: Member, batch: Batch) -> None:
         frame = batch.others_frame(writer)

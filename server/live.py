@@ -95,6 +95,7 @@ class _InProcessConnection:
     def __init__(self, doc: "pycrdt.Doc[pycrdt.Text]") -> None:
         self.heard = True
         self.told = True
+        self.send_seconds = 0.0
         self.applying = False
         self.closed: str | None = None
         self._doc = doc

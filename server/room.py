@@ -213,10 +213,10 @@ class Room:
         """The store keeps writers waiting: they get what the others wrote."""
         self._delivery.stop_waiting()
 
-    def _flush(self) -> None:
+    def _flush(self) -> float:
         pending, self._pending = self._pending, []
         if not pending:
-            return
+            return 0.0
         state_before = self.document.state_vector
         try:
             parts = _parts(pending)
@@ -224,8 +224,8 @@ class Room:
             self.document.apply(merged)
         except PoisonedUpdate:
             self._recover(pending)
-            return
-        self._publish(parts, _entries(parts), merged, state_before)
+            return 0.0
+        return self._publish(parts, _entries(parts), merged, state_before)
 
     def _integrate(self, member: Member, update: bytes) -> None:
         """Takes in a step 2: passes on what of it is new, acknowledges all of it."""
@@ -253,8 +253,8 @@ class Room:
         entries: list[NewEntry],
         merged: bytes,
         state_before: bytes,
-    ) -> None:
-        """Hands applied changes to the readers and to the store."""
+    ) -> float:
+        """Hands applied changes to the readers and to the store; returns what is still to pay."""
         self._entries_logged += len(entries)
         self._bytes_logged += len(merged)
         batch = Batch(
@@ -269,7 +269,7 @@ class Room:
         self._last_batch = batch
         starts_at_once = self._persister.idle
         self._submit(batch)
-        self._delivery.deliver(batch, wait=starts_at_once)
+        return self._delivery.deliver(batch, wait=starts_at_once)
 
     def _hold_back(self, writer: Member) -> None:
         """Does not read from a writer while too much waits for the store."""
@@ -295,13 +295,12 @@ class Room:
         self._checkpoint_bytes = len(checkpoint)
         return checkpoint
 
-    def _flush_presence(self) -> None:
+    def _flush_presence(self) -> float:
         gone = self.presence.take_gone()
         if gone is not None:
             self._delivery.send_all(yjs.awareness(gone))
         payload = self.presence.take()
-        if payload is not None:
-            self._delivery.send_presence(yjs.awareness(payload))
+        return self._delivery.send_presence(yjs.awareness(payload)) if payload else 0.0
 
     def _announce_settled(self) -> None:
         if self._settled is not None:

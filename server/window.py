@@ -9,12 +9,14 @@ _COST_SHARE = 20
 """The window is twenty times what a flush costs: flushing takes a twentieth of the time."""
 _WORTH_SECONDS = 0.003
 """A shorter window is none: its timer would cost more than the flushes it saves."""
-_MEMORY = 0.8
-"""How much of the cost known so far stays when a new flush is measured."""
+_RISE = 1.05
+"""How fast the known cost follows flushes that take longer; it follows shorter ones at once."""
 
 
 class Window:
     """Calls ``flush`` with a leading edge and, after it, once a window.
+
+    ``flush`` returns what its work will still cost after it has returned, in seconds.
 
     The window follows the measured cost of a flush, so that it grows with the number of readers
     and stays nothing in a small room.
@@ -22,7 +24,7 @@ class Window:
 
     __slots__ = ("_cost", "_flush", "_max_seconds", "_open_at", "_timer", "_timers")
 
-    def __init__(self, timers: Timers, max_seconds: float, flush: Callable[[], None]) -> None:
+    def __init__(self, timers: Timers, max_seconds: float, flush: Callable[[], float]) -> None:
         self._timers = timers
         self._max_seconds = max_seconds
         self._flush = flush
@@ -52,7 +54,9 @@ class Window:
             self._timer.cancel()
             self._timer = None
         started = time.monotonic()
-        self._flush()
+        later = self._flush()
         ended = time.monotonic()
-        self._cost = self._cost * _MEMORY + (ended - started) * (1 - _MEMORY)
+        # On a busy machine most flushes are held up by something else: the short ones tell.
+        took = ended - started + later
+        self._cost = min(took, self._cost * _RISE) if self._cost else took
         self._open_at = ended + self.seconds

@@ -1,6 +1,7 @@
 """The ASGI transport: WebSockets through whatever server runs the app, on asyncio and on trio."""
 
 import logging
+import time
 from collections import deque
 from urllib.parse import unquote
 
@@ -31,8 +32,26 @@ logger = logging.getLogger("collab")
 _GOODBYE_SECONDS = 5.0
 """How long a peer may take to read what is queued before a close, and the close."""
 
+_RISE = 1.01
+"""How fast the known cost of a frame follows frames that take longer."""
+
 _RESUME_SHARE = 4
 """A full connection has drained when a quarter of its bound is left."""
+
+
+class _SendCost:
+    """What sending a frame costs here, learnt from those sent.
+
+    Attributes:
+        seconds: the least that was seen of late: waits for readers and for other work only add.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def learn(self, took: float) -> None:
+        """Takes one more sending into account."""
+        self.seconds = min(took, self.seconds * _RISE) if self.seconds else took
 
 
 class ASGIConnection:
@@ -40,6 +59,7 @@ class ASGIConnection:
 
     __slots__ = (
         "_closing",
+        "_cost",
         "_ended",
         "_paused",
         "_queue",
@@ -54,8 +74,9 @@ class ASGIConnection:
         "told",
     )
 
-    def __init__(self, send: Send, settings: Settings) -> None:
+    def __init__(self, send: Send, settings: Settings, cost: _SendCost) -> None:
         self._send = send
+        self._cost = cost
         self._settings = settings
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
@@ -68,6 +89,11 @@ class ASGIConnection:
         self._seat: Member | None = None
         self.heard = True
         self.told = True
+
+    @property
+    def send_seconds(self) -> float:
+        """What a frame costs once it is queued."""
+        return self._cost.seconds
 
     def send(self, frame: bytes) -> None:
         """Queues a frame."""
@@ -143,11 +169,13 @@ class ASGIConnection:
         while True:
             while self._queue:
                 frame = self._queue.popleft()
+                started = time.perf_counter()
                 try:
                     await self._send({"type": "websocket.send", "bytes": frame})
                 except OSError:  # What some servers raise once the peer has gone.
                     self._ended.cancel()
                     return
+                self._cost.learn(time.perf_counter() - started)
                 self._queued_bytes -= len(frame)
                 low = self._settings.outbox_max_bytes // _RESUME_SHARE
                 if self._paused and self._queued_bytes <= low:
@@ -170,6 +198,7 @@ class WebSockets:
         self._rooms = rooms
         self._authenticate = authenticate
         self._settings = settings
+        self._cost = _SendCost()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one WebSocket from its handshake to its end."""
@@ -185,7 +214,7 @@ class WebSockets:
         await self._serve(name, identity, receive, send)
 
     async def _serve(self, name: str, identity: Identity, receive: Receive, send: Send) -> None:
-        connection = ASGIConnection(send, self._settings)
+        connection = ASGIConnection(send, self._settings, self._cost)
         try:
             room = await self._rooms.acquire(name)
         except (StoreError, NotRunning) as error:

@@ -29,6 +29,7 @@ class NativeConnection(WSListener):
     def __init__(self, name: str, identity: Identity, rooms: Rooms, settings: Settings) -> None:
         self.heard = True
         self.told = True
+        self.send_seconds = 0.0
         self._name = name
         self._rooms = rooms
         self._settings = settings
