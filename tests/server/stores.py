@@ -32,14 +32,16 @@ class SteeredStore:
         self._may_load.set()
 
     def hold_appends(self) -> None:
-        self._may_append = anyio.Event()
-        self.append_began = anyio.Event()
+        if self._may_append.is_set():
+            self._may_append = anyio.Event()
+            self.append_began = anyio.Event()
 
     def let_append(self) -> None:
         self._may_append.set()
 
     def hold_loads(self) -> None:
-        self._may_load = anyio.Event()
+        if self._may_load.is_set():
+            self._may_load = anyio.Event()
 
     def let_load(self) -> None:
         self._may_load.set()

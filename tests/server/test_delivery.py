@@ -91,7 +91,7 @@ class TestEchoes:
         async with house(store, SLOW, windows=True) as server:
             room = await server.rooms.acquire("d")
             one, two = (Client(room, client_id=n).connect() for n in (1, 2))
-            reader = Client(room, client_id=3, wire=Wire(send_seconds=0.005)).connect()
+            reader = Client(room, client_id=3, wire=Wire(work_seconds=0.005)).connect()
             one.type("-")
             await room.settle()
             for client in (one, two, reader):
@@ -206,7 +206,7 @@ class TestSlowReaders:
         async with house(store, windows=True) as server:
             room = await server.rooms.acquire("d")
             one, two = (Client(room, client_id=n).connect() for n in (1, 2))
-            slow = Client(room, client_id=3, wire=Wire(send_seconds=0.005)).connect()
+            slow = Client(room, client_id=3, wire=Wire(work_seconds=0.005)).connect()
             one.type("-")
             await room.settle()
             store.hold_appends()

@@ -42,7 +42,7 @@ async def test_everything_else_of_its_batch_is_applied_acknowledged_and_stored_o
     async with house(store, windows=True) as server:
         room = await server.rooms.acquire("d")
         hostile, one, two = (Client(room, client_id=n).connect() for n in (91, 2, 3))
-        reader = Client(room, client_id=4, wire=Wire(send_seconds=0.01)).connect()
+        reader = Client(room, client_id=4, wire=Wire(work_seconds=0.01)).connect()
         hostile.say(yjs.update(poison.HELLO))
         await room.settle()
         before = sum(len(a.entries) for appends in store.appends for a in appends)

@@ -121,7 +121,7 @@ class TestFlushing:
         async with house(MemoryStore(), windows=True) as server:
             room = await server.rooms.acquire("d")
             writer = Client(room, client_id=1).connect()
-            reader = Client(room, client_id=2, wire=Wire(send_seconds=0.005)).connect()
+            reader = Client(room, client_id=2, wire=Wire(work_seconds=0.005)).connect()
             writer.type("a")
             assert len(updates_in(reader.read())) == 1
             for _ in range(20):
@@ -138,7 +138,7 @@ class TestFlushing:
         async with house(store, windows=True) as server:
             room = await server.rooms.acquire("d")
             one, two = (Client(room, client_id=n).connect() for n in (1, 2))
-            reader = Client(room, client_id=3, wire=Wire(send_seconds=0.005)).connect()
+            reader = Client(room, client_id=3, wire=Wire(work_seconds=0.005)).connect()
             one.type("a")
             reader.read()
             for _ in range(5):

@@ -31,13 +31,14 @@ class Flush:
         self.made = anyio.Event()
         self.seconds = seconds
 
-    def __call__(self) -> None:
+    def __call__(self) -> float:
         until = time.monotonic() + self.seconds
         while time.monotonic() < until:
             pass
         self.count += 1
         self.made.set()
         self.made = anyio.Event()
+        return 0.0
 
 
 async def test_cheap_flushes_are_made_at_once(timers: Timers) -> None:

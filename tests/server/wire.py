@@ -77,18 +77,19 @@ class Wire:
         self,
         *,
         capacity_bytes: int | None = None,
-        send_seconds: float = 0.0,
+        work_seconds: float = 0.0,
         answers_pings: bool = True,
     ) -> None:
         self.heard = True
         self.told = True
+        self.send_seconds = 0.0
         self.frames: list[bytes] = []
         self.closed: tuple[CloseCode, str] | None = None
         self.aborted = False
         self.reading = True
         self.pings = 0
         self._capacity_bytes = capacity_bytes
-        self._send_seconds = send_seconds
+        self._work_seconds = work_seconds
         self._answers_pings = answers_pings
         self._changed = anyio.Event()
         self._full: Callable[[], None] | None = None
@@ -101,7 +102,7 @@ class Wire:
     def send(self, frame: bytes) -> None:
         if self.closed is not None:
             return
-        until = time.monotonic() + self._send_seconds
+        until = time.monotonic() + self._work_seconds
         while time.monotonic() < until:
             pass  # A wire that takes the processor's time, so that windows open.
         self.told = True
