@@ -1,0 +1,109 @@
+"""The editors on the documentation's pages, in a real browser against a real server."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.docs.pages import DOCS, ROOT, blocks
+from tests.e2e.conftest import skip_or_fail
+from tests.e2e.serving import Server, serve
+
+pytestmark = [pytest.mark.browser, pytest.mark.node]
+
+EDITORS = ROOT / "tests" / "docs" / "editors"
+CHROMIUM = os.environ.get("COLLAB_CHROMIUM", "/usr/bin/chromium")
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+]
+CONNECTION, CODEMIRROR, TIPTAP, QUILL = blocks(DOCS / "how-to" / "connect-editors.md", "js")[:4]
+
+
+@pytest.fixture(scope="module")
+def installed() -> None:
+    """Installs the pinned editors where the lock is newer than what is there."""
+    if shutil.which("npm") is None:
+        skip_or_fail("Node 20 with npm")
+    stamp = EDITORS / "node_modules" / ".package-lock.json"
+    lock = EDITORS / "package-lock.json"
+    if not stamp.exists() or stamp.stat().st_mtime < lock.stat().st_mtime:
+        command = ["npm", "ci", "--no-audit", "--no-fund"]
+        subprocess.run(command, cwd=EDITORS, check=True, timeout=100)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real Chromium."""
+    if not Path(CHROMIUM).exists():
+        skip_or_fail("Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a store of its own."""
+    with serve(tmp_path_factory.mktemp("store") / "collab.db") as server:
+        yield server
+
+
+def bundle(folder: Path, sources: dict[str, str], server: Server) -> tuple[str, str]:
+    """Builds a page's modules, the first one being the page's; gives script and style."""
+    for name, source in sources.items():
+        (folder / name).write_text(source.replace("ws://localhost:8000/ws", server.websockets))
+    (folder / "node_modules").symlink_to(EDITORS / "node_modules")
+    esbuild = str(EDITORS / "node_modules" / ".bin" / "esbuild")
+    built = folder / "built"
+    command = [esbuild, next(iter(sources)), "--bundle", f"--outdir={built}", "--log-level=error"]
+    subprocess.run([*command, "--format=iife"], cwd=folder, check=True)
+    (script,) = built.glob("*.js")
+    style = script.with_suffix(".css")
+    return script.read_text(), style.read_text() if style.exists() else ""
+
+
+@pytest.mark.parametrize(
+    ("editor", "source", "root"),
+    [
+        pytest.param("codemirror", CODEMIRROR, "content", id="CodeMirror"),
+        pytest.param("tiptap", TIPTAP, "default", id="Tiptap"),
+        pytest.param("quill", QUILL, "quill", id="Quill"),
+    ],
+)
+def test_two_people_type_in_an_editor_of_the_page(
+    installed: None,
+    browser: Browser,
+    server: Server,
+    tmp_path: Path,
+    editor: str,
+    source: str,
+    root: str,
+) -> None:
+    connection = CONNECTION.replace("'notes'", f"'{editor}'")
+    assert connection != CONNECTION
+    script, style = bundle(tmp_path, {"editor.js": source, "connection.js": connection}, server)
+    pages = [browser.new_page() for _ in range(2)]
+    for page in pages:
+        page.set_content(f'<style>{style}</style><div id="editor"></div>')
+        page.add_script_tag(content=script)
+    first, second = (page.locator("[contenteditable=true]") for page in pages)
+    first.click()
+    pages[0].keyboard.insert_text("Hello ")
+    second.get_by_text("Hello").wait_for()
+    second.click()
+    pages[1].keyboard.press("End")
+    pages[1].keyboard.insert_text("😀")
+    first.get_by_text("😀").wait_for()
+    content = httpx.get(f"{server.url}/api/docs/{editor}/content?format=text&root={root}")
+    assert content.text.removesuffix("\n") == "Hello 😀"
+    for page in pages:
+        page.close()

@@ -1,0 +1,97 @@
+"""The apps in the how-to pages, under the servers they name."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pycrdt
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.docs.pages import DOCS, blocks
+from tests.docs.running import SERVERS, edit, run
+
+HOW_TO = DOCS / "how-to"
+
+
+def written(text: str) -> "pycrdt.Doc[pycrdt.Text]":
+    """A Doc with a text in it."""
+    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+    doc["content"] = pycrdt.Text(text)
+    return doc
+
+
+def authors(store: Path) -> set[str]:
+    """Who is named as an author in a store."""
+    with closing(sqlite3.connect(store)) as database:
+        return {name for (name,) in database.execute("SELECT name FROM authors")}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_embedded_app_edits_a_document_that_somebody_has_open(
+    tmp_path: Path, server: str
+) -> None:
+    (example,) = blocks(HOW_TO / "embed.md", "python")
+    with (
+        run(example, tmp_path, server) as address,
+        edit(f"{address}/collab/ws/minutes", doc=written("We met.\n")) as editor,
+    ):
+        editor.send()
+        signed = "Minutes\n\nWe met.\n\nSigned, the robot\n"
+        assert httpx.post(f"{address}/sign").json() == {"text": signed, "here": 0}
+        assert editor.sees(signed)
+        content = httpx.get(f"{address}/collab/api/docs/minutes/content", params={"format": "text"})
+        assert content.text == signed
+        assert authors(tmp_path / "collab.db") == {"robot"}
+
+
+def test_the_embedded_app_says_so_when_it_is_not_entered(tmp_path: Path) -> None:
+    page = (HOW_TO / "embed.md").read_text()
+    (example,) = blocks(HOW_TO / "embed.md", "python")
+    forgotten = example.replace("    async with collab:\n        yield", "    yield")
+    assert forgotten != example
+    message = "expected a running app: enter it in the host's lifespan, `async with collab: ...`"
+    assert message in page
+    with run(forgotten, tmp_path) as address:
+        assert httpx.get(f"{address}/collab/api/docs").status_code == 500
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app that authenticates, running."""
+    (example,) = blocks(HOW_TO / "authenticate.md", "python")
+    with run(example, tmp_path_factory.mktemp("app")) as address:
+        yield f"{address}/collab"
+
+
+class TestAuthentication:
+    def test_somebody_unknown_is_refused(self, address: str) -> None:
+        with pytest.raises(InvalidStatus) as caught, edit(f"{address}/ws/notes?token=guess"):
+            pass
+        assert caught.value.response.status_code == 401
+        assert httpx.get(f"{address}/api/docs").status_code == 401
+
+    def test_a_writer_writes_and_others_read_along(self, address: str) -> None:
+        with (
+            edit(f"{address}/ws/team%2Fplan?token=3f1c", doc=written("by Ada")) as ada,
+            edit(f"{address}/ws/team/plan?token=9b07") as grace,
+        ):
+            ada.send()
+            assert grace.sees("by Ada")
+
+    def test_a_header_names_somebody_as_well(self, address: str) -> None:
+        with edit(
+            f"{address}/ws/notes",
+            doc=written("hello"),
+            headers={"Authorization": "Bearer 3f1c"},
+        ) as ada:
+            ada.send()
+        listed = httpx.get(f"{address}/api/docs/notes", headers={"Authorization": "Bearer 9b07"})
+        assert listed.json()["name"] == "notes"
+
+    def test_a_reader_s_changes_are_refused_as_the_page_says(self, address: str) -> None:
+        with edit(f"{address}/ws/draft?token=9b07", doc=written("by Grace")) as grace:
+            assert grace.refused() in (HOW_TO / "authenticate.md").read_text()
+        assert httpx.get(f"{address}/api/docs/draft?token=3f1c").status_code == 404
