@@ -52,8 +52,8 @@ class Heartbeat:
             connection.close(CloseCode.IDLE, "no sign of life")
             connection.abort()
         elif member.paused and now - member.paused_at > self._settings.blocked_seconds:
+            # Who reads on in time learns why; a close that is not read cuts it soon enough.
             connection.close(CloseCode.TRY_AGAIN_LATER, "reading too slowly")
-            connection.abort()
         elif silence > self._settings.heartbeat_seconds and not connection.probe():
             connection.send(yjs.sync_step1(room.document.state_vector))
         elif now - member.told_at > self._settings.heartbeat_seconds:

@@ -58,7 +58,7 @@ async def test_who_reads_nothing_for_too_long_is_told_to_come_back() -> None:
         client = Client(room, client_id=1).connect()
         room.pause(client.seat)
         Heartbeat(server.rooms, server.timers, QUICK).start()
-        await client.wire.until(lambda: client.wire.aborted)
+        await client.wire.until(lambda: client.wire.closed is not None)
         assert client.wire.closed is not None
         assert client.wire.closed[0] == CloseCode.TRY_AGAIN_LATER
 
