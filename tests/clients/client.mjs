@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 
 import * as decoding from 'lib0/decoding'
@@ -24,6 +25,8 @@ export class Client extends EventEmitter {
   #acknowledged = 0
   #acknowledgedDeletions = []
   #departed = new Set()
+  #traffic = { connects: 0, closes: [], syncs: 0, frames: 0, updates: 0, longest_silence_ms: 0 }
+  #heardAt = 0
 
   /**
    * @param base where the server's WebSockets are, such as `ws://127.0.0.1:8000/ws`
@@ -52,14 +55,23 @@ export class Client extends EventEmitter {
     this.provider.awareness.setLocalState(presence)
     this.provider.on('status', ({ status }) => {
       this.#statuses.push(status)
+      if (status === 'connected') {
+        this.#traffic.connects += 1
+        this.#heardAt = performance.now()
+      }
       if (status !== 'connected') this.#synced = false
       this.emit('change')
     })
     const noteSync = (synced) => {
       this.#synced = synced
+      if (synced) this.#traffic.syncs += 1
       this.emit('change')
     }
     this.provider.on('sync', noteSync)
+    this.provider.on('connection-close', (event) => {
+      if (event) this.#traffic.closes.push(event.code)
+      this.emit('change')
+    })
     this.doc.on('update', () => this.emit('change'))
     this.provider.awareness.on('change', () => this.emit('change'))
     this.provider.connect()
@@ -96,6 +108,16 @@ export class Client extends EventEmitter {
 
   insert({ at, text }) {
     this.text.insert(at, text)
+  }
+
+  /** What came over the wire, and how long it was silent at most while it was connected. */
+  traffic() {
+    return this.#traffic
+  }
+
+  /** SHA-256 of the text: for texts too long to be sent. */
+  digest() {
+    return createHash('sha256').update(this.text.toString()).digest('hex')
   }
 
   remove({ at, length }) {
@@ -145,6 +167,27 @@ export class Client extends EventEmitter {
 
   when_text({ text }) {
     return this.#when(() => this.text.toString() === text)
+  }
+
+  /** Resolves once so many bytes came. */
+  when_received({ bytes }) {
+    return this.#when(() => this.#bytesReceived >= bytes)
+  }
+
+  /** Resolves once nothing came for so long. */
+  when_quiet({ ms }) {
+    return new Promise((resolve) => {
+      let timer
+      const wait = () => {
+        clearTimeout(timer)
+        timer = setTimeout(() => {
+          this.off('frame', wait)
+          resolve()
+        }, ms)
+      }
+      this.on('frame', wait)
+      wait()
+    })
   }
 
   /** Resolves once everything typed here was echoed. */
@@ -197,14 +240,25 @@ export class Client extends EventEmitter {
 
   #heard(frame) {
     this.#bytesReceived += frame.byteLength
+    this.#noteTraffic()
     const decoder = decoding.createDecoder(frame)
     const type = decoding.readVarUint(decoder)
     if (type === SYNC && decoding.readVarUint(decoder) === UPDATE) {
+      this.#traffic.updates += 1
       this.#noteEcho(Y.decodeUpdate(decoding.readVarUint8Array(decoder)))
     } else if (type === AWARENESS) {
       this.#noteDepartures(decoding.createDecoder(decoding.readVarUint8Array(decoder)))
     }
     setImmediate(() => this.emit('change'))
+  }
+
+  #noteTraffic() {
+    const now = performance.now()
+    const silence = now - this.#heardAt
+    this.#heardAt = now
+    this.#traffic.frames += 1
+    this.#traffic.longest_silence_ms = Math.max(this.#traffic.longest_silence_ms, silence)
+    this.emit('frame')
   }
 
   #noteEcho({ structs, ds }) {

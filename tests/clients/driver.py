@@ -47,6 +47,27 @@ class Facts:
     present: list[int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What came over a client's wire.
+
+    Attributes:
+        connects: how often its provider was connected.
+        closes: codes its connections ended with.
+        syncs: how often it came in sync.
+        frames: how many frames came.
+        updates: how many of them were changes.
+        longest_silence_ms: longest time between two of them while it was connected, milliseconds.
+    """
+
+    connects: int
+    closes: list[int]
+    syncs: int
+    frames: int
+    updates: int
+    longest_silence_ms: float
+
+
 class Driver:
     """The process. Calls may come from any thread and wait side by side."""
 
@@ -165,6 +186,15 @@ class Client:
         facts["known"] = {int(client): clock for client, clock in facts["known"].items()}
         return Facts(**facts)
 
+    def traffic(self) -> Traffic:
+        """What came over its wire."""
+        return Traffic(**self.driver.call(self.name, "traffic"))
+
+    def digest(self) -> str:
+        """SHA-256 of its text, in hexadecimal."""
+        digest: str = self.driver.call(self.name, "digest")
+        return digest
+
     @property
     def id(self) -> int:
         """Its Yjs client id."""
@@ -214,6 +244,12 @@ class Client:
     def wait_acknowledged_more(self) -> None:
         self.driver.call(self.name, "when_acknowledged_more")
 
+    def wait_received(self, received_bytes: int, within: float = WITHIN_SECONDS) -> None:
+        self.driver.call(self.name, "when_received", bytes=received_bytes, within=within)
+
+    def wait_quiet(self, seconds: float, within: float = WITHIN_SECONDS) -> None:
+        self.driver.call(self.name, "when_quiet", ms=seconds * 1000, within=within)
+
     def wait_hears_others(self) -> None:
         self.driver.call(self.name, "when_hears_others")
 
@@ -222,6 +258,9 @@ class Client:
 
     def wait_sees(self, other: "Client", within: float = WITHIN_SECONDS) -> None:
         self.driver.call(self.name, "when_sees", client_id=other.id, within=within)
+
+    def wait_sees_client(self, client_id: int, within: float = WITHIN_SECONDS) -> None:
+        self.driver.call(self.name, "when_sees", client_id=client_id, within=within)
 
     def wait_told_gone(self, client_id: int, within: float = WITHIN_SECONDS) -> None:
         self.driver.call(self.name, "when_told_gone", client_id=client_id, within=within)
