@@ -25,8 +25,8 @@ class Command:
 
     def prints(self, output: str) -> bool:
         """Tells whether the page is right."""
-        pattern = re.escape(self.output).replace(re.escape("..."), "[^\n]*")
-        return re.fullmatch(pattern, output) is not None
+        pattern = re.escape(self.output.rstrip()).replace(re.escape("..."), "[^\n]*")
+        return re.fullmatch(pattern, output.rstrip()) is not None
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -24,6 +24,7 @@ CHROMIUM_ARGUMENTS = [
     "--disable-quic",
     "--disable-background-networking",
 ]
+(TUTORIAL,) = blocks(DOCS / "tutorial.md", "js")
 CONNECTION, CODEMIRROR, TIPTAP, QUILL = blocks(DOCS / "how-to" / "connect-editors.md", "js")[:4]
 
 
@@ -57,10 +58,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def bundle(folder: Path, sources: dict[str, str], server: Server) -> tuple[str, str]:
+def bundle(folder: Path, document: str, sources: dict[str, str], server: Server) -> tuple[str, str]:
     """Builds a page's modules, the first one being the page's; gives script and style."""
     for name, source in sources.items():
-        (folder / name).write_text(source.replace("ws://localhost:8000/ws", server.websockets))
+        here = source.replace("ws://localhost:8000/ws", server.websockets)
+        (folder / name).write_text(here.replace("'notes'", f"'{document}'"))
     (folder / "node_modules").symlink_to(EDITORS / "node_modules")
     esbuild = str(EDITORS / "node_modules" / ".bin" / "esbuild")
     built = folder / "built"
@@ -74,6 +76,7 @@ def bundle(folder: Path, sources: dict[str, str], server: Server) -> tuple[str, 
 @pytest.mark.parametrize(
     ("editor", "source", "root"),
     [
+        pytest.param("tutorial", TUTORIAL, "content", id="the tutorial's page"),
         pytest.param("codemirror", CODEMIRROR, "content", id="CodeMirror"),
         pytest.param("tiptap", TIPTAP, "default", id="Tiptap"),
         pytest.param("quill", QUILL, "quill", id="Quill"),
@@ -88,9 +91,8 @@ def test_two_people_type_in_an_editor_of_the_page(
     source: str,
     root: str,
 ) -> None:
-    connection = CONNECTION.replace("'notes'", f"'{editor}'")
-    assert connection != CONNECTION
-    script, style = bundle(tmp_path, {"editor.js": source, "connection.js": connection}, server)
+    sources = {"editor.js": source, "connection.js": CONNECTION}
+    script, style = bundle(tmp_path, editor, sources, server)
     pages = [browser.new_page() for _ in range(2)]
     for page in pages:
         page.set_content(f'<style>{style}</style><div id="editor"></div>')

@@ -5,8 +5,15 @@ from pathlib import Path
 
 import pytest
 
+import collab.errors
+from collab.errors import CollabError
+from collab.server.http.documents import Documents
+from collab.server.http.health import Health
+from collab.server.http.status import status_of
+from collab.storage.memory import MemoryStore
 from scripts.reference import pages
 from tests.docs.pages import PAGES, ROOT
+from tests.server.wire import house
 
 _LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)")
 
@@ -24,6 +31,28 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert path.exists(), target
         if anchor:
             assert anchor in _anchors(path), f"{target}#{anchor}"
+
+
+@pytest.mark.anyio
+async def test_the_page_on_http_names_every_path_and_no_others() -> None:
+    page = (ROOT / "docs" / "reference" / "http.md").read_text()
+    named = set(re.findall(r"^\| `(/\S*)` \|", page, re.MULTILINE))
+    async with house(MemoryStore()) as server:
+        routes = [
+            *Health(server.persister).routes(),
+            *Documents(MemoryStore(), server.rooms, None).routes(),
+        ]
+    assert named == {"/", "/ws/{document}"} | {route.path for route in routes}
+
+
+def test_the_page_on_http_names_errors_under_their_statuses() -> None:
+    page = (ROOT / "docs" / "reference" / "http.md").read_text()
+    rows = re.findall(r"^\| (\d{3}) \| (.*) \|$", page, re.MULTILINE)
+    named = [(name, int(status)) for status, row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert named
+    for name, status in named:
+        error: type[CollabError] = getattr(collab.errors, name)
+        assert status_of(error.__new__(error)) == status, name
 
 
 def test_pages_name_make_targets_that_exist() -> None:
