@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Router, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from collab.access import ANYONE, Identity
-from collab.errors import CollabError, NotRunning
+from collab.access import ANYONE, Access, Identity
+from collab.errors import AccessDenied, CollabError, NotRunning
 from collab.server.auth import Authenticate
 from collab.server.heartbeat import Heartbeat
 from collab.server.http.demo import demo_routes
@@ -132,15 +132,20 @@ class Collab:
 
         Raises:
             InvalidName: this cannot name a document.
-            AccessDenied: on leaving: it was changed by an identity that may only read.
+            AccessDenied: the identity may not read it; on leaving: it was changed by one that may
+                only read.
             NotRunning: the app is not entered.
             StoreError: the document cannot be loaded.
+            ServerBusy: too many clients are joining.
         """
+        if identity.access < Access.READ:
+            raise AccessDenied("you may not read this document", name)
         running = self.running
         room = await running.rooms.acquire(name)
         try:
             live = LiveDocument(room, identity, running.timers)
             with live.entered():
+                await live.synced()
                 yield live
                 await live.saved()
         finally:

@@ -1,20 +1,24 @@
 """LiveDocument: a document edited from Python while clients edit it too."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import anyio
 import pycrdt
 
 from collab.access import Access, Identity
 from collab.close import CloseCode
 from collab.document import merge
-from collab.errors import AccessDenied, NotRunning
+from collab.errors import AccessDenied, NotRunning, ServerBusy
 from collab.protocol import yjs
 from collab.protocol.messages import SyncStep2, Update
 from collab.server.member import Member
 from collab.server.room import Room
 from collab.server.timers import Timers
 from collab.session import Session
+
+logger = logging.getLogger("collab")
 
 
 class LiveDocument:
@@ -51,7 +55,18 @@ class LiveDocument:
             raise AccessDenied(f"expected no changes of {self.name!r}: read-only", self.name)
         if self._connection.closed is not None:
             raise NotRunning(f"{self.name!r} was closed: {self._connection.closed}")
-        await self._room.settle()
+        await self._room.saved()
+
+    async def synced(self) -> None:
+        """Waits until everything of the document is here.
+
+        Raises:
+            ServerBusy: too many clients are joining.
+        """
+        while not self._seat.synced:
+            if self._connection.closed is not None:
+                raise ServerBusy(f"{self.name!r} was closed: {self._connection.closed}")
+            await self._connection.next_event()
 
     def presence(self) -> dict[int, object]:
         """Who is here: awareness client id to the state it published."""
@@ -99,6 +114,18 @@ class _InProcessConnection:
         self.applying = False
         self.closed: str | None = None
         self._doc = doc
+        self._changed: anyio.Event | None = None
+
+    async def next_event(self) -> None:
+        """Waits until something is sent, or until it is closed."""
+        if self._changed is None:
+            self._changed = anyio.Event()
+        await self._changed.wait()
+
+    def _announce(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     def send(self, frame: bytes) -> None:
         if self.closed is not None or frame[0] != 0:
@@ -108,12 +135,16 @@ class _InProcessConnection:
             self.applying = True
             try:
                 self._doc.apply_update(message.update)
+            except Exception:  # An observer of the application's: its fault, not the room's.
+                logger.exception("an observer of a live document failed")
             finally:
                 self.applying = False
+            self._announce()
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         if self.closed is None:
             self.closed = reason or code.name
+            self._announce()
 
     def abort(self) -> None:
         self.close(CloseCode.GOING_AWAY)

@@ -14,6 +14,7 @@ def integer(request: Request, name: str, *, default: int, most: int) -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
-        raise InvalidQuery(f"expected {name} of 1 to {most}, got {text!r}")
+    digits = len(text) <= len(str(most)) and text.isascii() and text.isdigit()
+    if not (digits and 1 <= int(text) <= most):
+        raise InvalidQuery(f"expected {name} of 1 to {most}, got {text[:20]!r}")
     return int(text)
