@@ -5,18 +5,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pycrdt
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from collab.document import Document
+from collab.document import Document, check_update
 from collab.errors import PoisonedUpdate
-from collab.lib0 import write_var_bytes, write_var_uint
+from collab.lib0 import write_var_bytes, write_var_string, write_var_uint
 from collab.protocol import yjs
+from collab.structs import Kind, read_structs
 from tests.clients.driver import Client, Driver
+from tests.core.poison import update_of
 from tests.e2e.crowd import check_account, gather, rest_all, type_all
 from tests.e2e.serving import export, serve
 
@@ -28,20 +29,22 @@ WITHIN_SECONDS = 20.0
 SOCKET_ENDED = 0
 
 
-def garbage(seed: int) -> Iterator[bytes]:
-    """Frames of all kinds that no client should send, in turns; none changes a text by itself."""
-    chance = random.Random(seed)
-    updates = written_updates(chance)
+def garbage(chance: random.Random, written: bytes) -> Iterator[bytes]:
+    """Frames of all kinds that no client should send, in turns; none changes a text.
+
+    Args:
+        chance: which ones.
+        written: what the room holds of the client that sends them.
+    """
     while True:
-        update = chance.choice(updates)
         yield chance.randbytes(chance.randint(1, 200))
-        yield truncated(chance, yjs.update(update))
+        yield truncated(chance, yjs.update(written))
         yield truncated(chance, yjs.awareness(awareness(b'{"user":{"name":"x"}}')))
-        yield yjs.update(b"\x01" + chance.randbytes(chance.randint(1, 100)))
-        yield yjs.sync_step2(b"\x01" + chance.randbytes(chance.randint(1, 100)))
+        yield yjs.update(undecodable(chance, written))
+        yield yjs.sync_step2(undecodable(chance, written))
         yield yjs.sync_step1(chance.randbytes(chance.randint(1, 20)))
-        yield yjs.update(unapplicable(chance, updates))
-        yield yjs.sync_step2(unapplicable(chance, updates))
+        yield yjs.update(unapplicable(chance, written))
+        yield yjs.sync_step2(unapplicable(chance, written))
         yield yjs.awareness(chance.randbytes(chance.randint(1, 100)))
         yield yjs.awareness(awareness(chance.choice([b"{", b"[1]", b"7", b"\xff", b"nul"])))
 
@@ -54,34 +57,47 @@ def awareness(state: bytes) -> bytes:
     return b"\x01" + write_var_uint(666) + write_var_uint(1) + write_var_bytes(state)
 
 
-def written_updates(chance: random.Random) -> list[bytes]:
-    """Real updates of a client of its own: text, formats, nested types, deletions."""
-    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=chance.getrandbits(32))
-    updates: list[bytes] = []
-    subscription = doc.observe(lambda event: updates.append(event.update))
+def ordinary(chance: random.Random) -> tuple[bytes, str]:
+    """A real update, with formats and deletions, and the text it makes."""
+    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(client_id=chance.getrandbits(32))
     text = doc.get("content", type=pycrdt.Text)
-    array: pycrdt.Array[Any] = doc.get("array", type=pycrdt.Array)
     for number in range(50):
         text.insert(0, f"garbage {number} 😀")
         text.format(0, 4, {"bold": True})
         del text[0:2]
-        array.append(pycrdt.Map({"number": number}))
-    doc.unobserve(subscription)
-    return updates
+    return doc.get_update(), str(text)
 
 
-def unapplicable(chance: random.Random, updates: list[bytes]) -> bytes:
-    """A real update, mutated so that its framing is sound and the CRDT refuses to apply it."""
+def undecodable(chance: random.Random, written: bytes) -> bytes:
+    """A real update with some bytes changed, so that it does not decode."""
     while True:
-        mutated = bytearray(chance.choice(updates))
+        mutated = bytearray(written)
         for _ in range(chance.randint(1, 4)):
             mutated[chance.randrange(len(mutated))] = chance.randrange(256)
-        document = Document()
         try:
-            document.apply(updates[0])
-            document.apply(bytes(mutated))
+            check_update(bytes(mutated))
         except PoisonedUpdate:
             return bytes(mutated)
+
+
+def unapplicable(chance: random.Random, written: bytes) -> bytes:
+    """An update that decodes, and that the CRDT fails to apply after what is written.
+
+    It hangs text below one of the characters there, which have no children.
+    """
+    characters = [struct for struct in read_structs(written) if struct.kind is Kind.STRING]
+    while True:
+        parent = chance.choice(characters)
+        below = write_var_uint(parent.client) + write_var_uint(parent.clock)
+        struct = b"\x04\x00" + below + write_var_string("child")
+        update = update_of(struct, client=chance.getrandbits(32))
+        check_update(update)
+        document = Document()
+        document.apply(written)
+        try:
+            document.apply(update)
+        except PoisonedUpdate:
+            return update
 
 
 class Vandal:
@@ -123,6 +139,8 @@ class Vandal:
 def test_garbage_from_one_client_leaves_all_others_connected_and_converging(
     driver: Driver, store: Path, transport: str
 ) -> None:
+    chance = random.Random(200)
+    written, text = ordinary(chance)
     with serve(store, transport=transport) as server:
         rooms = {
             room: gather(driver, server.websockets, room, 4) for room in ("attacked", "elsewhere")
@@ -131,13 +149,15 @@ def test_garbage_from_one_client_leaves_all_others_connected_and_converging(
         type_all(others, seed=3)
         with ExitStack() as exits:
             vandal = Vandal(f"{server.websockets}/attacked", exits)
-            for frame in islice(garbage(seed=200), FRAMES):
+            vandal.send(yjs.update(written))
+            for frame in islice(garbage(chance, written), FRAMES):
                 vandal.send(frame)
         for client in others:
             client.wait_acknowledged_more()
         rest_all(others)
         for room, clients in rooms.items():
-            check_converged(driver, server.websockets, room, clients, store)
+            besides = text if room == "attacked" else ""
+            check_converged(driver, server.websockets, room, clients, store, besides)
         for client in others:
             assert client.facts().statuses == ["connected"]
     # Most of it deserves a close, which says why. Hypercorn ends the socket with our next frame
@@ -149,12 +169,12 @@ def test_garbage_from_one_client_leaves_all_others_connected_and_converging(
 
 
 def check_converged(
-    driver: Driver, base: str, room: str, clients: list[Client], store: Path
+    driver: Driver, base: str, room: str, clients: list[Client], store: Path, besides: str
 ) -> None:
     driver.wait_agreed(clients)
     clients[0].insert(0, "¶")
     clients[0].wait_acknowledged()
     fresh = driver.open(base, room)
     text = driver.wait_agreed([*clients, fresh])
-    check_account(text, clients, besides="¶")
+    check_account(text, clients, besides="¶" + besides)
     assert export(store, room) == text
