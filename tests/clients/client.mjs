@@ -174,6 +174,11 @@ export class Client extends EventEmitter {
     return this.#when(() => this.#bytesReceived >= bytes)
   }
 
+  /** Resolves once the server has closed a connection with this code. */
+  when_closed({ code }) {
+    return this.#when(() => this.#traffic.closes.includes(code))
+  }
+
   /** Resolves once nothing came for so long. */
   when_quiet({ ms }) {
     return new Promise((resolve) => {

@@ -247,17 +247,20 @@ class Client:
     def wait_received(self, received_bytes: int, within: float = WITHIN_SECONDS) -> None:
         self.driver.call(self.name, "when_received", bytes=received_bytes, within=within)
 
+    def wait_closed(self, code: int, within: float = WITHIN_SECONDS) -> None:
+        self.driver.call(self.name, "when_closed", code=code, within=within)
+
     def wait_quiet(self, seconds: float, within: float = WITHIN_SECONDS) -> None:
         self.driver.call(self.name, "when_quiet", ms=seconds * 1000, within=within)
 
     def wait_hears_others(self) -> None:
         self.driver.call(self.name, "when_hears_others")
 
-    def wait_disconnected(self) -> None:
-        self.driver.call(self.name, "when_disconnected")
+    def wait_disconnected(self, within: float = WITHIN_SECONDS) -> None:
+        self.driver.call(self.name, "when_disconnected", within=within)
 
-    def wait_sees(self, other: "Client", within: float = WITHIN_SECONDS) -> None:
-        self.driver.call(self.name, "when_sees", client_id=other.id, within=within)
+    def wait_sees(self, client_id: int, within: float = WITHIN_SECONDS) -> None:
+        self.driver.call(self.name, "when_sees", client_id=client_id, within=within)
 
     def wait_sees_client(self, client_id: int, within: float = WITHIN_SECONDS) -> None:
         self.driver.call(self.name, "when_sees", client_id=client_id, within=within)

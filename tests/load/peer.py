@@ -5,9 +5,11 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import cast
+from functools import lru_cache, partial
+from typing import ParamSpec, TypeVar, cast
 
 import anyio
+import anyio.to_thread
 import pycrdt
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
@@ -22,11 +24,15 @@ from collab.protocol import yjs
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.structs import Kind, read_structs
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 WITHIN_SECONDS = 30.0
 """How long anything may take that should take moments; the machine may be busy."""
 
 STEP_1, STEP_2, UPDATE = b"\x00\x00", b"\x00\x01", b"\x00\x02"
 AWARENESS = b"\x01"
+QUERY_AWARENESS = b"\x03"
 GONE = "null"
 """The state of a client that has left."""
 
@@ -51,7 +57,7 @@ class Peer(WSListener):
         closed: code of the close frame, ``CUT`` where the socket ended without one; None before.
     """
 
-    def __init__(self, keeps: bool) -> None:
+    def __init__(self, keeps: bool, pool: dict[bytes, bytes]) -> None:
         self.frames: list[Heard] = []
         self.frames_heard = 0
         self.bytes_heard = 0
@@ -59,6 +65,7 @@ class Peer(WSListener):
         self.present: dict[int, tuple[int, str]] = {}
         self.closed: int | None = None
         self._keeps = keeps
+        self._pool = pool
         self._clocks: dict[int, int] = {}
         self._clocks_read = 0
         self._changed = asyncio.Event()
@@ -75,8 +82,8 @@ class Peer(WSListener):
         """Up to where it was told of each client's changes; it must keep what it hears."""
         unread = self.frames[self._clocks_read :]
         self._clocks_read = len(self.frames)
-        for _, update in updates_in(unread):
-            self._clocks.update(clocks_after(update))
+        for _, frame in unread:
+            self._clocks.update(clocks_after(frame))
         return self._clocks
 
     def say(self, frame: bytes) -> float:
@@ -87,6 +94,15 @@ class Peer(WSListener):
     def ask(self, known: bytes = EMPTY_STATE_VECTOR) -> None:
         """Asks for what it lacks."""
         self.say(yjs.sync_step1(known))
+
+    async def until_heard(self) -> None:
+        """Waits until the server has taken in everything that was said so far."""
+        asked_at = len(self.frames)
+        self.say(QUERY_AWARENESS)
+        await self.until(
+            lambda: any(frame[:1] == AWARENESS for _, frame in self.frames[asked_at:]),
+            what="an answer",
+        )
 
     def stop_reading(self) -> None:
         """Leaves what comes to the kernel, whose buffers are small."""
@@ -100,7 +116,7 @@ class Peer(WSListener):
         self.transport.underlying_transport.abort()
 
     async def until(
-        self, condition: Callable[[], bool], within: float = WITHIN_SECONDS, what: str = ""
+        self, condition: Callable[[], object], within: float = WITHIN_SECONDS, what: str = ""
     ) -> None:
         """Waits until something that it heard makes this true."""
         try:
@@ -126,6 +142,8 @@ class Peer(WSListener):
             return
         now = time.monotonic()
         payload = frame.get_payload_as_bytes()
+        if self._keeps:
+            payload = self._pool.setdefault(payload, payload)
         self.frames_heard += 1
         self.bytes_heard += len(payload)
         if self._keeps:
@@ -148,12 +166,19 @@ class Peer(WSListener):
         self._changed = asyncio.Event()
 
 
-async def connect(url: str, *, keeps: bool = True, receive_buffer_bytes: int | None = None) -> Peer:
+async def connect(
+    url: str,
+    *,
+    keeps: bool = True,
+    pool: dict[bytes, bytes] | None = None,
+    receive_buffer_bytes: int | None = None,
+) -> Peer:
     """Opens a socket; nothing is asked for yet.
 
     Args:
         url: of the document.
         keeps: whether the peer keeps what it hears.
+        pool: frames that peers have in common are kept there once.
         receive_buffer_bytes: what the kernel may take in for it; None leaves it to the kernel.
     """
 
@@ -166,7 +191,7 @@ async def connect(url: str, *, keeps: bool = True, receive_buffer_bytes: int | N
         return made
 
     _, peer = await ws_connect(
-        lambda: Peer(keeps),
+        lambda: Peer(keeps, {} if pool is None else pool),
         url,
         websocket_handshake_timeout=WITHIN_SECONDS,
         max_frame_size=_FRAME_MAX_BYTES,
@@ -182,9 +207,10 @@ async def crowd(
 ) -> AsyncIterator[list[Peer]]:
     """Connects many to one document; leaving cuts those that are still there."""
     peers: list[Peer] = []
+    pool: dict[bytes, bytes] = {}
     try:
         for _ in range(size):
-            peers.append(await connect(url, keeps=keeps))
+            peers.append(await connect(url, keeps=keeps, pool=pool))
             if asks:
                 peers[-1].ask()
         if asks:
@@ -204,10 +230,12 @@ def updates_in(frames: Sequence[Heard]) -> Iterator[tuple[float, bytes]]:
             yield at, read_var_bytes(frame, 2)[0]
 
 
-def clocks_after(update: bytes) -> dict[int, int]:
-    """Up to where an update tells of each client's changes."""
+@lru_cache(maxsize=256)
+def clocks_after(frame: bytes) -> dict[int, int]:
+    """Up to where a frame tells of each client's changes."""
     return {
         struct.client: struct.clock + struct.length
+        for _, update in updates_in([(0.0, frame)])
         for struct in read_structs(update)
         if struct.kind is not Kind.SKIP
     }
@@ -286,8 +314,8 @@ def latencies(frames: Sequence[Heard], authors: Sequence[Author], since: float) 
     """
     left = {author.client: [sent for sent in author.sent if sent[1] >= since] for author in authors}
     took: list[float] = []
-    for at, update in updates_in(frames):
-        for client, clock in clocks_after(update).items():
+    for at, frame in frames:
+        for client, clock in clocks_after(frame).items():
             waiting = left.get(client, [])
             while waiting and waiting[0][0] <= clock:
                 took.append(at - waiting.pop(0)[1])
@@ -302,3 +330,8 @@ async def pace(every_seconds: float, times: int) -> AsyncIterator[int]:
     for beat in range(times):
         await anyio.sleep_until(start + beat * every_seconds)
         yield beat
+
+
+async def in_thread(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Makes a call that waits, beside the loop."""
+    return await anyio.to_thread.run_sync(partial(call, *arguments, **named))
