@@ -42,7 +42,7 @@ __all__ = [
 _SECTION_BYTES = 24  # the most that client, clock and count of a section take up
 _UPDATE_BYTES = 17  # the most that the number of sections and an empty delete set take up
 _HEAD_BYTES = 41  # the most that a piece of a cut struct takes up beside its content
-_MIN_PART_BYTES = 128
+MIN_PART_BYTES = 128
 
 
 def split(update: bytes, max_bytes: int) -> Iterator[bytes]:
@@ -66,8 +66,8 @@ def split(update: bytes, max_bytes: int) -> Iterator[bytes]:
     if len(update) <= max_bytes:
         yield update
         return
-    if max_bytes < _MIN_PART_BYTES:
-        raise ValueError(f"expected parts of at least {_MIN_PART_BYTES} bytes, got {max_bytes}")
+    if max_bytes < MIN_PART_BYTES:
+        raise ValueError(f"expected parts of at least {MIN_PART_BYTES} bytes, got {max_bytes}")
     runs, position = _read_runs(update, max_bytes // 8)
     deletions = list(_deletion_parts(update, position, max_bytes - _UPDATE_BYTES))
     part = _Part(update)

@@ -1,15 +1,17 @@
 """Settings: everything that can be tuned, with its unit, its default and the reason for it."""
 
+import math
 from dataclasses import dataclass, fields
 
 from collab.errors import SettingsError
+from collab.update import MIN_PART_BYTES
 
 MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a server behaves. Every value must be greater than zero.
+    """How a server behaves. Every value must be finite and greater than zero.
 
     Attributes:
         message_max_bytes: longest message a client may send. 64 MiB: a long offline document comes
@@ -59,5 +61,12 @@ class Settings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value <= 0:
+            if not 0 < value < math.inf:
                 raise SettingsError(f"expected {field.name} above zero, got {value}")
+        if self.part_bytes < MIN_PART_BYTES:
+            raise SettingsError(f"expected part_bytes of {MIN_PART_BYTES}, got {self.part_bytes}")
+        if self.dead_seconds <= self.heartbeat_seconds:
+            raise SettingsError(
+                f"expected dead_seconds above heartbeat_seconds ({self.heartbeat_seconds}), "
+                f"got {self.dead_seconds}"
+            )

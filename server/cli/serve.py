@@ -13,6 +13,7 @@ from hypercorn.config import Config
 
 from collab.errors import SettingsError
 from collab.server.app import Collab
+from collab.server.cli.options import config_option, settings_of, settings_options
 from collab.server.transports.frontdoor import FrontDoor
 
 _BACKLOG = 2048
@@ -23,6 +24,7 @@ _COLLECT_EVERY = 20_000
 
 
 @click.command()
+@config_option
 @click.option(
     "--store",
     default="sqlite:///collab.db",
@@ -66,6 +68,7 @@ _COLLECT_EVERY = 20_000
     envvar="COLLAB_DEMO",
     help="Serve the editor demo at /.",
 )
+@settings_options
 def serve(
     store: str,
     bind: str,
@@ -73,6 +76,7 @@ def serve(
     certfile: str | None,
     keyfile: str | None,
     demo: bool,
+    **tuned: float,
 ) -> None:
     """Serve documents over WebSockets and HTTP until SIGTERM or Ctrl-C."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -83,7 +87,7 @@ def serve(
     config = Config()
     config.certfile, config.keyfile = certfile, keyfile
     config.backlog = _BACKLOG
-    app = Collab(store, demo=demo)
+    app = Collab(store, demo=demo, settings=settings_of(tuned))
     anyio.run(_serve, app, config, bind, transport == "native", backend_options=_loop())
 
 

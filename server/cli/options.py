@@ -1,0 +1,72 @@
+"""Options of ``collab serve`` that follow from elsewhere: one for each setting, and a TOML file."""
+
+import inspect
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from collab.errors import SettingsError
+from collab.server.settings import Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n        .*)*)$", re.MULTILINE)
+
+
+def settings_options(command: Command) -> Command:
+    """Gives a command an option for each setting, explained as in ``Settings``."""
+    explained = {
+        name: " ".join(text.split())
+        for name, text in _ATTRIBUTE.findall(inspect.getdoc(Settings) or "")
+    }
+    for field in reversed(fields(Settings)):
+        whole = isinstance(field.default, int)
+        text = explained.get(field.name, "")
+        command = click.option(
+            f"--{field.name.replace('_', '-')}",
+            type=click.IntRange(min=1) if whole else click.FloatRange(min=0, min_open=True),
+            default=field.default,
+            show_default=True,
+            envvar=f"COLLAB_{field.name.upper()}",
+            metavar="BYTES" if field.name.endswith("_bytes") else "NUMBER" if whole else "SECONDS",
+            help=text[:1].upper() + text[1:],
+        )(command)
+    return command
+
+
+def settings_of(options: Mapping[str, Any]) -> Settings:
+    """Takes the settings out of a command's options."""
+    return Settings(**{field.name: options[field.name] for field in fields(Settings)})
+
+
+def config_option(command: Command) -> Command:
+    """Gives a command ``--config FILE``: TOML with the names of its options and their values."""
+    return click.option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        envvar="COLLAB_CONFIG",
+        callback=_read_config,
+        help="TOML file with options; flags and COLLAB_* variables go before it.",
+    )(command)
+
+
+def _read_config(context: click.Context, option: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        values = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"expected TOML in {path}, got: {error}") from error
+    known = {parameter.name for parameter in context.command.params} - {option.name}
+    named = {name.replace("-", "_"): value for name, value in values.items()}
+    for name in named:
+        if name not in known:
+            raise SettingsError(f"expected options of this command in {path}, got {name!r}")
+    context.default_map = {**(context.default_map or {}), **named}
