@@ -1,6 +1,7 @@
 """The editors on the documentation's pages, in a real browser against a real server."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.docs.pages import DOCS, ROOT, blocks
+from tests.docs.running import run
 from tests.e2e.conftest import skip_or_fail
 from tests.e2e.serving import Server, serve
 
@@ -58,10 +60,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def bundle(folder: Path, document: str, sources: dict[str, str], server: Server) -> tuple[str, str]:
+def bundle(folder: Path, document: str, sources: dict[str, str], url: str) -> tuple[str, str]:
     """Builds a page's modules, the first one being the page's; gives script and style."""
     for name, source in sources.items():
-        here = source.replace("ws://localhost:8000/ws", server.websockets)
+        here = re.sub(r"wss?://[^']*/ws", url.replace("http://", "ws://"), source)
         (folder / name).write_text(here.replace("'notes'", f"'{document}'"))
     (folder / "node_modules").symlink_to(EDITORS / "node_modules")
     esbuild = str(EDITORS / "node_modules" / ".bin" / "esbuild")
@@ -92,7 +94,7 @@ def test_two_people_type_in_an_editor_of_the_page(
     root: str,
 ) -> None:
     sources = {"editor.js": source, "connection.js": CONNECTION}
-    script, style = bundle(tmp_path, editor, sources, server)
+    script, style = bundle(tmp_path, editor, sources, server.websockets)
     pages = [browser.new_page() for _ in range(2)]
     for page in pages:
         page.set_content(f'<style>{style}</style><div id="editor"></div>')
@@ -108,4 +110,22 @@ def test_two_people_type_in_an_editor_of_the_page(
     content = httpx.get(f"{server.url}/api/docs/{editor}/content?format=text&root={root}")
     assert content.text.removesuffix("\n") == "Hello 😀"
     for page in pages:
+        page.close()
+
+
+def test_a_page_hands_its_token_over(installed: None, browser: Browser, tmp_path: Path) -> None:
+    authenticate = DOCS / "how-to" / "authenticate.md"
+    (app,), (snippet,) = blocks(authenticate, "python"), blocks(authenticate, "js")
+    source = f"""
+        import * as Y from 'yjs'
+        import {{ WebsocketProvider }} from 'y-websocket'
+        const ydoc = new Y.Doc()
+        {snippet}
+        provider.on('sync', (synced) => {{ document.title = `synced: ${{synced}}` }})
+    """
+    with run(app, tmp_path) as address:
+        script, _ = bundle(tmp_path, "notes", {"page.js": source}, f"{address}/collab/ws")
+        page = browser.new_page()
+        page.add_script_tag(content=script)
+        page.wait_for_function("document.title === 'synced: true'")
         page.close()

@@ -7,12 +7,13 @@ import pytest
 
 import collab.errors
 from collab.errors import CollabError
+from collab.server import Collab, Settings
 from collab.server.http.documents import Documents
 from collab.server.http.health import Health
 from collab.server.http.status import status_of
 from collab.storage.memory import MemoryStore
 from scripts.reference import pages
-from tests.docs.pages import PAGES, ROOT
+from tests.docs.pages import PAGES, ROOT, blocks
 from tests.server.wire import house
 
 _LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)")
@@ -21,6 +22,13 @@ _LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)")
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.name)
 def test_a_generated_page_is_what_the_code_says(path: Path) -> None:
     assert path.read_text() == pages()[path], "out of date: run `make reference`"
+
+
+def test_the_example_of_settings_makes_an_app_with_them() -> None:
+    (example,) = blocks(ROOT / "docs" / "reference" / "settings.md", "python")
+    made: dict[str, Collab] = {}
+    exec(example, {}, made)
+    assert made["collab"].settings == Settings(unload_seconds=60)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
