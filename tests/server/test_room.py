@@ -131,6 +131,20 @@ class TestFlushing:
             assert len(updates_in(reader.read())) == 1
             assert reader.text == "a" + "b" * 20
 
+    async def test_a_flush_of_nothing_does_not_end_the_gathering(self) -> None:
+        async with house(MemoryStore(), windows=True) as server:
+            room = await server.rooms.acquire("d")
+            writer = Client(room, client_id=1).connect()
+            reader = Client(room, client_id=2, wire=Wire(work_seconds=0.005)).connect()
+            writer.type("a")
+            await room.settle()
+            writer.type("b")
+            reader.read()
+            writer.type("c")
+            writer.type("d")
+            assert updates_in(reader.wire.frames) == []
+            await reader.read_until(lambda: reader.text == "abcd")
+
     async def test_updates_of_several_writers_in_a_window_are_one_frame_and_an_entry_each(
         self,
     ) -> None:
