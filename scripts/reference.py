@@ -79,7 +79,8 @@ def _cli() -> Iterator[str]:
     yield (
         "Every command takes `--help`. It exits with 0 when it did what it says, with 2 when it "
         "was called wrongly, and with 1 for everything else; then one line on standard error says "
-        "why. Where an option names a variable, the environment sets it too; the option goes first."
+        "why. Where an option names a variable, the environment sets it too; the option goes first,"
+        " then the variable, then the file that `--config` names."
     )
     with click.Context(command_line, info_name="collab") as context:
         for name in command_line.list_commands(context):
@@ -94,8 +95,10 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     yield from (f"{context.command_path} {usage}", "```", "")
     yield _markdown(inspect.cleandoc(command.help or ""))
     yield from ("", "| option | variable | default | |", "| --- | --- | --- | --- |")
-    for option in command.params:
-        if not isinstance(option, click.Option):
+    settings = {field.name for field in fields(Settings)}
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    for option in options:
+        if option.name in settings:
             continue
         shown = "` `".join(["/".join(part) for part in _spellings(option)])
         if not option.is_flag:
@@ -104,6 +107,8 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
         default = _default(option, context)
         help_text = _markdown(option.help or "")
         yield f"| {_cell(f'`{shown}`')} | {variable} | {default} | {_cell(help_text)} |"
+    if any(option.name in settings for option in options):
+        yield from ("", "Each of the [settings](settings.md) is an option and a variable, too.")
 
 
 def _spellings(option: click.Option) -> list[list[str]]:
@@ -132,12 +137,14 @@ def _settings() -> Iterator[str]:
     yield "```"
     yield ""
     yield (
-        "Every setting is a keyword of `Settings` and must be above zero. `collab serve` and "
-        "`collab.server.asgi:app` run with the defaults; to change one, make your own `Collab`."
+        "Every setting is a keyword of `Settings`, an option of `collab serve`, a variable, and a "
+        "line of the TOML file that `--config` names: `unload_seconds`, `--unload-seconds`, "
+        "`COLLAB_UNLOAD_SECONDS`. `collab.server.asgi:app` runs with the defaults."
     )
     yield from ("", "| setting | default | |", "| --- | --- | --- |")
     for field in fields(Settings):
-        yield f"| `{field.name}` | {field.default:,} | {_cell(explained[field.name])} |"
+        text = explained[field.name]
+        yield f"| `{field.name}` | {field.default:,} | {_cell(text[:1].upper() + text[1:])} |"
 
 
 def _close_codes() -> Iterator[str]:

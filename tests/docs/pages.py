@@ -1,6 +1,7 @@
 """The documentation's pages, and the code in them."""
 
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md")))
 
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Command:
 
 def blocks(page: Path, language: str) -> list[str]:
     """The code blocks of a page in one language, in order."""
-    return [code for found, code in _BLOCK.findall(page.read_text()) if found == language]
+    found = _BLOCK.findall(page.read_text())
+    return [textwrap.dedent(code) for _, written, code in found if written == language]
 
 
 def commands(page: Path) -> list[Command]:

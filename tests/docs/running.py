@@ -1,5 +1,6 @@
 """Apps from the documentation under a real server, and somebody who edits over a WebSocket."""
 
+import os
 import re
 import select
 import subprocess
@@ -29,7 +30,7 @@ def run(code: str, folder: Path, server: str = "uvicorn") -> Iterator[str]:
     """Runs an app from a page, named ``app`` there; gives the address it listens on."""
     (folder / "example.py").write_text(code)
     command = [sys.executable, "-m", *SERVERS[server], "example:app"]
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE) as process:
         try:
             yield _address(process)
         finally:
@@ -40,18 +41,19 @@ def run(code: str, folder: Path, server: str = "uvicorn") -> Iterator[str]:
                 process.kill()
 
 
-def _address(process: "subprocess.Popen[str]") -> str:
+def _address(process: "subprocess.Popen[bytes]") -> str:
     assert process.stderr is not None
     until = time.monotonic() + DEADLINE_SECONDS
     said = ""
     while select.select([process.stderr], [], [], max(0, until - time.monotonic()))[0]:
-        line = process.stderr.readline()
-        said += line
-        if not line:
-            break
-        found = re.search(r"[Rr]unning on (http://\S+)", line)
+        # Not readline: it takes in more than it gives back, and select knows nothing of that.
+        read = os.read(process.stderr.fileno(), 4096)
+        said += read.decode()
+        found = re.search(r"[Rr]unning on (http://\S+) ", said)
         if found:
             return found[1]
+        if not read:
+            break
     raise AssertionError(f"expected a server that listens, got {said!r}")
 
 

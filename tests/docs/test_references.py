@@ -8,6 +8,7 @@ import pytest
 import collab.errors
 from collab.errors import CollabError
 from collab.server import Collab, Settings
+from collab.server.cli.serve import serve
 from collab.server.http.documents import Documents
 from collab.server.http.health import Health
 from collab.server.http.status import status_of
@@ -61,6 +62,16 @@ def test_the_page_on_http_names_errors_under_their_statuses() -> None:
     for name, status in named:
         error: type[CollabError] = getattr(collab.errors, name)
         assert status_of(error.__new__(error)) == status, name
+
+
+def test_the_example_of_a_configuration_file_is_one(tmp_path: Path) -> None:
+    (example,) = blocks(ROOT / "docs" / "how-to" / "production.md", "toml")
+    path = tmp_path / "collab.toml"
+    path.write_text(example)
+    with serve.make_context("serve", ["--config", str(path)]) as context:
+        assert context.params["bind"] == "127.0.0.1:8000"
+        assert context.params["unload_seconds"] == 60
+        assert context.params["demo"] is False
 
 
 def test_pages_name_make_targets_that_exist() -> None:
