@@ -1,0 +1,215 @@
+"""Two people in the demo, in real Chromium pages, beside stock clients in Node."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import TimeoutError as PlaywrightTimeout
+
+import collab.server
+from tests.clients.driver import Client, Driver
+from tests.e2e.conftest import skip_or_fail
+from tests.e2e.crowd import check_account, gather, rest_all, type_all
+from tests.e2e.serving import Server, export, locked, serve
+
+pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.node, pytest.mark.slow]
+
+DEMO = Path(collab.server.__file__).parent / "static" / "demo" / "index.html"
+DOCUMENT = "letter"
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+]
+WITHIN_SECONDS = 30.0
+CONNECTED = "[data-testid=status][data-status=connected]"
+NOT_CONNECTED = "[data-testid=status]:not([data-status=connected])"
+SAVED = "[data-testid=saved][data-saved=true]"
+UNSAVED = "[data-testid=saved][data-saved=false]"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # Playwright's.
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium; Playwright's own is not downloaded."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        skip_or_fail("chromium")
+    if not DEMO.exists():
+        skip_or_fail("the built demo (make run builds it)")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+def server(store: Path) -> Iterator[Server]:
+    """A server on a store of its own."""
+    with serve(store) as server:
+        yield server
+
+
+async def open_page(browser: Browser, port: int) -> Page:
+    """Opens the document as somebody new, and waits until it is in sync."""
+    context = await browser.new_context()
+    page = await context.new_page()
+    page.set_default_timeout(WITHIN_SECONDS * 1000)
+    await page.goto(f"http://127.0.0.1:{port}/?doc={DOCUMENT}")
+    await wait_until(page, "() => window.collab?.provider.synced")
+    return page
+
+
+async def wait_until(page: Page, condition: str, argument: str | None = None) -> None:
+    """Waits until a JavaScript function returns true."""
+    # Playwright's wait_for_function evaluates strings in the page, which its policy forbids.
+    with anyio.fail_after(WITHIN_SECONDS):
+        await page.evaluate(
+            f"""async argument => {{
+              while (!({condition})(argument)) await new Promise(requestAnimationFrame)
+            }}""",
+            argument,
+        )
+
+
+async def type_at_end(page: Page, text: str) -> None:
+    """Types at the end of the text, on the keyboard."""
+    await page.get_by_test_id("editor").locator(".cm-content").focus()
+    await page.keyboard.press("Control+End")
+    await page.keyboard.type(text, delay=15)
+
+
+async def wait_shows(page: Page, text: str) -> None:
+    """Waits until both the document and the editor on the page hold exactly this text."""
+    await wait_until(
+        page,
+        "text => window.collab.doc.getText('content').toString() === text"
+        " && window.collab.view.state.doc.toString() === text",
+        text,
+    )
+
+
+async def kept_on_device(page: Page) -> None:
+    """Waits until everything written so far is in the page's IndexedDB."""
+    # A transaction on the same store begins when those before it are done.
+    await page.evaluate(
+        """name => new Promise((resolve, reject) => {
+          const opening = indexedDB.open(`collab:/:${name}`)
+          opening.onerror = reject
+          opening.onsuccess = () => {
+            const waiting = opening.result.transaction('updates', 'readwrite')
+            waiting.objectStore('updates').count()
+            waiting.oncomplete = () => { opening.result.close(); resolve() }
+          }
+        })""",
+        DOCUMENT,
+    )
+
+
+async def agreed(driver: Driver, clients: list[Client], pages: list[Page]) -> str:
+    """Waits until all clients and pages show the same text and have it saved."""
+    for page in pages:
+        await page.wait_for_selector(SAVED)
+    text = await anyio.to_thread.run_sync(driver.wait_agreed, clients)
+    for page in pages:
+        await wait_shows(page, text)
+    return text
+
+
+async def test_two_pages_and_node_clients_converge_while_typing_at_once(
+    browser: Browser, server: Server, driver: Driver, store: Path
+) -> None:
+    clients = gather(driver, server.websockets, DOCUMENT, 3)
+    pages = [await open_page(browser, server.port) for _ in range(2)]
+    written = ["The quick brown fox 😀 jumps. " * 3, "Zwölf Boxkämpfer jagen é quer. " * 3]
+    type_all(clients, seed=5)
+    async with anyio.create_task_group() as tasks:
+        for page, text in zip(pages, written, strict=True):
+            tasks.start_soon(type_at_end, page, text)
+    rest_all(clients)
+    text = await agreed(driver, clients, pages)
+    check_account(text, clients, besides="".join(written))
+    assert export(store, DOCUMENT) == text
+
+
+async def test_what_both_type_at_the_same_place_while_one_is_offline_is_kept_once(
+    browser: Browser, server: Server, driver: Driver, store: Path
+) -> None:
+    proxy = driver.proxy(server.port)
+    [client] = gather(driver, server.websockets, DOCUMENT, 1)
+    away = await open_page(browser, proxy.port)
+    there = await open_page(browser, server.port)
+    await type_at_end(away, "Dear reader,")
+    await wait_shows(there, "Dear reader,")
+
+    proxy.cut()
+    await away.wait_for_selector(NOT_CONNECTED)
+    await type_at_end(away, " from the train 😀.")
+    await type_at_end(there, " from the desk.")
+    await there.wait_for_selector(SAVED)
+    assert await away.query_selector(UNSAVED), "expected nothing saved without a connection"
+    await wait_shows(away, "Dear reader, from the train 😀.")
+    await wait_shows(there, "Dear reader, from the desk.")
+
+    proxy.mend()
+    await away.wait_for_selector(CONNECTED)
+    text = await agreed(driver, [client], [away, there])
+    assert text in {
+        "Dear reader, from the train 😀. from the desk.",
+        "Dear reader, from the desk. from the train 😀.",
+    }
+    assert export(store, DOCUMENT) == text
+
+
+async def test_a_reload_without_a_connection_keeps_page_and_text_and_what_is_typed_then(
+    browser: Browser, server: Server, driver: Driver
+) -> None:
+    proxy = driver.proxy(server.port)
+    [client] = gather(driver, server.websockets, DOCUMENT, 1)
+    page = await open_page(browser, proxy.port)
+    await page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
+    await type_at_end(page, "Written with a connection.")
+    await page.wait_for_selector(SAVED)
+
+    proxy.cut()
+    await page.wait_for_selector(NOT_CONNECTED)
+    for text, addition in [
+        ("Written with a connection.", " And without."),
+        ("Written with a connection. And without.", " Twice."),
+    ]:
+        await kept_on_device(page)
+        await page.reload()
+        await wait_until(page, "() => window.collab !== undefined")
+        await wait_shows(page, text)
+        assert await page.query_selector(UNSAVED), "expected nothing saved without a connection"
+        await type_at_end(page, addition)
+
+    proxy.mend()
+    text = await agreed(driver, [client], [page])
+    assert text == "Written with a connection. And without. Twice."
+
+
+async def test_a_page_says_saved_only_when_the_store_has_committed(
+    browser: Browser, server: Server, store: Path
+) -> None:
+    writing = await open_page(browser, server.port)
+    reading = await open_page(browser, server.port)
+    await type_at_end(writing, "Safe.")
+    await writing.wait_for_selector(SAVED)
+    with locked(store):
+        await type_at_end(writing, " Not yet.")
+        # The others have it long before the store does.
+        await wait_shows(reading, "Safe. Not yet.")
+        with pytest.raises(PlaywrightTimeout):
+            await writing.wait_for_selector(SAVED, timeout=2_000)
+    await writing.wait_for_selector(SAVED)
+    assert export(store, DOCUMENT) == "Safe. Not yet."
