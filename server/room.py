@@ -34,6 +34,9 @@ from collab.store import NewEntry, Stored
 
 logger = logging.getLogger("collab")
 
+_PRESENCE_SECONDS = 0.01
+"""How long presence gathers at least: nobody sees the difference, and a crowd joins at once."""
+
 _CHECKPOINT_SHARE = 8
 """A checkpoint is due only when an eighth of its size was logged: a huge document's is rare."""
 _ENTRY_BYTES = 32
@@ -79,7 +82,12 @@ class Room:
         self._settings = settings
         self._delivery = Delivery(document, settings, admission, spawn)
         self._changes = Window(timers, settings.window_max_seconds, self._flush)
-        self._presence_changes = Window(timers, settings.window_max_seconds, self._flush_presence)
+        self._presence_changes = Window(
+            timers,
+            settings.window_max_seconds,
+            self._flush_presence,
+            min_seconds=_PRESENCE_SECONDS,
+        )
         self._pending: list[tuple[Member, bytes]] = []
         self._uncommitted: deque[Write] = deque()
         self._last_batch: Batch | None = None
@@ -214,10 +222,10 @@ class Room:
         """The store keeps writers waiting: they get what the others wrote."""
         self._delivery.stop_waiting()
 
-    def _flush(self) -> float:
+    def _flush(self) -> float | None:
         pending, self._pending = self._pending, []
         if not pending:
-            return 0.0
+            return None
         state_before = self.document.state_vector
         try:
             parts = _parts(pending)
@@ -225,7 +233,7 @@ class Room:
             self.document.apply(merged)
         except PoisonedUpdate:
             self._recover(pending)
-            return 0.0
+            return None
         return self._publish(parts, _entries(parts), merged, state_before)
 
     def _integrate(self, member: Member, update: bytes) -> None:
@@ -296,12 +304,12 @@ class Room:
         self._checkpoint_bytes = len(checkpoint)
         return checkpoint
 
-    def _flush_presence(self) -> float:
+    def _flush_presence(self) -> float | None:
         gone = self.presence.take_gone()
         if gone is not None:
             self._delivery.send_all(yjs.awareness(gone))
         payload = self.presence.take()
-        return self._delivery.send_presence(yjs.awareness(payload)) if payload else 0.0
+        return self._delivery.send_presence(yjs.awareness(payload)) if payload else None
 
     def _announce_settled(self) -> None:
         if self._settled is not None:

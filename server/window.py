@@ -9,24 +9,45 @@ _COST_SHARE = 20
 """The window is twenty times what a flush costs: flushing takes a twentieth of the time."""
 _WORTH_SECONDS = 0.003
 """A shorter window is none: its timer would cost more than the flushes it saves."""
-_RISE = 1.05
+_RISE = 1.1
 """How fast the known cost follows flushes that take longer; it follows shorter ones at once."""
 
 
 class Window:
     """Calls ``flush`` with a leading edge and, after it, once a window.
 
-    ``flush`` returns what its work will still cost after it has returned, in seconds.
-
     The window follows the measured cost of a flush, so that it grows with the number of readers
     and stays nothing in a small room.
+
+    Args:
+        timers: what wakes it.
+        max_seconds: how long the window may get.
+        flush: does the work; returns what that will still cost after it has returned, in seconds,
+            or None where there was nothing to do.
+        min_seconds: how short the window may get.
     """
 
-    __slots__ = ("_cost", "_flush", "_max_seconds", "_open_at", "_timer", "_timers")
+    __slots__ = (
+        "_cost",
+        "_flush",
+        "_max_seconds",
+        "_min_seconds",
+        "_open_at",
+        "_timer",
+        "_timers",
+    )
 
-    def __init__(self, timers: Timers, max_seconds: float, flush: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        timers: Timers,
+        max_seconds: float,
+        flush: Callable[[], float | None],
+        *,
+        min_seconds: float = 0.0,
+    ) -> None:
         self._timers = timers
         self._max_seconds = max_seconds
+        self._min_seconds = min(min_seconds, max_seconds)
         self._flush = flush
         self._cost = 0.0
         self._open_at = 0.0
@@ -36,7 +57,7 @@ class Window:
     def seconds(self) -> float:
         """How long the window is now."""
         window = min(self._cost * _COST_SHARE, self._max_seconds)
-        return window if window >= _WORTH_SECONDS else 0.0
+        return max(window if window >= _WORTH_SECONDS else 0.0, self._min_seconds)
 
     def touch(self) -> None:
         """There is something to flush: now where the window has passed, or when it has."""
@@ -55,6 +76,8 @@ class Window:
             self._timer = None
         started = time.monotonic()
         later = self._flush()
+        if later is None:
+            return
         ended = time.monotonic()
         # On a busy machine most flushes are held up by something else: the short ones tell.
         took = ended - started + later
