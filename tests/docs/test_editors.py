@@ -1,5 +1,6 @@
 """The editors on the documentation's pages, in a real browser against a real server."""
 
+import json
 import os
 import re
 import shutil
@@ -111,6 +112,18 @@ def test_two_people_type_in_an_editor_of_the_page(
     assert content.text.removesuffix("\n") == "Hello 😀"
     for page in pages:
         page.close()
+
+
+@pytest.mark.parametrize("page", ["tutorial.md", "how-to/connect-editors.md"])
+def test_pages_install_what_is_tested(page: str) -> None:
+    tested = json.loads((EDITORS / "package.json").read_text())["dependencies"]
+    found = re.findall(r"^npm install ((?:.*\\\n)*.*)$", (DOCS / page).read_text(), re.MULTILINE)
+    packages = {word for line in found for word in line.replace("\\", "").split()}
+    assert "yjs" in packages
+    for package in packages - {"vite"}:
+        scope = package[0] if package.startswith("@") else ""
+        name, _, version = package.removeprefix("@").partition("@")
+        assert version in ("", tested[scope + name])
 
 
 def test_a_page_hands_its_token_over(installed: None, browser: Browser, tmp_path: Path) -> None:
