@@ -181,8 +181,7 @@ class Room:
 
     def flush(self) -> None:
         """Applies and passes on what has gathered."""
-        if self._pending:  # A flush of nothing would tell the window that flushing costs nothing.
-            self._changes.run()
+        self._changes.run()
 
     async def settle(self) -> None:
         """Waits until every change so far is durable, and those made meanwhile."""

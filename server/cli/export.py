@@ -12,10 +12,9 @@ from collab.access import check_name
 from collab.document import Document
 from collab.errors import CollabError, DocumentNotFound
 from collab.render.export import Format, export
+from collab.server.cli.options import store_option
 from collab.storage.address import open_store
 from collab.store import Stored
-
-STORE = "sqlite:///collab.db"
 
 
 @click.command("export")
@@ -43,16 +42,7 @@ STORE = "sqlite:///collab.db"
     metavar="FILE",
     help="Where to write; a file appears whole or not at all. '-' is standard output.",
 )
-@click.option(
-    "--store",
-    "address",
-    envvar="COLLAB_STORE",
-    default=STORE,
-    show_default=True,
-    show_envvar=True,
-    metavar="ADDRESS",
-    help="Where the documents are.",
-)
+@store_option
 def export_document(name: str, form: str, root: str | None, output: Path, address: str) -> None:
     """Write the document NAME, as it is stored now.
 

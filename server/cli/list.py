@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import anyio
 import click
 
-from collab.server.cli.export import STORE
+from collab.server.cli.options import store_option
 from collab.storage.address import open_store
 from collab.store import Summary
 
@@ -20,16 +20,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 @click.command("list")
 @click.option("--prefix", default="", metavar="P", help="Only documents whose names begin with P.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON array instead of a table.")
-@click.option(
-    "--store",
-    "address",
-    envvar="COLLAB_STORE",
-    default=STORE,
-    show_default=True,
-    show_envvar=True,
-    metavar="ADDRESS",
-    help="Where the documents are.",
-)
+@store_option
 def list_documents(prefix: str, as_json: bool, address: str) -> None:
     """List the documents of a store, in order of name.
 

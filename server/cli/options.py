@@ -1,4 +1,4 @@
-"""Options of ``collab serve`` that follow from elsewhere: one for each setting, and a TOML file."""
+"""Options that commands share or that follow from elsewhere."""
 
 import inspect
 import re
@@ -16,6 +16,19 @@ from collab.server.settings import Settings
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n        .*)*)$", re.MULTILINE)
+
+
+store_option = click.option(
+    "--store",
+    "address",
+    envvar="COLLAB_STORE",
+    default="sqlite:///collab.db",
+    show_default=True,
+    show_envvar=True,
+    metavar="ADDRESS",
+    help="Where documents are kept: sqlite:///FILE or memory://.",
+)
+"""``--store``: the same for every command."""
 
 
 def settings_options(command: Command) -> Command:
@@ -64,9 +77,16 @@ def _read_config(context: click.Context, option: click.Parameter, path: Path | N
         values = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"expected TOML in {path}, got: {error}") from error
-    known = {parameter.name for parameter in context.command.params} - {option.name}
-    named = {name.replace("-", "_"): value for name, value in values.items()}
-    for name in named:
-        if name not in known:
+    known = {
+        flag.removeprefix("--").replace("-", "_"): parameter.name
+        for parameter in context.command.params
+        for flag in parameter.opts
+        if parameter is not option
+    }
+    named = {}
+    for name, value in values.items():
+        parameter_name = known.get(name.replace("-", "_"))
+        if parameter_name is None:
             raise SettingsError(f"expected options of this command in {path}, got {name!r}")
+        named[parameter_name] = value
     context.default_map = {**(context.default_map or {}), **named}

@@ -13,7 +13,7 @@ from hypercorn.config import Config
 
 from collab.errors import SettingsError
 from collab.server.app import Collab
-from collab.server.cli.options import config_option, settings_of, settings_options
+from collab.server.cli.options import config_option, settings_of, settings_options, store_option
 from collab.server.transports.frontdoor import FrontDoor
 
 _BACKLOG = 2048
@@ -25,14 +25,7 @@ _COLLECT_EVERY = 20_000
 
 @click.command()
 @config_option
-@click.option(
-    "--store",
-    default="sqlite:///collab.db",
-    show_default=True,
-    envvar="COLLAB_STORE",
-    metavar="ADDRESS",
-    help="Where documents are kept: sqlite:///FILE or memory://.",
-)
+@store_option
 @click.option(
     "--bind",
     default="127.0.0.1:8000",
@@ -70,7 +63,7 @@ _COLLECT_EVERY = 20_000
 )
 @settings_options
 def serve(
-    store: str,
+    address: str,
     bind: str,
     transport: str,
     certfile: str | None,
@@ -87,7 +80,7 @@ def serve(
     config = Config()
     config.certfile, config.keyfile = certfile, keyfile
     config.backlog = _BACKLOG
-    app = Collab(store, demo=demo, settings=settings_of(tuned))
+    app = Collab(address, demo=demo, settings=settings_of(tuned))
     anyio.run(_serve, app, config, bind, transport == "native", backend_options=_loop())
 
 

@@ -56,7 +56,7 @@ def test_flags_go_before_variables_and_variables_before_the_file(tmp_path: Path)
     config.write_text('bind = "127.0.0.1:0"\nstore = "sqlite:///file.db"\nno-such = 1\n')
     assert refused(tmp_path, "--config", str(config)) == (
         1,
-        f"collab: expected options of this command in {config}, got 'no_such'\n",
+        f"collab: expected options of this command in {config}, got 'no-such'\n",
     )
     config.write_text('bind = "127.0.0.1:0"\nstore = "sqlite:///file.db"\nunload-seconds = 2.5\n')
     for options, environment, expected in (
