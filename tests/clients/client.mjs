@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { EventEmitter } from 'node:events'
+import { setInterval, setTimeout as wait } from 'node:timers/promises'
 
 import * as decoding from 'lib0/decoding'
 import WebSocket from 'ws'
@@ -25,7 +26,7 @@ export class Client extends EventEmitter {
   #acknowledged = 0
   #acknowledgedDeletions = []
   #departed = new Set()
-  #traffic = { connects: 0, closes: [], syncs: 0, frames: 0, updates: 0, longest_silence_ms: 0 }
+  #traffic = { connects: 0, closes: [], syncs: 0, frames: 0, updates: 0, sent: 0, longest_silence_ms: 0 }
   #heardAt = 0
 
   /**
@@ -49,6 +50,11 @@ export class Client extends EventEmitter {
         constructor(...options) {
           super(...options)
           this.on('message', (frame) => client.#heard(new Uint8Array(frame)))
+        }
+
+        send(...options) {
+          client.#traffic.sent += 1
+          super.send(...options)
         }
       },
     })
@@ -136,6 +142,17 @@ export class Client extends EventEmitter {
     this.provider.awareness.setLocalState(presence)
   }
 
+  /** Moves its cursor at a pace, from some time on; resolves after the last move. */
+  async roam({ after_ms, every_ms, times }) {
+    await wait(after_ms)
+    let moves = 0
+    for await (const _ of setInterval(every_ms)) {
+      moves += 1
+      this.provider.awareness.setLocalStateField('cursor', { anchor: moves, head: moves })
+      if (moves >= times) return
+    }
+  }
+
   connect() {
     this.provider.connect()
   }
@@ -156,9 +173,11 @@ export class Client extends EventEmitter {
     this.doc.destroy()
   }
 
-  /** Types a recorded history as fast as the socket takes it. */
+  /** Types a recorded history as fast as the socket takes it; resolves once all was echoed. */
   async replay({ path }) {
-    return replay(this, path)
+    const edits = await replay(this, path)
+    await this.when_acknowledged()
+    return edits
   }
 
   when_synced() {

@@ -57,6 +57,7 @@ class Traffic:
         syncs: how often it came in sync.
         frames: how many frames came.
         updates: how many of them were changes.
+        sent: how many frames it sent.
         longest_silence_ms: longest time between two of them while it was connected, milliseconds.
     """
 
@@ -65,6 +66,7 @@ class Traffic:
     syncs: int
     frames: int
     updates: int
+    sent: int
     longest_silence_ms: float
 
 
@@ -228,7 +230,7 @@ class Client:
         self.driver.call(self.name, "destroy")
 
     def replay(self, path: Path, within: float) -> int:
-        """Types a recorded history; returns the number of edits."""
+        """Types a recorded history, waits for its echo, and returns the number of edits."""
         edits: int = self.driver.call(self.name, "replay", path=str(path), within=within)
         return edits
 
@@ -260,9 +262,6 @@ class Client:
         self.driver.call(self.name, "when_disconnected", within=within)
 
     def wait_sees(self, client_id: int, within: float = WITHIN_SECONDS) -> None:
-        self.driver.call(self.name, "when_sees", client_id=client_id, within=within)
-
-    def wait_sees_client(self, client_id: int, within: float = WITHIN_SECONDS) -> None:
         self.driver.call(self.name, "when_sees", client_id=client_id, within=within)
 
     def wait_told_gone(self, client_id: int, within: float = WITHIN_SECONDS) -> None:

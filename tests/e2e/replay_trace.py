@@ -54,7 +54,6 @@ def replay(driver: Driver, store: Path, trace: Path) -> Replay:
         typist.wait_synced()
         began = time.monotonic()
         edits = typist.replay(trace, within=_WITHIN_SECONDS)
-        typist.wait_acknowledged(within=_WITHIN_SECONDS)
         seconds = time.monotonic() - began
         typist.destroy()
     stored = load(store, ROOM)
