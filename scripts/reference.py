@@ -161,7 +161,7 @@ def _close_codes() -> Iterator[str]:
         yield f"| {code.value} | `{code.name}` | {_cell(explained.get(code.name, ''))} | {sent} |"
     yield ""
     yield (
-        "Since version 3.1 `WebsocketProvider` takes the codes 4400 to 4499 as final: it emits "
+        "`WebsocketProvider` of y-websocket 3.1 takes the codes 4400 to 4499 as final: it emits "
         "`closed` and does not come back by itself. After every other code it reconnects."
     )
 
