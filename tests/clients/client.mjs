@@ -126,10 +126,6 @@ export class Client extends EventEmitter {
     return createHash('sha256').update(this.text.toString()).digest('hex')
   }
 
-  remove({ at, length }) {
-    this.text.delete(at, length)
-  }
-
   type({ seed, every_ms }) {
     this.typist.start(seed, every_ms)
   }
@@ -153,14 +149,6 @@ export class Client extends EventEmitter {
     }
   }
 
-  connect() {
-    this.provider.connect()
-  }
-
-  disconnect() {
-    this.provider.disconnect()
-  }
-
   /** Ends the TCP connection without a WebSocket close and without a goodbye, for good. */
   cut() {
     this.provider.shouldConnect = false
@@ -182,10 +170,6 @@ export class Client extends EventEmitter {
 
   when_synced() {
     return this.#when(() => this.#synced)
-  }
-
-  when_text({ text }) {
-    return this.#when(() => this.text.toString() === text)
   }
 
   /** Resolves once so many bytes came. */

@@ -205,9 +205,6 @@ class Client:
     def insert(self, at: int, text: str) -> None:
         self.driver.call(self.name, "insert", at=at, text=text)
 
-    def remove(self, at: int, length: int) -> None:
-        self.driver.call(self.name, "remove", at=at, length=length)
-
     def type(self, seed: int, every_ms: int) -> None:
         self.driver.call(self.name, "type", seed=seed, every_ms=every_ms)
 
@@ -216,12 +213,6 @@ class Client:
 
     def present(self, presence: dict[str, Any] | None) -> None:
         self.driver.call(self.name, "present", presence=presence)
-
-    def connect(self) -> None:
-        self.driver.call(self.name, "connect")
-
-    def disconnect(self) -> None:
-        self.driver.call(self.name, "disconnect")
 
     def cut(self) -> None:
         self.driver.call(self.name, "cut")
@@ -236,9 +227,6 @@ class Client:
 
     def wait_synced(self, within: float = WITHIN_SECONDS) -> None:
         self.driver.call(self.name, "when_synced", within=within)
-
-    def wait_text(self, text: str) -> None:
-        self.driver.call(self.name, "when_text", text=text)
 
     def wait_acknowledged(self, within: float = WITHIN_SECONDS) -> None:
         self.driver.call(self.name, "when_acknowledged", within=within)
@@ -287,6 +275,3 @@ class Proxy:
 
     def wait_dropped(self, within: float) -> None:
         self.driver.call(self.name, "when_dropped", within=within)
-
-    def destroy(self) -> None:
-        self.driver.call(self.name, "destroy")

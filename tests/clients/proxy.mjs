@@ -41,14 +41,13 @@ export class Proxy {
     return new Promise((resolve) => this.#dropped.push(resolve))
   }
 
-  destroy() {
-    this.cut()
-    this.#server.close()
-  }
-
   #connect(near) {
     if (this.#isCut) {
       near.destroy()
+      return
+    }
+    if (this.#isSilent) {
+      near.on('error', () => undefined)
       return
     }
     const far = net.connect(this.#target, '127.0.0.1')

@@ -19,7 +19,7 @@ def test_the_cursor_of_a_client_that_was_cut_off_is_gone_from_the_others_within_
         leaving, *others = gather(driver, server.websockets, "cursors", 4)
         leaving.present({"user": {"name": "leaving"}, "cursor": {"anchor": 1, "head": 2}})
         for other in others:
-            other.wait_sees(leaving)
+            other.wait_sees(leaving.id)
         began = time.monotonic()
         leaving.cut()
         for other in others:
