@@ -153,8 +153,7 @@ class Peer(WSListener):
             self.say(yjs.sync_step2(EMPTY_UPDATE))
         elif kind == STEP_2:
             self.steps_2 += 1
-        for client, clock, state in presence_in(payload):
-            self.present[client] = (clock, state)
+        self.present.update(presence_in(payload))
         self._announce()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -255,17 +254,20 @@ def presence(client: int, clock: int, state: str) -> bytes:
     return yjs.awareness(write_var_uint(1) + entry)
 
 
-def presence_in(frame: bytes) -> Iterator[tuple[int, int, str]]:
-    """The clients that a frame tells of: id, clock, state; nobody where it is about others."""
+@lru_cache(maxsize=256)
+def presence_in(frame: bytes) -> dict[int, tuple[int, str]]:
+    """The clients that a frame tells of: clock and state by id; none where it is about others."""
     if frame[:1] != AWARENESS:
-        return
+        return {}
     payload, _ = read_var_bytes(frame, 1)
     count, position = read_var_uint(payload, 0)
+    present: dict[int, tuple[int, str]] = {}
     for _ in range(count):
         client, position = read_var_uint(payload, position)
         clock, position = read_var_uint(payload, position)
         state, position = read_var_string(payload, position)
-        yield client, clock, state
+        present[client] = (clock, state)
+    return present
 
 
 class Author:

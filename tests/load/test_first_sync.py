@@ -68,7 +68,7 @@ async def open_slowly(driver: Driver, port: int, name: str, text_digest: str) ->
         exits.callback(newcomer.cut)
         newcomer.say(presence(NEWCOMER, 1, '{"user":{}}'))
         await in_thread(editor.insert, 0, "typed meanwhile 😀 ")
-        await in_thread(reader.wait_sees_client, NEWCOMER)
+        await in_thread(reader.wait_sees, NEWCOMER)
         assert (await in_thread(reader.traffic)).syncs == 0, "expected presence before the sync"
         await in_thread(editor.insert, 1000, "and this ")
 

@@ -68,7 +68,6 @@ async def test_a_crowd_that_joins_at_once_gets_it_all_in_little_memory_and_write
                 joiner.ask()
             for joiner in joiners:
                 await joiner.until_synced()
-            took = time.monotonic() - began
             tasks.cancel_scope.cancel()
         growth = memory.peak_bytes() - before
 
