@@ -20,6 +20,8 @@ HAS_ORIGIN = 0x80
 _HAS_RIGHT_ORIGIN = 0x40
 _HAS_PARENT_SUB = 0x20
 _ASTRAL_LEADS = bytes(range(0xF0, 0xF5))  # UTF-8 lead bytes of what UTF-16 writes as a pair
+_BLOCK_BYTES = 1024 * 1024
+"""Longer strings are decoded in blocks: text with emoji takes four bytes a character in memory."""
 
 
 class Kind(IntEnum):
@@ -246,14 +248,29 @@ def measure_string(update: bytes, position: int) -> tuple[int, int]:
     end = start + size
     if end > len(update):
         raise Truncated(f"expected {size} bytes, got {len(update) - start}")
-    encoded = update[start:end]
+    if size <= _BLOCK_BYTES:
+        return _measure_utf8(update[start:end], 0), end
+    units, position = 0, start
+    while position < end:
+        cut = min(position + _BLOCK_BYTES, end)
+        for _ in range(3):  # A character has at most four bytes.
+            if cut < end and update[cut] & 0xC0 == 0x80:
+                cut -= 1
+        units += _measure_utf8(update[position:cut], position - start)
+        position = cut
+    return units, end
+
+
+def _measure_utf8(encoded: bytes, offset: int) -> int:
+    """Measures UTF-8 that begins so many bytes into its string: its UTF-16 units."""
     if encoded.isascii():
-        return len(encoded), end
+        return len(encoded)
     try:
         characters = len(encoded.decode())
     except UnicodeDecodeError as error:
-        raise ProtocolError(f"expected UTF-8, got byte {error.start} of another encoding") from None
-    return characters + len(encoded) - len(encoded.translate(None, _ASTRAL_LEADS)), end
+        at = offset + error.start
+        raise ProtocolError(f"expected UTF-8, got byte {at} of another encoding") from None
+    return characters + len(encoded) - len(encoded.translate(None, _ASTRAL_LEADS))
 
 
 def _measure_binary(update: bytes, position: int) -> tuple[int, int]:

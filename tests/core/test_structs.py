@@ -1,3 +1,4 @@
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -136,6 +137,42 @@ def test_strings_are_counted_in_utf16_units(text: str) -> None:
     (struct,) = read_structs(update)
     assert struct.length == len(text.encode("utf-16-le")) // 2
     assert update[struct.content : struct.end] == write_var_string(text)
+
+
+@pytest.mark.parametrize("lead", range(4))
+@pytest.mark.parametrize("character", ["x", "é", "한", "😀"])
+def test_long_strings_are_counted_in_utf16_units_too(character: str, lead: int) -> None:
+    text = "y" * lead + character * 1_100_000
+    (struct,) = read_structs(update_of(write_var_string(text), Kind.STRING))
+    assert struct.length == lead + 1_100_000 * (len(character.encode("utf-16-le")) // 2)
+
+
+def test_counting_a_long_string_takes_less_memory_than_it_has_bytes() -> None:
+    update = update_of(write_var_string("xyz😀" * 2_000_000), Kind.STRING)
+    tracemalloc.start()
+    try:
+        list(read_structs(update))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < len(update)
+
+
+@pytest.mark.parametrize(
+    ("malformed", "at"),
+    [
+        (b"x" * 3_000_000 + b"\xff", 3_000_000),
+        (b"\xe2" + b"\x80" * 3_000_000, 3),
+        (b"x" * (1024 * 1024 - 1) + b"\xc3", 1024 * 1024 - 1),
+        (b"x" * (1024 * 1024 - 1) + b"\xe2x" + b"x" * 10, 1024 * 1024 - 1),
+    ],
+)
+def test_long_strings_that_are_no_utf_8_are_refused_where_they_err(
+    malformed: bytes, at: int
+) -> None:
+    content = write_var_uint(len(malformed)) + malformed
+    with pytest.raises(ProtocolError, match=f"expected UTF-8, got byte {at} "):
+        list(read_structs(update_of(content, Kind.STRING)))
 
 
 @pytest.mark.parametrize("opening", [b"\x75\x01", b"\x76\x01\x01k"])
