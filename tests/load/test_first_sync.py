@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -50,7 +50,7 @@ async def test_stock_clients_open_long_documents_over_a_slow_link_at_the_first_a
         async with anyio.create_task_group() as openings:
             for name, doc in documents.items():
                 openings.start_soon(open_slowly, driver, server.port, name, digest(doc))
-    assert max(probe()) < STALL_MOST_SECONDS[transport]
+    assert max(await probe()) < STALL_MOST_SECONDS[transport]
 
 
 async def open_slowly(driver: Driver, port: int, name: str, text_digest: str) -> None:
@@ -83,17 +83,23 @@ async def open_slowly(driver: Driver, port: int, name: str, text_digest: str) ->
 
 
 @asynccontextmanager
-async def probing(url: str) -> AsyncIterator[Callable[[], list[float]]]:
-    """Has somebody write in another room all the time; gives how long each change took, later."""
+async def probing(url: str) -> AsyncIterator[Callable[[], Awaitable[list[float]]]]:
+    """Has somebody write in another room; gives what ends that and tells how long each took."""
     async with crowd(url, 2) as (writer, reader), anyio.create_task_group() as tasks:
         author = Author(1)
-        began = time.monotonic()
-        tasks.start_soon(write_on, author, writer)
-        yield lambda: latencies(reader.frames, [author], began)
+        writing = anyio.CancelScope()
+        tasks.start_soon(write_on, author, writer, writing)
+
+        async def finish() -> list[float]:
+            writing.cancel()
+            await reader.until(lambda: reader.clocks.get(author.client) == author.clock)
+            return latencies(reader.frames, [author], since=0.0)
+
+        yield finish
         tasks.cancel_scope.cancel()
-        await reader.until(lambda: reader.clocks.get(author.client) == author.clock)
 
 
-async def write_on(author: Author, writer: Peer) -> None:
-    async for _ in pace(EVERY_SECONDS, 1_000_000):
-        author.write(writer, "x")
+async def write_on(author: Author, writer: Peer, writing: anyio.CancelScope) -> None:
+    with writing:
+        async for _ in pace(EVERY_SECONDS, 1_000_000):
+            author.write(writer, "x")
