@@ -4,9 +4,14 @@ from enum import IntEnum
 
 
 class CloseCode(IntEnum):
-    """WebSocket close codes the server sends (RFC 6455 section 7.4; 4000-4999 are ours)."""
+    """WebSocket close codes the server sends (RFC 6455 section 7.4; 4000-4999 are ours).
+
+    y-websocket 3.1 and later take 4400 to 4499 for good and come back after any other: whatever
+    passes by itself needs a code outside of that range.
+    """
 
     NORMAL = 1000
+    """The client, or the code that holds the document, has left."""
     GOING_AWAY = 1001
     """The server shuts down."""
     POLICY = 1008
@@ -18,7 +23,7 @@ class CloseCode(IntEnum):
     RESTART = 1012
     """The server restarts: come back at once."""
     TRY_AGAIN_LATER = 1013
-    """A bound is reached, or the client read too slowly for too long."""
+    """A bound is reached, or the client was silent or read too slowly for too long."""
     MALFORMED = 4400
     """Bytes that are not the protocol, or an update the CRDT refuses."""
     UNAUTHENTICATED = 4401
@@ -27,7 +32,5 @@ class CloseCode(IntEnum):
     """A valid identity without access to this document."""
     NOT_FOUND = 4404
     """No such document."""
-    IDLE = 4408
-    """The peer stopped answering."""
     RATE = 4429
     """Too many messages or bytes in too little time."""

@@ -180,6 +180,7 @@ class _Running:
     ) -> None:
         self.settings = settings
         self.authenticate = authenticate
+        self._drained = False
         self.timers = make_timers()
         self.persister = Persister(store, settings, self.timers)
         self.rooms = Rooms(store, self.persister, self.timers, settings, spawner(tasks))
@@ -197,7 +198,10 @@ class _Running:
         Heartbeat(self.rooms, self.timers, settings).start()
 
     async def drain(self) -> None:
-        """Closes every connection and waits for the last commit, within ``drain_seconds``."""
+        """Closes every connection and waits for the last commit, within ``drain_seconds``; once."""
+        if self._drained:
+            return
+        self._drained = True
         with anyio.move_on_after(self.settings.drain_seconds, shield=True) as scope:
             await self.rooms.close()
         if scope.cancelled_caught:

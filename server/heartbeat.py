@@ -49,7 +49,7 @@ class Heartbeat:
             member.told_at = now
         silence = now - member.heard_at
         if silence > self._settings.dead_seconds:
-            connection.close(CloseCode.IDLE, "no sign of life")
+            connection.close(CloseCode.TRY_AGAIN_LATER, "no sign of life")
             connection.abort()
         elif member.paused and now - member.paused_at > self._settings.blocked_seconds:
             # Who reads on in time learns why; a close that is not read cuts it soon enough.

@@ -332,8 +332,9 @@ class Room:
             self.document = await self._rebuilt()
             deferred, self._deferred = self._deferred, None
             self._delivery.thaw(self.document)
-            self._pending = good + self._pending
-            self._changes.touch()
+            for member, update in good:
+                self.handle(member, Update(update))
+                self.flush()  # One by one, as they were tried: a merge of them may be at fault.
             for member, effect in deferred or ():
                 try:
                     self.handle(member, effect)

@@ -39,8 +39,8 @@ class Settings:
             256 KiB: presence and pings go between them also on slow links.
         checkpoint_entries: log entries after which a new checkpoint is due. 200: opening replays
             at most so many.
-        drain_seconds: how long a shutdown may take to commit and to say goodbye. 8 s: below the
-            10 s after which supervisors kill.
+        drain_seconds: how long a shutdown may take to commit and to say goodbye. 4 s: with what the
+            store then takes to close, below the 10 s after which supervisors kill.
     """
 
     message_max_bytes: int = 64 * MIB
@@ -56,7 +56,7 @@ class Settings:
     syncs_waiting: int = 10_000
     part_bytes: int = 256 * 1024
     checkpoint_entries: int = 200
-    drain_seconds: float = 8.0
+    drain_seconds: float = 4.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -48,7 +48,7 @@ class SQLiteStore:
         *,
         create: bool = True,
         synchronous: Synchronous = "FULL",
-        busy_seconds: float = 5.0,
+        busy_seconds: float = 2.0,
     ) -> None:
         self._path = Path(path).absolute()
         self._create = create

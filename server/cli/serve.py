@@ -102,7 +102,8 @@ def _calm_collector() -> None:
 
 async def _serve(app: Collab, config: Config, bind: str, native: bool) -> None:
     listener = _listen(bind)
-    config.websocket_max_message_size = app.settings.message_max_bytes
+    # Ours is the bound that answers; Hypercorn's is there in case.
+    config.websocket_max_message_size = app.settings.message_max_bytes * 2
     tls = config.create_ssl_context() if config.ssl_enabled else None
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with contextlib.AsyncExitStack() as exits:

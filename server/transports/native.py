@@ -36,6 +36,8 @@ class NativeConnection(WSListener):
         self._seat = Member(self, Session(identity, identity.access))
         self._room: Room | None = None
         self._transport: WSTransport | None = None
+        # What came in one piece with the handshake; nothing more is read before the room is there.
+        self._early: list[bytes] = []
         self._fragments: list[bytes] | None = None
         self._fragments_bytes = 0
         self._goodbye: asyncio.TimerHandle | None = None
@@ -145,10 +147,17 @@ class NativeConnection(WSListener):
     def _enter(self, room: Room) -> None:
         self._room = room
         room.join(self._seat)
+        early, self._early = self._early, []
+        for frame in early:
+            self._receive(frame)
 
     def _receive(self, frame: bytes) -> None:
-        if self._room is not None and self._goodbye is None:
+        if self._goodbye is not None:
+            return
+        if self._room is not None:
             self._room.receive(self._seat, frame)
+        else:
+            self._early.append(frame)
 
     def _gather(self, frame: WSFrame) -> None:
         """Puts a fragmented message together, within the bound on messages."""
