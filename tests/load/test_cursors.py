@@ -108,7 +108,8 @@ async def test_a_clients_own_renewal_comes_back_to_it(store: Path, transport: st
             await peer.until(partial(sees, peer, {7: (clock, "{}")}), RENEWAL_MOST_SECONDS)
 
 
-class TestStockClientsThatDoNothing:
+@pytest.mark.node
+class TestStockClients:
     """They send on what they hear of others: what the server makes of that must not grow."""
 
     async def test_they_fall_quiet(self, driver: Driver, store: Path, transport: str) -> None:
