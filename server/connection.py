@@ -22,6 +22,11 @@ class Connection(Protocol):
     told: bool
 
     @property
+    def queued_bytes(self) -> int:
+        """What waits to be sent, in bytes."""
+        ...
+
+    @property
     def send_seconds(self) -> float:
         """See ``Attributes``."""
         ...

@@ -142,6 +142,7 @@ class Delivery:
             return
         member.paused = True
         member.paused_at = time.monotonic()
+        member.queued_bytes = member.connection.queued_bytes
         self._direct.pop(member, None)
         if not member.live:
             return

@@ -47,6 +47,11 @@ class Heartbeat:
         if connection.told:
             connection.told = False
             member.told_at = now
+        if member.paused:
+            queued_bytes = connection.queued_bytes
+            if queued_bytes < member.queued_bytes:
+                member.paused_at = now  # A slow link is no blocked one.
+            member.queued_bytes = queued_bytes
         silence = now - member.heard_at
         if silence > self._settings.dead_seconds:
             connection.close(CloseCode.TRY_AGAIN_LATER, "no sign of life")

@@ -111,6 +111,7 @@ class _InProcessConnection:
         self.heard = True
         self.told = True
         self.send_seconds = 0.0
+        self.queued_bytes = 0
         self.applying = False
         self.closed: str | None = None
         self._doc = doc

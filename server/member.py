@@ -95,7 +95,9 @@ class Member:
         session: its protocol state.
         live: whether it gets batches as they come.
         paused: whether its connection is full.
-        paused_at: since when, seconds on the monotonic clock.
+        paused_at: since when, or when it was last seen to take something; seconds on the
+            monotonic clock.
+        queued_bytes: what waited for it then.
         known: encoded state vector of what it has or was sent, where it is not live.
         synced: whether it was brought up to date once.
         parts: what is left of a long diff, or None.
@@ -117,6 +119,7 @@ class Member:
         "parts",
         "paused",
         "paused_at",
+        "queued_bytes",
         "session",
         "synced",
         "told_at",
@@ -128,6 +131,7 @@ class Member:
         self.live = False
         self.paused = False
         self.paused_at = 0.0
+        self.queued_bytes = 0
         self.known: bytes | None = None
         self.synced = False
         self.parts: Parts | None = None

@@ -34,8 +34,8 @@ from collab.store import NewEntry, Stored
 
 logger = logging.getLogger("collab")
 
-_PRESENCE_SECONDS = 0.01
-"""How long presence gathers at least: nobody sees the difference, and a crowd joins at once."""
+_PRESENCE_SECONDS = 0.03
+"""How long presence gathers at least: stock clients answer every frame of it with one of theirs."""
 
 _CHECKPOINT_SHARE = 8
 """A checkpoint is due only when an eighth of its size was logged: a huge document's is rare."""

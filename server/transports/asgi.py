@@ -91,6 +91,11 @@ class ASGIConnection:
         self.told = True
 
     @property
+    def queued_bytes(self) -> int:
+        """What waits to be sent, in bytes."""
+        return self._queued_bytes
+
+    @property
     def send_seconds(self) -> float:
         """What a frame costs once it is queued."""
         return self._cost.seconds

@@ -46,6 +46,13 @@ class NativeConnection(WSListener):
 
     # What rooms call.
 
+    @property
+    def queued_bytes(self) -> int:
+        """What waits to be sent, in bytes."""
+        if self._transport is None:
+            return 0
+        return int(self._transport.underlying_transport.get_write_buffer_size())
+
     def send(self, frame: bytes) -> None:
         """Queues a frame."""
         self.told = True

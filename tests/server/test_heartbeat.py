@@ -1,5 +1,6 @@
 """Heartbeat: silent peers are probed and dropped, idle ones stay and hear from us."""
 
+import anyio
 import pytest
 
 from collab.close import CloseCode
@@ -61,6 +62,25 @@ async def test_who_reads_nothing_for_too_long_is_told_to_come_back() -> None:
         await client.wire.until(lambda: client.wire.closed is not None)
         assert client.wire.closed is not None
         assert client.wire.closed[0] == CloseCode.TRY_AGAIN_LATER
+
+
+async def test_who_reads_slowly_but_steadily_stays() -> None:
+    settings = Settings(heartbeat_seconds=0.04, dead_seconds=60, blocked_seconds=0.1)
+    async with house(MemoryStore(), settings) as server:
+        room = await server.rooms.acquire("d")
+        client = Client(room, client_id=1).connect()
+        client.wire.frames += [bytes(1000)] * 100
+        room.pause(client.seat)
+        Heartbeat(server.rooms, server.timers, settings).start()
+
+        def all_read() -> bool:  # One frame at a time, each time it is probed.
+            client.wire.frames.pop()
+            return not client.wire.frames or client.wire.closed is not None
+
+        began = anyio.current_time()
+        await client.wire.until(all_read)
+        assert client.wire.closed is None
+        assert anyio.current_time() - began > settings.blocked_seconds
 
 
 async def test_a_writer_that_we_do_not_read_from_is_not_taken_for_dead() -> None:

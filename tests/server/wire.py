@@ -95,6 +95,10 @@ class Wire:
         self._full: Callable[[], None] | None = None
         self._drained: Callable[[], None] | None = None
 
+    @property
+    def queued_bytes(self) -> int:
+        return sum(map(len, self.frames))
+
     def on_pressure(self, full: Callable[[], None], drained: Callable[[], None]) -> None:
         """Whom to tell when it is full, and when it has drained."""
         self._full, self._drained = full, drained
@@ -108,7 +112,7 @@ class Wire:
         self.told = True
         self.frames.append(frame)
         self._announce()
-        if self._capacity_bytes is not None and sum(map(len, self.frames)) > self._capacity_bytes:
+        if self._capacity_bytes is not None and self.queued_bytes > self._capacity_bytes:
             assert self._full is not None
             self._full()
 
