@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
@@ -89,7 +88,7 @@ class Room:
             min_seconds=_PRESENCE_SECONDS,
         )
         self._pending: list[tuple[Member, bytes]] = []
-        self._uncommitted: deque[Write] = deque()
+        self._uncommitted: list[Write] = []
         self._last_batch: Batch | None = None
         self._settled: anyio.Event | None = None
         self._deferred: list[tuple[Member, Effect]] | None = None
@@ -209,7 +208,7 @@ class Room:
     def committed(self, write: Write, seq: int) -> None:
         """A write is durable: sends what waited for it."""
         self.seq = seq
-        self._uncommitted.popleft()
+        del self._uncommitted[0]
         if isinstance(write, Batch):
             write.durable = True
             if write is self._last_batch:

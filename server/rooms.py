@@ -22,12 +22,12 @@ logger = logging.getLogger("collab")
 
 
 class _Entry:
-    """A room that is loading, loaded or on its way out."""
+    """A room that is loading, loaded or on its way out; ``ready`` is None once it is loaded."""
 
     __slots__ = ("error", "leases", "ready", "room", "unload_scheduled")
 
     def __init__(self) -> None:
-        self.ready = anyio.Event()
+        self.ready: anyio.Event | None = anyio.Event()
         self.room: Room | None = None
         self.error: Exception | None = None
         self.leases = 0
@@ -93,11 +93,12 @@ class Rooms:
             # A task of the server's, not of whoever asks first: their end must not end the load.
             self.spawn(partial(self._load, name, entry))
         entry.leases += 1
-        try:
-            await entry.ready.wait()
-        except BaseException:
-            self._release(name, entry)
-            raise
+        if entry.ready is not None:
+            try:
+                await entry.ready.wait()
+            except BaseException:
+                self._release(name, entry)
+                raise
         if entry.room is None:
             assert entry.error is not None
             raise entry.error
@@ -141,7 +142,12 @@ class Rooms:
             )
             if entry.leases == 0:  # Whoever asked has given up.
                 self._schedule_unload(name, entry)
-        entry.ready.set()
+        finally:
+            if entry.room is None and entry.error is None:
+                entry.error = NotRunning("the server has shut down")
+            ready, entry.ready = entry.ready, None
+            assert ready is not None
+            ready.set()
 
     def _release(self, name: str, entry: _Entry) -> None:
         entry.leases -= 1

@@ -26,6 +26,24 @@ _RESUME_SHARE = 4
 class NativeConnection(WSListener):
     """A WebSocket of picows; see ``collab.server.connection.Connection``."""
 
+    __slots__ = (
+        "_early",
+        "_ended",
+        "_fragments",
+        "_fragments_bytes",
+        "_goodbye",
+        "_held_back",
+        "_name",
+        "_room",
+        "_rooms",
+        "_seat",
+        "_settings",
+        "_transport",
+        "heard",
+        "send_seconds",
+        "told",
+    )
+
     def __init__(self, name: str, identity: Identity, rooms: Rooms, settings: Settings) -> None:
         self.heard = True
         self.told = True
