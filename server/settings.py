@@ -38,7 +38,7 @@ class Settings:
         part_bytes: a first sync longer than four times this goes out in parts of this size.
             256 KiB: presence and pings go between them also on slow links.
         checkpoint_entries: log entries after which a new checkpoint is due. 200: opening replays
-            at most so many.
+            at most so many after a clean end, and of a huge document some more after a crash.
         drain_seconds: how long a shutdown may take to commit and to say goodbye. 4 s: with what the
             store then takes to close, below the 10 s after which supervisors kill.
     """
