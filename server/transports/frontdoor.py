@@ -86,16 +86,21 @@ class FrontDoor:
     async def __aenter__(self) -> "FrontDoor":
         """Accepts connections from here on."""
         loop = asyncio.get_running_loop()
-        # picows passes headers on in a buffer that it soon writes over: aiofastnet's transports
-        # copy what they cannot send at once, uvloop's own would send what is there later.
-        self._server = await aiofastnet.create_server(
-            loop,
-            lambda: _Guest(self),
-            sock=self._listener,
-            ssl=self._tls,
-            backlog=self._config.backlog,
-        )
+        backlog = self._config.backlog
+        if self.native:
+            # picows passes headers on in a buffer that it soon writes over: aiofastnet's transports
+            # copy what they cannot send at once, uvloop's own would send what is there later.
+            self._server = await aiofastnet.create_server(
+                loop, self._receive_guest, sock=self._listener, ssl=self._tls, backlog=backlog
+            )
+        else:
+            self._server = await loop.create_server(
+                self._receive_guest, sock=self._listener, ssl=self._tls, backlog=backlog
+            )
         return self
+
+    def _receive_guest(self) -> "_Guest":
+        return _Guest(self)
 
     def stop_accepting(self) -> None:
         """Takes no more connections; those that are open go on."""

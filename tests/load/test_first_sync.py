@@ -50,7 +50,7 @@ async def test_stock_clients_open_long_documents_over_a_slow_link_at_the_first_a
         async with anyio.create_task_group() as openings:
             for name, doc in documents.items():
                 openings.start_soon(open_slowly, driver, server.port, name, digest(doc))
-    assert max(await probe()) < STALL_MOST_SECONDS[transport]
+        assert max(await probe()) < STALL_MOST_SECONDS[transport]
 
 
 async def open_slowly(driver: Driver, port: int, name: str, text_digest: str) -> None:
