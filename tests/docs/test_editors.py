@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.docs.pages import DOCS, ROOT, blocks
 from tests.docs.running import run
@@ -76,6 +76,17 @@ def bundle(folder: Path, document: str, sources: dict[str, str], url: str) -> tu
     return script.read_text(), style.read_text() if style.exists() else ""
 
 
+def type_at_the_end(page: Page, editor: Locator, text: str) -> None:
+    """Types in a page that is in front and has the focus, as a person's has."""
+    page.bring_to_front()
+    editor.click()
+    expect(editor).to_be_focused()
+    page.wait_for_function("document.hasFocus()")
+    editor.press("End")
+    page.keyboard.insert_text(text)
+    editor.get_by_text(text.strip()).wait_for()
+
+
 @pytest.mark.parametrize(
     ("editor", "source", "root"),
     [
@@ -101,12 +112,9 @@ def test_two_people_type_in_an_editor_of_the_page(
         page.set_content(f'<style>{style}</style><div id="editor"></div>')
         page.add_script_tag(content=script)
     first, second = (page.locator("[contenteditable=true]") for page in pages)
-    first.click()
-    pages[0].keyboard.insert_text("Hello ")
+    type_at_the_end(pages[0], first, "Hello ")
     second.get_by_text("Hello").wait_for()
-    second.click()
-    pages[1].keyboard.press("End")
-    pages[1].keyboard.insert_text("😀")
+    type_at_the_end(pages[1], second, "😀")
     first.get_by_text("😀").wait_for()
     content = httpx.get(f"{server.url}/api/docs/{editor}/content?format=text&root={root}")
     assert content.text.removesuffix("\n") == "Hello 😀"
