@@ -4,6 +4,12 @@ from typing import Protocol
 
 from collab.close import CloseCode
 
+GOODBYE_SECONDS = 5.0
+"""How long a peer may take to read what is queued before a close, and to answer the close."""
+
+RESUME_SHARE = 4
+"""A full connection has drained when a quarter of its bound is left."""
+
 
 class Connection(Protocol):
     """A socket that frames can be queued on. Nothing here blocks or raises.

@@ -20,6 +20,7 @@ from collab.errors import (
     Unauthenticated,
 )
 from collab.server.auth import Authenticate, identify
+from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.http.status import status_of
 from collab.server.member import Member
 from collab.server.room import Room
@@ -29,14 +30,8 @@ from collab.session import Session
 
 logger = logging.getLogger("collab")
 
-_GOODBYE_SECONDS = 5.0
-"""How long a peer may take to read what is queued before a close, and the close."""
-
 _RISE = 1.01
 """How fast the known cost of a frame follows frames that take longer."""
-
-_RESUME_SHARE = 4
-"""A full connection has drained when a quarter of its bound is left."""
 
 
 class _SendCost:
@@ -117,7 +112,7 @@ class ASGIConnection:
         """Ends the connection after what is queued."""
         if self._closing is None:
             self._closing = (code, reason)
-            self._ended.deadline = anyio.current_time() + _GOODBYE_SECONDS
+            self._ended.deadline = anyio.current_time() + GOODBYE_SECONDS
             self._wake.set()
 
     def abort(self) -> None:
@@ -182,7 +177,7 @@ class ASGIConnection:
                     return
                 self._cost.learn(time.perf_counter() - started)
                 self._queued_bytes -= len(frame)
-                low = self._settings.outbox_max_bytes // _RESUME_SHARE
+                low = self._settings.outbox_max_bytes // RESUME_SHARE
                 if self._paused and self._queued_bytes <= low:
                     self._paused = False
                     if self._room is not None and self._seat is not None:

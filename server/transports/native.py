@@ -8,6 +8,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from collab.access import Identity
 from collab.close import CloseCode
 from collab.errors import NotRunning, StoreError
+from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.member import Member
 from collab.server.room import Room
 from collab.server.rooms import Rooms
@@ -15,12 +16,6 @@ from collab.server.settings import Settings
 from collab.session import Session
 
 logger = logging.getLogger("collab")
-
-_GOODBYE_SECONDS = 5.0
-"""How long a peer may take to read what is queued before a close, and to answer the close."""
-
-_RESUME_SHARE = 4
-"""A full connection has drained when a quarter of its bound is left."""
 
 
 class NativeConnection(WSListener):
@@ -83,7 +78,7 @@ class NativeConnection(WSListener):
             return
         # picows takes any code; its enumeration names the registered ones alone.
         self._transport.send_close(int(code), reason)  # type: ignore[arg-type]
-        self._goodbye = asyncio.get_running_loop().call_later(_GOODBYE_SECONDS, self.abort)
+        self._goodbye = asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.abort)
 
     def abort(self) -> None:
         """Ends the connection at once."""
@@ -114,7 +109,7 @@ class NativeConnection(WSListener):
         """The handshake is done: takes the seat at once where the room is in memory."""
         self._transport = transport
         most = self._settings.outbox_max_bytes
-        transport.underlying_transport.set_write_buffer_limits(most, most // _RESUME_SHARE)
+        transport.underlying_transport.set_write_buffer_limits(most, most // RESUME_SHARE)
         room = self._rooms.acquire_loaded(self._name)
         if room is not None:
             self._enter(room)
@@ -207,4 +202,4 @@ class NativeConnection(WSListener):
     def _transport_violation(self) -> None:
         if self._transport is not None and self._goodbye is None:
             self._transport.send_close(WSCloseCode.PROTOCOL_ERROR, "a fragment out of place")
-            self._goodbye = asyncio.get_running_loop().call_later(_GOODBYE_SECONDS, self.abort)
+            self._goodbye = asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.abort)
