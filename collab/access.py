@@ -14,6 +14,8 @@ class Access(IntEnum):
     NONE = 0
     READ = 1
     WRITE = 2
+    ADMIN = 3
+    """May also do what concerns everybody: delete documents, end others' sessions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +44,17 @@ class Identity:
                     "expected an identity of whole characters, got a lone surrogate", self.id
                 ) from error
 
+    def access_to(self, document: str) -> Access:
+        """What this identity may do with a document.
 
-ANYONE = Identity()
-"""Somebody unnamed who may write: the identity where no authentication is configured."""
+        Args:
+            document: document name.
+        """
+        return self.access
+
+
+ANYONE = Identity(access=Access.ADMIN)
+"""Somebody unnamed who may do everything: the identity where no authentication is configured."""
 
 
 def check_name(name: str) -> str:

@@ -138,7 +138,7 @@ class Collab:
             StoreError: the document cannot be loaded.
             ServerBusy: too many clients are joining.
         """
-        if identity.access < Access.READ:
+        if identity.access_to(name) < Access.READ:
             raise AccessDenied("you may not read this document", name)
         running = self.running
         room = await running.rooms.acquire(name)

@@ -39,7 +39,7 @@ class LiveDocument:
         self._room = room
         self._timers = timers
         self._connection = _InProcessConnection(self.doc)
-        self._seat = Member(self._connection, Session(identity, identity.access))
+        self._seat = Member(self._connection, Session(identity, identity.access_to(room.name)))
         self._outgoing: list[bytes] = []
         self._refused = False
 

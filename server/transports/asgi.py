@@ -223,7 +223,7 @@ class WebSockets:
             await send({"type": "websocket.close", "code": code, "reason": "cannot open it now"})
             return
         try:
-            seat = Member(connection, Session(identity, identity.access))
+            seat = Member(connection, Session(identity, identity.access_to(name)))
             await connection.serve(room, seat, receive)
         finally:
             self._rooms.release(room)

@@ -46,7 +46,7 @@ class NativeConnection(WSListener):
         self._name = name
         self._rooms = rooms
         self._settings = settings
-        self._seat = Member(self, Session(identity, identity.access))
+        self._seat = Member(self, Session(identity, identity.access_to(name)))
         self._room: Room | None = None
         self._transport: WSTransport | None = None
         # What came in one piece with the handshake; nothing more is read before the room is there.

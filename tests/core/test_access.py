@@ -48,7 +48,7 @@ def test_each_access_includes_the_ones_below() -> None:
 
 
 def test_somebody_unnamed_may_write_where_nothing_is_configured() -> None:
-    assert (ANYONE.id, ANYONE.access) == (None, Access.WRITE)
+    assert (ANYONE.id, ANYONE.access) == (None, Access.ADMIN)
 
 
 @pytest.mark.parametrize("identity_id", ["\ud83d", "a\udc00"])
