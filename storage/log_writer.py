@@ -3,14 +3,17 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from collab.access import check_name
 from collab.errors import StoreError
 from collab.storage.checks import check_appends, check_author
 from collab.storage.connection import Synchronous, connect_writer, store_errors
 from collab.store import Append
+
+_T = TypeVar("_T")
 
 _MAX_CACHED = 16_384
 """Documents, and authors, whose row ids are remembered: about 4 MB. Emptied when full."""
@@ -43,22 +46,23 @@ class LogWriter:
     def append(self, appends: Sequence[Append]) -> list[int]:
         """Writes everything in one transaction; see ``Store.append``."""
         check_appends(appends)
-        with self._lock, store_errors(self._path):
-            if self._closed:
-                raise StoreError(f"expected {self._path} to be open, got a store that is closed")
-            connection = self._connection
-            if connection is None:
-                connection = self._connection = connect_writer(
-                    self._path, synchronous=self._synchronous, busy_seconds=self._busy_seconds
-                )
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                seqs = self._write(connection, appends)
-                connection.execute("COMMIT")
-            except BaseException as error:
-                self._roll_back(connection, error)
-                raise
-            return seqs
+        return self._commit(lambda connection: self._write(connection, appends))
+
+    def transact(self, write: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Calls ``write`` within a transaction of its own, durable when this returns.
+
+        Args:
+            write: takes the connection and may change any row; it neither begins nor commits.
+
+        Returns:
+            What ``write`` returned.
+        """
+
+        def write_and_forget(connection: sqlite3.Connection) -> _T:
+            self._forget()  # It may change the rows that are remembered.
+            return write(connection)
+
+        return self._commit(write_and_forget)
 
     def close(self) -> None:
         """Closes the connection, with the write-ahead log emptied unless somebody reads it.
@@ -78,6 +82,24 @@ class LogWriter:
                 return
             finally:
                 connection.close()
+
+    def _commit(self, write: Callable[[sqlite3.Connection], _T]) -> _T:
+        with self._lock, store_errors(self._path):
+            if self._closed:
+                raise StoreError(f"expected {self._path} to be open, got a store that is closed")
+            connection = self._connection
+            if connection is None:
+                connection = self._connection = connect_writer(
+                    self._path, synchronous=self._synchronous, busy_seconds=self._busy_seconds
+                )
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                written = write(connection)
+                connection.execute("COMMIT")
+            except BaseException as error:
+                self._roll_back(connection, error)
+                raise
+            return written
 
     def _write(self, connection: sqlite3.Connection, appends: Sequence[Append]) -> list[int]:
         # Inside the transaction nobody else can write. data_version is another than last time if

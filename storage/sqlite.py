@@ -135,6 +135,12 @@ class SQLiteStore:
         if not self._open:
             raise StoreError(f"expected {self._path} to be open, got a store that is closed")
 
+    async def _write(self, write: Callable[[sqlite3.Connection], _T]) -> _T:
+        self._check_open()
+        return await anyio.to_thread.run_sync(
+            partial(self._writer.transact, write), limiter=self._write_limiter
+        )
+
     async def _read(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
         self._check_open()
         return await anyio.to_thread.run_sync(self._readers.read, read, limiter=self._read_limiter)
