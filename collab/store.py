@@ -42,6 +42,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from collab.quarantine import Quarantine
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -128,8 +130,10 @@ class Summary:
     bytes: int
 
 
-class Store(Protocol):
+class Store(Quarantine, Protocol):
     """Where documents are kept. An async context manager; see the module for the contract.
+
+    What it keeps beside the log has contracts of its own: ``collab.quarantine``.
 
     Every method raises ``StoreUnavailable`` for a passing failure and ``StoreError`` for others.
     """

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from collab.access import check_name
 from collab.errors import DocumentNotFound, StoreError
+from collab.quarantine import Outcome, Refused, surplus
 from collab.storage.checks import check_appends, check_author, check_bounds
 from collab.storage.stream import EntryStream
 from collab.store import Append, Entry, Stored, Summary
@@ -29,6 +30,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._logs: dict[str, _Log] = {}
+        self._quarantine: list[tuple[str, Refused]] = []
         self._open = False
 
     async def __aenter__(self) -> "MemoryStore":
@@ -93,6 +95,34 @@ class MemoryStore:
         check_bounds(prefix, after)
         names = sorted(name for name in self._logs if name > after and name.startswith(prefix))
         return [self._summary(name) for name in names[: max(limit, 0)]]
+
+    async def quarantine(self, document: str, refused: Sequence[Refused]) -> Outcome:
+        """Keeps updates aside that could not be taken in; see ``Quarantine.quarantine``."""
+        self._check_open()
+        check_name(document)
+        for each in refused:
+            if each.author is not None:
+                check_author(each.author)
+        before = len(self._quarantine)
+        there = {each.seq for name, each in self._quarantine if name == document}
+        for each in refused:
+            if each.seq is None or each.seq not in there:
+                self._quarantine.append((document, each))
+                there.add(each.seq)
+        added = len(self._quarantine) - before
+        counted = [place for place, (_, each) in enumerate(self._quarantine) if each.seq is None]
+        sizes = [(self._quarantine[at][0], len(self._quarantine[at][1].update)) for at in counted]
+        beyond = {counted[place] for place in surplus(sizes)}
+        self._quarantine = [
+            kept for place, kept in enumerate(self._quarantine) if place not in beyond
+        ]
+        return Outcome(added, len(beyond))
+
+    async def quarantined(self, document: str) -> Sequence[Refused]:
+        """Reads what is kept aside under a name; see ``Quarantine.quarantined``."""
+        self._check_open()
+        check_name(document)
+        return [each for name, each in self._quarantine if name == document]
 
     def _check_open(self) -> None:
         if not self._open:

@@ -61,6 +61,26 @@ def _create_log(database: Database) -> None:
     )
 
 
+@MIGRATIONS(name="0002_quarantine")
+def _create_quarantine(database: Database) -> None:
+    # By name, not by document: what is refused may be all there is under a name. SQLite lets
+    # any number of rows without a seq pass the constraint: entries alone are unique.
+    database.execute(
+        """
+        CREATE TABLE quarantine (
+            id INTEGER PRIMARY KEY,
+            document TEXT NOT NULL,
+            seq INTEGER,
+            time_ms INTEGER NOT NULL,
+            author TEXT,
+            reason TEXT NOT NULL,
+            payload BLOB NOT NULL,
+            UNIQUE (document, seq)
+        )
+        """
+    )
+
+
 def is_blank(connection: sqlite3.Connection) -> bool:
     """Tells whether a database has nothing in it and belongs to nobody yet."""
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

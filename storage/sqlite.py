@@ -12,10 +12,12 @@ import anyio.to_thread
 
 from collab.access import check_name
 from collab.errors import DocumentNotFound, StoreError
+from collab.quarantine import Outcome, Refused
 from collab.storage.checks import check_bounds
 from collab.storage.connection import Synchronous, prepare
 from collab.storage.log_reader import read_entries, read_head, read_stored, read_summaries
 from collab.storage.log_writer import LogWriter
+from collab.storage.quarantine import read_quarantine, write_quarantine
 from collab.storage.reader_pool import ReaderPool
 from collab.storage.stream import EntryStream
 from collab.store import Append, Entry, Stored, Summary
@@ -130,6 +132,16 @@ class SQLiteStore:
         """Lists documents in order of name; see ``Store.documents``."""
         check_bounds(prefix, after)
         return await self._read(partial(read_summaries, prefix=prefix, after=after, limit=limit))
+
+    async def quarantine(self, document: str, refused: Sequence[Refused]) -> Outcome:
+        """Keeps updates aside that could not be taken in; see ``Quarantine.quarantine``."""
+        check_name(document)
+        return await self._write(partial(write_quarantine, document=document, refused=refused))
+
+    async def quarantined(self, document: str) -> Sequence[Refused]:
+        """Reads what is kept aside under a name; see ``Quarantine.quarantined``."""
+        check_name(document)
+        return await self._read(partial(read_quarantine, document=document))
 
     def _check_open(self) -> None:
         if not self._open:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import anyio
 
+from collab.quarantine import Outcome, Refused
 from collab.storage.memory import MemoryStore
 from collab.store import Append, Entry, Store, Stored, Summary
 
@@ -76,3 +77,9 @@ class SteeredStore:
         self, prefix: str = "", after: str = "", limit: int = 1000
     ) -> Sequence[Summary]:
         return await self.kept.documents(prefix, after, limit)
+
+    async def quarantine(self, document: str, refused: Sequence[Refused]) -> Outcome:
+        return await self.kept.quarantine(document, refused)
+
+    async def quarantined(self, document: str) -> Sequence[Refused]:
+        return await self.kept.quarantined(document)
