@@ -1,9 +1,11 @@
 """Who somebody is and what they may do with a document."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from collab.errors import InvalidName
+from collab.errors import InvalidGrant, InvalidName
+from collab.patterns import Pattern
 
 MAX_NAME_BYTES = 512
 
@@ -18,6 +20,72 @@ class Access(IntEnum):
     """May also do what concerns everybody: delete documents, end others' sessions."""
 
 
+class Grants:
+    """Which documents may be used in which way: patterns of names, each with an access.
+
+    Where several patterns match a name, the narrowest decides: the one with the most characters
+    that stand for themselves, then the one with fewer ``**``, then with fewer ``*``; among those
+    that are level in all of it, the least access. So the order they are written in never matters.
+    A name that no pattern matches may not be used at all.
+
+    Args:
+        accesses: pattern to access; see ``collab.patterns.Pattern``.
+
+    Raises:
+        InvalidGrant: a pattern could never be a document's name.
+    """
+
+    __slots__ = ("_rules",)
+
+    def __init__(self, accesses: Mapping[str, Access]) -> None:
+        rules = [(Pattern(_check_pattern(text)), access) for text, access in accesses.items()]
+        rules.sort(key=lambda rule: (rule[0].rank, -rule[1]), reverse=True)
+        self._rules = tuple(rules)
+
+    @property
+    def accesses(self) -> dict[str, Access]:
+        """Pattern to access, narrow ones first."""
+        return {pattern.text: access for pattern, access in self._rules}
+
+    def access_to(self, document: str) -> Access:
+        """What may be done with a document.
+
+        Args:
+            document: document name.
+        """
+        for pattern, access in self._rules:
+            if pattern.matches(document):
+                return access
+        return Access.NONE
+
+    def prefixes(self) -> tuple[str, ...]:
+        """What the names of all documents that may be read begin with, in order.
+
+        None of them begins with another; so nothing is found twice by looking below each.
+        """
+        found: list[str] = []
+        for prefix in sorted(p.prefix for p, access in self._rules if access >= Access.READ):
+            if not found or not prefix.startswith(found[-1]):
+                found.append(prefix)
+        return tuple(found)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Grants) and self.accesses == other.accesses
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._rules))
+
+    def __repr__(self) -> str:
+        return f"Grants({self.accesses!r})"
+
+
+def _check_pattern(text: str) -> str:
+    try:
+        return check_name(text)
+    except InvalidName as error:
+        raise InvalidGrant(f"expected a pattern of document names: {error}") from error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """Who a connection speaks for.
@@ -25,7 +93,10 @@ class Identity:
     Attributes:
         id: stable id, stored as the author of changes; None for somebody unnamed.
         name: what people are shown; None where unknown.
-        access: what this identity may do, where nothing more special is said.
+        access: what this identity may do with every document, where it has no grants.
+        grants: what it may do with which documents; None where ``access`` says it all.
+        token_id: id of the token that named it (a JWT's ``jti``), by which it can be revoked.
+        expires_at: when it is no longer to be believed, in seconds since 1970; None for never.
 
     Raises:
         InvalidName: the id has half a surrogate pair, which no store takes.
@@ -34,6 +105,9 @@ class Identity:
     id: str | None = None
     name: str | None = None
     access: Access = field(default=Access.WRITE)
+    grants: Grants | None = None
+    token_id: str | None = None
+    expires_at: float | None = None
 
     def __post_init__(self) -> None:
         if self.id is not None:
@@ -50,7 +124,12 @@ class Identity:
         Args:
             document: document name.
         """
-        return self.access
+        return self.access if self.grants is None else self.grants.access_to(document)
+
+    @property
+    def access_to_all(self) -> Access:
+        """What this identity may do with all documents at once: nothing, where it has grants."""
+        return self.access if self.grants is None else Access.NONE
 
 
 ANYONE = Identity(access=Access.ADMIN)

@@ -8,7 +8,9 @@
     │   └── PoisonedUpdate       an update the CRDT cannot apply
     ├── Unauthenticated          nobody knows who this is
     ├── AccessDenied             the identity may not do this
+    ├── KeysUnavailable          the keys that tokens are checked with cannot be fetched now
     ├── InvalidName              not a document name
+    ├── InvalidGrant             not a pattern of document names, or not an access
     ├── InvalidQuery             a request asks for something that makes no sense
     ├── RenderError              a document cannot be shown this way
     │   ├── UnknownRoot          no such root type in the document
@@ -72,6 +74,10 @@ class AccessDenied(CollabError):
         self.document = document
 
 
+class KeysUnavailable(CollabError):
+    """The keys that tokens are checked with cannot be fetched now; try again later."""
+
+
 class InvalidName(CollabError):
     """A string that cannot name a document.
 
@@ -82,6 +88,10 @@ class InvalidName(CollabError):
     def __init__(self, message: str, name: str) -> None:
         super().__init__(message)
         self.name = name
+
+
+class InvalidGrant(CollabError):
+    """A grant whose pattern names no documents, or whose access is none."""
 
 
 class InvalidQuery(CollabError):

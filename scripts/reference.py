@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 import collab.errors
-from collab.access import Access, Identity, check_name
+from collab.access import ANYONE, Access, Grants, Identity, check_name
 from collab.close import CloseCode
 from collab.document import Document
 from collab.render.export import Format, export
@@ -30,7 +30,7 @@ _NOTE = "<!-- Written by scripts/reference.py from the code; `make reference` wr
 _SECTION = re.compile(r"^(Args|Attributes|Returns|Raises):$")
 _MEANT = {
     "Callable[[HTTPConnection], Awaitable[Identity | None]]": "Authenticate",
-    "Identity(id=None, name=None, access=<Access.WRITE: 2>)": "ANYONE",
+    repr(ANYONE): "ANYONE",
     "<Access.WRITE: 2>": "Access.WRITE",
 }
 """What signatures say, and what is written in the code."""
@@ -188,6 +188,7 @@ def _python() -> Iterator[str]:
     yield from _class(Collab, Collab.document)
     yield from _class(LiveDocument, LiveDocument.saved, LiveDocument.presence, constructed=False)
     yield from _class(Identity)
+    yield from _class(Grants)
     yield from _class(Access)
     yield from ("", "| level | value |", "| --- | --- |")
     yield from (f"| `Access.{level.name}` | {level.value} |" for level in Access)

@@ -37,7 +37,7 @@ async def identify(
     identity = await authenticate(connection)
     if identity is None:
         raise Unauthenticated("expected valid credentials")
-    granted = identity.access if document is None else identity.access_to(document)
+    granted = identity.access_to_all if document is None else identity.access_to(document)
     if granted < access:
         what = "this document" if document is not None else "documents"
         raise AccessDenied(f"you may not {_ALLOWS[access]} {what}", document or "")
