@@ -18,6 +18,8 @@
     ├── StoreError               the store could not do it
     │   ├── StoreNotFound        there is no store at this address
     │   ├── DocumentNotFound     the store has no such document
+    │   ├── VersionNotFound      the document has no version of this name
+    │   ├── VersionExists        the document has a version of this name already
     │   ├── StoreUnavailable     a passing failure: full disk, lock, I/O error; try again
     │   └── StoreVersionError    the store was written by a newer collab
     ├── NotRunning               the app was used before it was entered, or after it was left
@@ -157,6 +159,34 @@ class DocumentNotFound(StoreError):
     def __init__(self, document: str) -> None:
         super().__init__(f"no document named {document!r}")
         self.document = document
+
+
+class VersionNotFound(StoreError):
+    """The document has no version of this name.
+
+    Attributes:
+        document: the document name.
+        version: the name asked for.
+    """
+
+    def __init__(self, document: str, version: str) -> None:
+        super().__init__(f"no version {version!r} of {document!r}")
+        self.document = document
+        self.version = version
+
+
+class VersionExists(StoreError):
+    """The document has a version of this name already.
+
+    Attributes:
+        document: the document name.
+        version: the name.
+    """
+
+    def __init__(self, document: str, version: str) -> None:
+        super().__init__(f"expected a new name for a version of {document!r}, got {version!r}")
+        self.document = document
+        self.version = version
 
 
 class StoreUnavailable(StoreError):

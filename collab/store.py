@@ -43,6 +43,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from collab.quarantine import Quarantine
+from collab.versions import VersionStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +131,11 @@ class Summary:
     bytes: int
 
 
-class Store(Quarantine, Protocol):
+class Store(Quarantine, VersionStore, Protocol):
     """Where documents are kept. An async context manager; see the module for the contract.
 
-    What it keeps beside the log has contracts of its own: ``collab.quarantine``.
+    What it keeps beside the log has contracts of its own: ``collab.quarantine``,
+    ``collab.versions``.
 
     Every method raises ``StoreUnavailable`` for a passing failure and ``StoreError`` for others.
     """

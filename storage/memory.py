@@ -9,7 +9,9 @@ from collab.errors import DocumentNotFound, StoreError
 from collab.quarantine import Outcome, Refused, surplus
 from collab.storage.checks import check_appends, check_author, check_bounds
 from collab.storage.stream import EntryStream
+from collab.storage.version_shelf import VersionShelf
 from collab.store import Append, Entry, Stored, Summary
+from collab.versions import Version
 
 
 @dataclass(slots=True)
@@ -19,6 +21,7 @@ class _Log:
     entries: list[Entry] = field(default_factory=list)
     checkpoint: bytes | None = None
     checkpoint_seq: int = 0
+    versions: VersionShelf = field(default_factory=VersionShelf)
 
 
 class MemoryStore:
@@ -123,6 +126,34 @@ class MemoryStore:
         self._check_open()
         check_name(document)
         return [each for name, each in self._quarantine if name == document]
+
+    async def add_version(self, document: str, version: Version) -> None:
+        """Names a point of a document; see ``VersionStore.add_version``."""
+        log = self._find(document)
+        log.versions.add(document, version, len(log.entries))
+
+    async def versions(self, document: str) -> Sequence[Version]:
+        """Lists a document's versions; see ``VersionStore.versions``."""
+        return self._find(document).versions.in_order()
+
+    async def remove_version(self, document: str, name: str) -> None:
+        """Forgets a version; see ``VersionStore.remove_version``."""
+        self._find(document).versions.remove(document, name)
+
+    async def pin_version(self, document: str, name: str, update: bytes) -> None:
+        """Keeps a version's content beside the log; see ``VersionStore.pin_version``."""
+        self._find(document).versions.pin(document, name, update)
+
+    async def pinned(self, document: str, name: str) -> bytes | None:
+        """Reads a version's pinned content; see ``VersionStore.pinned``."""
+        return self._find(document).versions.pinned(document, name)
+
+    def _find(self, document: str) -> _Log:
+        self._check_open()
+        log = self._logs.get(check_name(document))
+        if log is None:
+            raise DocumentNotFound(document)
+        return log
 
     def _check_open(self) -> None:
         if not self._open:

@@ -81,6 +81,26 @@ def _create_quarantine(database: Database) -> None:
     )
 
 
+@MIGRATIONS(name="0003_versions")
+def _create_versions(database: Database) -> None:
+    # payload: whole state, where the log no longer leads to the version.
+    database.execute(
+        """
+        CREATE TABLE versions (
+            id INTEGER PRIMARY KEY,
+            document_id INTEGER NOT NULL REFERENCES documents (id),
+            name TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            created_ms INTEGER NOT NULL,
+            author_id INTEGER REFERENCES authors (id),
+            automatic INTEGER NOT NULL DEFAULT 0,
+            payload BLOB,
+            UNIQUE (document_id, name)
+        )
+        """
+    )
+
+
 def is_blank(connection: sqlite3.Connection) -> bool:
     """Tells whether a database has nothing in it and belongs to nobody yet."""
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -20,7 +20,15 @@ from collab.storage.log_writer import LogWriter
 from collab.storage.quarantine import read_quarantine, write_quarantine
 from collab.storage.reader_pool import ReaderPool
 from collab.storage.stream import EntryStream
+from collab.storage.version_rows import (
+    delete_version,
+    insert_version,
+    read_pin,
+    read_versions,
+    write_pin,
+)
 from collab.store import Append, Entry, Stored, Summary
+from collab.versions import Version
 
 _T = TypeVar("_T")
 
@@ -142,6 +150,26 @@ class SQLiteStore:
         """Reads what is kept aside under a name; see ``Quarantine.quarantined``."""
         check_name(document)
         return await self._read(partial(read_quarantine, document=document))
+
+    async def add_version(self, document: str, version: Version) -> None:
+        """Names a point of a document; see ``VersionStore.add_version``."""
+        await self._write(partial(insert_version, document=document, version=version))
+
+    async def versions(self, document: str) -> Sequence[Version]:
+        """Lists a document's versions; see ``VersionStore.versions``."""
+        return await self._read(partial(read_versions, document=document))
+
+    async def remove_version(self, document: str, name: str) -> None:
+        """Forgets a version; see ``VersionStore.remove_version``."""
+        await self._write(partial(delete_version, document=document, name=name))
+
+    async def pin_version(self, document: str, name: str, update: bytes) -> None:
+        """Keeps a version's content beside the log; see ``VersionStore.pin_version``."""
+        await self._write(partial(write_pin, document=document, name=name, update=update))
+
+    async def pinned(self, document: str, name: str) -> bytes | None:
+        """Reads a version's pinned content; see ``VersionStore.pinned``."""
+        return await self._read(partial(read_pin, document=document, name=name))
 
     def _check_open(self) -> None:
         if not self._open:

@@ -17,12 +17,16 @@ from collab.errors import (
     StoreError,
     Unauthenticated,
     UnknownRoot,
+    VersionExists,
+    VersionNotFound,
 )
 
 _STATUSES: tuple[tuple[type[CollabError], HTTPStatus], ...] = (
     (Unauthenticated, HTTPStatus.UNAUTHORIZED),
     (AccessDenied, HTTPStatus.FORBIDDEN),
     (DocumentNotFound, HTTPStatus.NOT_FOUND),
+    (VersionNotFound, HTTPStatus.NOT_FOUND),
+    (VersionExists, HTTPStatus.CONFLICT),
     (UnknownRoot, HTTPStatus.NOT_FOUND),
     (InvalidName, HTTPStatus.BAD_REQUEST),
     (InvalidGrant, HTTPStatus.BAD_REQUEST),

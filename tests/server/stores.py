@@ -7,6 +7,7 @@ import anyio
 from collab.quarantine import Outcome, Refused
 from collab.storage.memory import MemoryStore
 from collab.store import Append, Entry, Store, Stored, Summary
+from collab.versions import Version
 
 
 class SteeredStore:
@@ -83,3 +84,18 @@ class SteeredStore:
 
     async def quarantined(self, document: str) -> Sequence[Refused]:
         return await self.kept.quarantined(document)
+
+    async def add_version(self, document: str, version: Version) -> None:
+        await self.kept.add_version(document, version)
+
+    async def versions(self, document: str) -> Sequence[Version]:
+        return await self.kept.versions(document)
+
+    async def remove_version(self, document: str, name: str) -> None:
+        await self.kept.remove_version(document, name)
+
+    async def pin_version(self, document: str, name: str, update: bytes) -> None:
+        await self.kept.pin_version(document, name, update)
+
+    async def pinned(self, document: str, name: str) -> bytes | None:
+        return await self.kept.pinned(document, name)
