@@ -21,9 +21,11 @@
     │   ├── VersionNotFound      the document has no version of this name
     │   ├── VersionExists        the document has a version of this name already
     │   ├── StoreUnavailable     a passing failure: full disk, lock, I/O error; try again
+    │   ├── StoreOwned           another process owns the store's open documents
     │   └── StoreVersionError    the store was written by a newer collab
     ├── NotRunning               the app was used before it was entered, or after it was left
     ├── ServerBusy               a bound is reached; try again later
+    ├── RequestRefused           the server that a command turned to refused
     └── SettingsError            a setting that cannot work
 """
 
@@ -193,6 +195,18 @@ class StoreUnavailable(StoreError):
     """A passing failure (full disk, lock, I/O error): nothing was written, try again."""
 
 
+class StoreOwned(StoreError):
+    """Another process owns the store: what is to be written goes through it, or waits.
+
+    Attributes:
+        path: the store's file.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"expected {path} to be free, got one that another process works on")
+        self.path = path
+
+
 class StoreVersionError(StoreError):
     """The store was written by a newer collab than this one."""
 
@@ -203,6 +217,18 @@ class NotRunning(CollabError):
 
 class ServerBusy(CollabError):
     """A bound is reached; try again later."""
+
+
+class RequestRefused(CollabError):
+    """The server that a command turned to refused, for the reason it gave.
+
+    Attributes:
+        status: the HTTP status.
+    """
+
+    def __init__(self, reason: str, status: int) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class SettingsError(CollabError):

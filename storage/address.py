@@ -23,11 +23,24 @@ def open_store(address: str, *, create: bool = True) -> Store:
     Raises:
         SettingsError: this is no address of a store.
     """
+    path = file_of(address)
+    return MemoryStore() if path is None else SQLiteStore(path, create=create)
+
+
+def file_of(address: str) -> Path | None:
+    """Returns the file that a store at this address is kept in; None for a store in memory.
+
+    Args:
+        address: see ``open_store``.
+
+    Raises:
+        SettingsError: this is no address of a store.
+    """
     scheme, separator, rest = address.partition("://")
     if separator and scheme == "memory":
         if rest:
             raise SettingsError(f"expected memory:// with nothing after it, got {address!r}")
-        return MemoryStore()
+        return None
     if not separator or scheme != "sqlite" or not rest.startswith("/"):
         raise SettingsError(f"{_EXPECTED}, got {address!r}")
     path = rest[1:]
@@ -37,4 +50,4 @@ def open_store(address: str, *, create: bool = True) -> Store:
         raise SettingsError(f"expected the path of a file after sqlite:///, got {address!r}")
     if "?" in path or "\0" in path:
         raise SettingsError(f"expected a path without options after sqlite:///, got {address!r}")
-    return SQLiteStore(Path(path), create=create)
+    return Path(path)

@@ -3,8 +3,10 @@
 import contextlib
 import gc
 import logging
+import secrets
 import signal
 import socket
+from pathlib import Path
 
 import anyio
 import anyio.abc
@@ -13,11 +15,18 @@ from hypercorn.config import Config
 
 from collab.errors import SettingsError
 from collab.server.app import Collab
+from collab.server.cli.claim import Claim
 from collab.server.cli.options import config_option, settings_of, settings_options, store_option
+from collab.server.operator import admit_operator
 from collab.server.transports.frontdoor import FrontDoor
+from collab.storage.address import file_of
+from collab.storage.ownership import Contact
 
 _BACKLOG = 2048
 """Connections the system may hold before they are accepted: a crowd that reconnects at once."""
+
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+"""Where a server is found that listens on every address."""
 
 _COLLECT_EVERY = 20_000
 """Objects made and kept between two looks for circular garbage; Python's own default is 700."""
@@ -80,8 +89,23 @@ def serve(
     config = Config()
     config.certfile, config.keyfile = certfile, keyfile
     config.backlog = _BACKLOG
-    app = Collab(address, demo=demo, settings=settings_of(tuned))
-    anyio.run(_serve, app, config, bind, transport == "native", backend_options=_loop())
+    secret = secrets.token_urlsafe(32)
+    app = Collab(
+        address,
+        authenticate=admit_operator(None, secret),
+        demo=demo,
+        settings=settings_of(tuned),
+    )
+    anyio.run(
+        _serve,
+        app,
+        config,
+        bind,
+        transport == "native",
+        file_of(address),
+        secret,
+        backend_options=_loop(),
+    )
 
 
 def _loop() -> dict[str, bool]:
@@ -100,14 +124,22 @@ def _calm_collector() -> None:
     gc.set_threshold(_COLLECT_EVERY, 20, 20)
 
 
-async def _serve(app: Collab, config: Config, bind: str, native: bool) -> None:
+async def _serve(
+    app: Collab, config: Config, bind: str, native: bool, store: Path | None, secret: str
+) -> None:
     listener = _listen(bind)
     # Ours is the bound that answers; Hypercorn's is there in case.
     config.websocket_max_message_size = app.settings.message_max_bytes * 2
     tls = config.create_ssl_context() if config.ssl_enabled else None
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with contextlib.AsyncExitStack() as exits:
+            claim = None
+            if store is not None:
+                # Left after the app, whose last commit comes when it is left.
+                claim = exits.enter_context(Claim(store, _contact(listener, config, secret)))
             await exits.enter_async_context(app)
+            if claim is not None:
+                claim.insist(app.running.timers)
             door = await exits.enter_async_context(
                 FrontDoor(
                     app,
@@ -120,14 +152,26 @@ async def _serve(app: Collab, config: Config, bind: str, native: bool) -> None:
                     tls=tls,
                 )
             )
-            host, port = listener.getsockname()[:2]
-            shown = f"[{host}]" if ":" in host else host
             _calm_collector()
-            click.echo(f"collab: listening on {'https' if tls else 'http'}://{shown}:{port}")
+            click.echo(f"collab: listening on {_url(listener, tls=tls is not None)}")
             async for _ in signals:
                 break
             door.stop_accepting()
             await app.running.drain()
+
+
+def _url(listener: socket.socket, *, tls: bool) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _contact(listener: socket.socket, config: Config, secret: str) -> Contact:
+    """How commands on this machine reach the server."""
+    url = _url(listener, tls=config.certfile is not None)
+    for everywhere, here in _LOOPBACK.items():
+        url = url.replace(f"//{everywhere}:", f"//{here}:")
+    certificate = Path(config.certfile).read_text() if config.certfile else None
+    return Contact(url=url, secret=secret, certificate=certificate)
 
 
 def _listen(bind: str) -> socket.socket:

@@ -1,0 +1,69 @@
+"""Claim: how a server comes to own the store it serves, at once or later."""
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+
+from collab.errors import StoreError, StoreOwned
+from collab.server.timers import Timers
+from collab.storage.ownership import Contact, owned
+
+logger = logging.getLogger("collab")
+
+_AGAIN_SECONDS = 1.0
+
+
+class Claim:
+    """A server's claim to own its store. A context manager; leaving it gives the store up.
+
+    Entering it tries once. Where a command works on the store, or another server serves it, this
+    one serves it all the same, as stores allow, and is the owner once the other has ended.
+
+    Args:
+        store: the store's file.
+        contact: where commands are to turn to.
+    """
+
+    def __init__(self, store: Path, contact: Contact) -> None:
+        self._store = store
+        self._contact = contact
+        self._exits = ExitStack()
+        self._refusal: StoreError | None = None
+        self._left = False
+
+    def __enter__(self) -> "Claim":
+        """Owns the store, or leaves that to ``insist``."""
+        self._attempt()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Gives the store up."""
+        self._left = True
+        self._exits.close()
+
+    def insist(self, timers: Timers) -> None:
+        """Tries again and again, where the store is not owned yet."""
+        if isinstance(self._refusal, StoreOwned):
+            logger.warning(
+                "%s is in use: until that ends, commands do not come through this server, and "
+                "what others write is seen when a document is opened anew",
+                self._store,
+            )
+        elif self._refusal is not None:
+            logger.warning("commands that write will not find this server: %s", self._refusal)
+
+        def again() -> None:
+            # A moment's work on the loop: one lock, without a wait.
+            if not self._left and isinstance(self._refusal, StoreOwned):
+                self._attempt()
+                timers.call_later(_AGAIN_SECONDS, again)
+
+        again()
+
+    def _attempt(self) -> None:
+        try:
+            self._exits.enter_context(owned(self._store, self._contact))
+        except StoreError as refusal:
+            self._refusal = refusal
+        else:
+            self._refusal = None

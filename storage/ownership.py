@@ -1,0 +1,118 @@
+"""Ownership: which process writes to the open documents of a SQLite store.
+
+A store's file takes writes of several processes, but a server that has a document in memory does
+not see what others append to it. So whoever must not write past a server takes the lock first: a
+file beside the store, named like it with ``-server`` at the end, under an exclusive ``flock``.
+Where a server holds it, the file says how to reach that server; where a command does, it is empty.
+The system takes the lock back when its holder dies.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from collab.errors import StoreError, StoreOwned
+
+_SUFFIX = "-server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """How to reach the server that owns a store.
+
+    Attributes:
+        url: where it listens, such as ``http://127.0.0.1:8000``.
+        secret: what a request shows as its bearer token to be let do anything.
+        certificate: the server's own certificate chain (PEM) where the URL is an https one.
+    """
+
+    url: str
+    secret: str
+    certificate: str | None = None
+
+
+@contextmanager
+def owned(path: Path, contact: Contact | None = None) -> Iterator[None]:
+    """Owns a store for as long as the context lasts. It does not wait for other owners.
+
+    Args:
+        path: the store's file; it need not be there yet, its folder must.
+        contact: where others are to turn to meanwhile; None has them wait.
+
+    Raises:
+        StoreOwned: another process owns it, or this one already does.
+        StoreError: the lock file cannot be written.
+    """
+    lock = _lock_file(path)
+    try:
+        descriptor = _lock(lock)
+    except OSError as error:
+        raise StoreError(f"expected to lock {lock}, got: {error.strerror}") from error
+    if descriptor is None:
+        raise StoreOwned(str(path))
+    try:
+        os.fchmod(descriptor, 0o600)
+        os.truncate(descriptor, 0)
+        if contact is not None:
+            os.write(descriptor, json.dumps(asdict(contact)).encode())
+        yield
+    finally:
+        lock.unlink(missing_ok=True)  # Still locked: nobody else can have taken it for theirs.
+        os.close(descriptor)
+
+
+def read_contact(path: Path) -> Contact | None:
+    """Reads how to reach the server that owns a store, or has died as its owner.
+
+    Args:
+        path: the store's file.
+
+    Returns:
+        None where there is no owner, where it is a command, or where a server is about to say.
+
+    Raises:
+        StoreError: the lock file cannot be read.
+    """
+    lock = _lock_file(path)
+    try:
+        return Contact(**json.loads(lock.read_text()))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"expected {lock} to be readable, got: {error.strerror}") from error
+    except (ValueError, TypeError):  # Half written: the other half follows.
+        return None
+
+
+def _lock_file(path: Path) -> Path:
+    # SQLite, too, names its files after what a link points to.
+    real = path.resolve()
+    return real.with_name(real.name + _SUFFIX)
+
+
+def _lock(lock: Path) -> int | None:
+    """Opens and locks the file; None where somebody else has it."""
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is(descriptor, lock):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # Its owner removed it in between: what is there now is another.
+
+
+def _is(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return False
