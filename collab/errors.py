@@ -12,6 +12,8 @@
     ├── InvalidName              not a document name
     ├── InvalidGrant             not a pattern of document names, or not an access
     ├── InvalidQuery             a request asks for something that makes no sense
+    ├── BodyTooLarge             a request brings more than it may
+    ├── SourceError              what is to be imported cannot be read
     ├── RenderError              a document cannot be shown this way
     │   ├── UnknownRoot          no such root type in the document
     │   └── UnknownFormat        no such export format
@@ -100,6 +102,22 @@ class InvalidGrant(CollabError):
 
 class InvalidQuery(CollabError):
     """A request asks for something that makes no sense."""
+
+
+class BodyTooLarge(CollabError):
+    """A request's body is longer than the configured bound.
+
+    Attributes:
+        max_bytes: the bound.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"expected a body of at most {max_bytes} bytes, got more")
+        self.max_bytes = max_bytes
+
+
+class SourceError(CollabError):
+    """What is to be imported is not there, or is not what it was said to be."""
 
 
 class RenderError(CollabError):

@@ -22,6 +22,7 @@ from collab.server.http.demo import demo_routes
 from collab.server.http.documents import Documents
 from collab.server.http.health import Health
 from collab.server.http.status import status_of
+from collab.server.http.updates import Updates
 from collab.server.live import LiveDocument
 from collab.server.persister import Persister
 from collab.server.rooms import Rooms
@@ -188,6 +189,7 @@ class _Running:
             WebSocketRoute("/ws/{document:path}", WebSockets(self.rooms, authenticate, settings)),
             *Health(self.persister).routes(),
             *Documents(store, self.rooms, authenticate).routes(),
+            *Updates(store, self.rooms, authenticate, settings).routes(),
             *(demo_routes() if demo else []),
         ]
         self.app = _encoded_paths(

@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from collab.close import CloseCode
 from collab.document import Document, merge
-from collab.errors import PoisonedUpdate, ProtocolError, StoreError
+from collab.errors import PoisonedUpdate, ProtocolError, ServerBusy, StoreError
 from collab.presence import Presence
 from collab.protocol import yjs
 from collab.protocol.messages import (
@@ -199,6 +199,35 @@ class Room:
         newest = self._uncommitted[-1] if self._uncommitted else None
         while newest in self._uncommitted:
             await self._next_settled()
+
+    async def take_in(self, effect: bytes, entries: Sequence[NewEntry]) -> None:
+        """Takes in changes that were made elsewhere and waits until they are durable.
+
+        Those that bring nothing new are not stored: taking them in again is harmless.
+
+        Args:
+            effect: what they come to, as one update that ``check_update`` lets pass.
+            entries: the changes as they are to be stored.
+
+        Raises:
+            PoisonedUpdate: they cannot be applied; the document goes on without them.
+            ServerBusy: too much waits for the store.
+        """
+        if self._persister.full:
+            raise ServerBusy("expected the store to keep up, got too much that waits for it")
+        self.flush()
+        while self._deferred is not None:
+            await self._next_settled()
+            self.flush()
+        state_before = self.document.state_vector
+        try:
+            news = self.document.integrate(effect)
+        except PoisonedUpdate:
+            self._recover([])
+            raise
+        if news is not None:
+            self._publish({}, list(entries), news, state_before)
+        await self.saved()
 
     def checkpoint(self) -> None:
         """Writes a checkpoint where opening the document would replay too many entries."""

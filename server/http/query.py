@@ -5,8 +5,8 @@ from starlette.requests import Request
 from collab.errors import InvalidQuery
 
 
-def integer(request: Request, name: str, *, default: int, most: int) -> int:
-    """Reads a whole number of 1 to ``most`` from the query.
+def integer(request: Request, name: str, *, default: int, most: int, least: int = 1) -> int:
+    """Reads a whole number of ``least`` to ``most`` from the query.
 
     Raises:
         InvalidQuery: it is something else.
@@ -15,6 +15,6 @@ def integer(request: Request, name: str, *, default: int, most: int) -> int:
     if text is None:
         return default
     digits = len(text) <= len(str(most)) and text.isascii() and text.isdigit()
-    if not (digits and 1 <= int(text) <= most):
-        raise InvalidQuery(f"expected {name} of 1 to {most}, got {text[:20]!r}")
+    if not (digits and least <= int(text) <= most):
+        raise InvalidQuery(f"expected {name} of {least} to {most}, got {text[:20]!r}")
     return int(text)

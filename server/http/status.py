@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from collab.errors import (
     AccessDenied,
+    BodyTooLarge,
     CollabError,
     DocumentNotFound,
     InvalidGrant,
@@ -31,6 +32,7 @@ _STATUSES: tuple[tuple[type[CollabError], HTTPStatus], ...] = (
     (InvalidName, HTTPStatus.BAD_REQUEST),
     (InvalidGrant, HTTPStatus.BAD_REQUEST),
     (InvalidQuery, HTTPStatus.BAD_REQUEST),
+    (BodyTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (RenderError, HTTPStatus.BAD_REQUEST),
     (ProtocolError, HTTPStatus.BAD_REQUEST),
     (KeysUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),

@@ -12,6 +12,7 @@ from collab.server.cli.serve import serve
 from collab.server.http.documents import Documents
 from collab.server.http.health import Health
 from collab.server.http.status import status_of
+from collab.server.http.updates import Updates
 from collab.storage.memory import MemoryStore
 from scripts.reference import pages
 from tests.docs.pages import PAGES, ROOT, blocks
@@ -50,6 +51,7 @@ async def test_the_page_on_http_names_every_path_and_no_others() -> None:
         routes = [
             *Health(server.persister).routes(),
             *Documents(MemoryStore(), server.rooms, None).routes(),
+            *Updates(MemoryStore(), server.rooms, None, Settings()).routes(),
         ]
     assert named == {"/", "/ws/{document}"} | {route.path for route in routes}
 

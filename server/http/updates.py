@@ -1,0 +1,134 @@
+"""REST: a document's log as it is stored, and changes brought to it without a WebSocket."""
+
+import time
+from collections.abc import AsyncIterator
+from urllib.parse import unquote
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from collab.access import Access, Identity, check_name
+from collab.document import check_update
+from collab.errors import InvalidQuery
+from collab.intake import take_in
+from collab.ndjson import MEDIA_TYPE, decode_entries, encode_entry
+from collab.protocol.messages import EMPTY_UPDATE
+from collab.server.auth import Authenticate, identify
+from collab.server.http.body import read_body
+from collab.server.http.query import integer
+from collab.server.rooms import Rooms
+from collab.server.settings import Settings
+from collab.store import Entry, NewEntry, Store
+
+_CHUNK_BYTES = 64 * 1024
+_MAX_SEQ = 2**53
+
+
+class Updates:
+    """``/api/docs/{document}/updates``: GET streams the log, POST adds to it through the room."""
+
+    def __init__(
+        self,
+        store: Store,
+        rooms: Rooms,
+        authenticate: Authenticate | None,
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._rooms = rooms
+        self._authenticate = authenticate
+        self._max_bytes = settings.message_max_bytes
+
+    def routes(self) -> list[Route]:
+        """The routes, relative to where the app is mounted."""
+        path = "/api/docs/{document}/updates"
+        return [
+            Route(path, self.stream, methods=["GET"]),
+            Route(path, self.add, methods=["POST"]),
+        ]
+
+    async def stream(self, request: Request) -> Response:
+        """Streams the durable log, a line of JSON for each entry: ``?after=SEQ``."""
+        name, _ = await self._identify(request, Access.READ)
+        after_seq = integer(request, "after", default=0, least=0, most=_MAX_SEQ)
+        entries = self._store.entries(name, after_seq)
+        first = await anext(entries, None)  # An unknown document is found out before the answer.
+        return StreamingResponse(_Lines(first, entries), media_type=MEDIA_TYPE)
+
+    async def add(self, request: Request) -> Response:
+        """Takes in one update, or a log, and answers when it is durable.
+
+        The body is a Yjs update (v1), stored in the sender's name; or, as ``application/x-ndjson``,
+        lines as ``stream`` gives them, each kept with its own time and author. The latter speaks
+        for others, and so needs ``Access.ADMIN``.
+        """
+        media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if media_type == MEDIA_TYPE:
+            return await self._add_log(request)
+        name, identity = await self._identify(request, Access.WRITE)
+        update = await read_body(request, self._max_bytes)
+        if not update:
+            raise InvalidQuery("expected an update as the body, got nothing")
+        if update != EMPTY_UPDATE:
+            await anyio.to_thread.run_sync(check_update, update)
+            time_ms = time.time_ns() // 1_000_000
+            entry = NewEntry(update=update, time_ms=time_ms, author=identity.id)
+            room = await self._rooms.acquire(name)
+            try:
+                await room.take_in(update, [entry])
+            finally:
+                self._rooms.release(room)
+        return Response(status_code=204)
+
+    async def _add_log(self, request: Request) -> Response:
+        name, _ = await self._identify(request, Access.ADMIN)
+        lines = await read_body(request, self._max_bytes)
+        room = await self._rooms.acquire(name)
+        try:
+            room.flush()
+            state = room.document.encode()
+            # A copy is asked, in a thread. What becomes of the room meanwhile does no harm: at
+            # worst something is stored that it had come to know.
+            intake = await anyio.to_thread.run_sync(lambda: take_in(state, decode_entries(lines)))
+            if intake.effect is not None:
+                await room.take_in(intake.effect, intake.entries)
+            else:
+                await room.saved()
+        finally:
+            self._rooms.release(room)
+        refused = [{"line": each.position, "error": each.reason} for each in intake.refused]
+        return JSONResponse(
+            {"added": len(intake.entries), "known": intake.known, "refused": refused}
+        )
+
+    async def _identify(self, request: Request, access: Access) -> tuple[str, Identity]:
+        name = check_name(unquote(request.path_params["document"]))
+        return name, await identify(self._authenticate, request, name, access)
+
+
+class _Lines(AsyncIterator[bytes]):
+    """A log as lines, many at a time: a write for each would cost more than the line.
+
+    No async generator: nobody closes it when a client goes away in the middle.
+    """
+
+    def __init__(self, first: Entry | None, entries: AsyncIterator[Entry]) -> None:
+        self._first = first
+        self._entries = entries
+
+    async def __anext__(self) -> bytes:
+        entry, self._first = self._first, None
+        lines = []
+        size = 0
+        while size < _CHUNK_BYTES:
+            entry = entry or await anext(self._entries, None)
+            if entry is None:
+                break
+            lines.append(encode_entry(entry))
+            size += len(lines[-1])
+            entry = None
+        if not lines:
+            raise StopAsyncIteration
+        return b"".join(lines)
