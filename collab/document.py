@@ -12,7 +12,7 @@ from itertools import islice
 import pycrdt
 
 from collab import lib0, state_vector
-from collab.errors import PoisonedUpdate, ProtocolError, StoreError
+from collab.errors import BrokenDocument, PoisonedUpdate, ProtocolError
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.store import Stored
 from collab.structs import Kind, read_deletions, read_structs
@@ -119,15 +119,16 @@ class Document:
         """Builds the document from its checkpoint and the entries after it.
 
         Raises:
-            StoreError: one of them cannot be applied.
+            BrokenDocument: one of them cannot be applied.
         """
         document = cls()
         if stored.checkpoint is not None:
             try:
                 document.apply(stored.checkpoint)
             except PoisonedUpdate as error:
-                raise StoreError(
-                    f"expected a checkpoint of {stored.document!r} that applies, got: {error}"
+                raise BrokenDocument(
+                    f"expected a checkpoint of {stored.document!r} that applies, got: {error}",
+                    stored.document,
                 ) from error
         entries = iter(stored.entries)
         while group := list(islice(entries, _REPLAY_MERGE)):
@@ -135,8 +136,9 @@ class Document:
                 document.apply(merge([entry.update for entry in group]))
             except PoisonedUpdate as error:
                 first, last = group[0].seq, group[-1].seq
-                raise StoreError(
-                    f"expected {stored.document!r} {first}..{last} to apply, got: {error}"
+                raise BrokenDocument(
+                    f"expected {stored.document!r} {first}..{last} to apply, got: {error}",
+                    stored.document,
                 ) from error
         return document
 

@@ -22,6 +22,7 @@
     │   ├── DocumentNotFound     the store has no such document
     │   ├── VersionNotFound      the document has no version of this name
     │   ├── VersionExists        the document has a version of this name already
+    │   ├── BrokenDocument       what is stored of a document does not apply
     │   ├── StoreUnavailable     a passing failure: full disk, lock, I/O error; try again
     │   ├── StoreOwned           another process owns the store's open documents
     │   └── StoreVersionError    the store was written by a newer collab
@@ -207,6 +208,18 @@ class VersionExists(StoreError):
         super().__init__(f"expected a new name for a version of {document!r}, got {version!r}")
         self.document = document
         self.version = version
+
+
+class BrokenDocument(StoreError):
+    """What is stored of a document does not apply; a ``Replay`` tells which part.
+
+    Attributes:
+        document: the document name.
+    """
+
+    def __init__(self, message: str, document: str) -> None:
+        super().__init__(message)
+        self.document = document
 
 
 class StoreUnavailable(StoreError):

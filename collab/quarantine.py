@@ -105,9 +105,13 @@ class Quarantine(Protocol):
         ...
 
 
-def refusal(error: PoisonedUpdate, *, time_ms: int, author: str | None) -> Refused:
+def refusal(
+    error: PoisonedUpdate, *, time_ms: int, author: str | None, seq: int | None = None
+) -> Refused:
     """Describes an update that the CRDT cannot apply; see ``Refused`` for the fields."""
-    return Refused(update=error.update, time_ms=time_ms, author=author, reason=brief(error))
+    return Refused(
+        update=error.update, time_ms=time_ms, author=author, reason=brief(error), seq=seq
+    )
 
 
 def brief(error: Exception) -> str:

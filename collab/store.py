@@ -23,10 +23,10 @@ Names
     Document names are those ``collab.access.check_name`` lets pass; others raise ``InvalidName``,
     and nothing of the call is written. Names that differ in letter case or Unicode form differ.
 Checkpoints
-    A checkpoint at seq n equals the replay of entries 1..n. Loading reads the newest checkpoint
-    and the entries after it, and no others. Writing a checkpoint replaces the one before and
-    deletes no entries. One built without knowing of another writer's entries must not be stored:
-    ``Append.base_seq`` guards against it.
+    A checkpoint at seq n equals the replay of entries 1..n, those that do not apply left out.
+    Loading reads the newest checkpoint and the entries after it, and no others. Writing a
+    checkpoint replaces the one before and deletes no entries. One built without knowing of another
+    writer's entries must not be stored: ``Append.base_seq`` guards against it.
 Times
     ``time_ms`` of an entry is the caller's. A document's ``created_ms`` is that of its first entry,
     ``updated_ms`` that of its newest. A document that begins with a checkpoint alone begins with

@@ -5,8 +5,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
-import anyio.to_thread
 
+from collab.access import Access
 from collab.close import CloseCode
 from collab.document import Document, merge
 from collab.errors import PoisonedUpdate, ProtocolError, ServerBusy, StoreError
@@ -20,16 +20,19 @@ from collab.protocol.messages import (
     SyncStep2,
     Update,
 )
+from collab.quarantine import refusal
 from collab.server.admission import Admission
 from collab.server.delivery import Delivery
 from collab.server.member import Batch, Member
+from collab.server.opening import Opened
 from collab.server.persister import Persister, Write
+from collab.server.refusals import Refusals
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
 from collab.server.timers import Timers
 from collab.server.window import Window
 from collab.session import Effect, Reply
-from collab.store import NewEntry, Stored
+from collab.store import NewEntry
 
 logger = logging.getLogger("collab")
 
@@ -43,7 +46,7 @@ _ENTRY_BYTES = 32
 
 _RETRY_SECONDS = 1.0
 
-Load = Callable[[], Awaitable[Stored]]
+Load = Callable[[], Awaitable[Opened]]
 
 
 class Room:
@@ -61,16 +64,17 @@ class Room:
 
     def __init__(
         self,
-        document: Document,
-        stored: Stored,
+        opened: Opened,
         *,
         load: Load,
         spawn: Spawn,
         persister: Persister,
+        refusals: Refusals,
         timers: Timers,
         admission: Admission,
         settings: Settings,
     ) -> None:
+        stored, document = opened.stored, opened.document
         self.name = stored.document
         self.document = document
         self.presence = Presence()
@@ -78,6 +82,7 @@ class Room:
         self._load = load
         self._spawn = spawn
         self._persister = persister
+        self._refusals = refusals
         self._settings = settings
         self._delivery = Delivery(document, settings, admission, spawn)
         self._changes = Window(timers, settings.window_max_seconds, self._flush)
@@ -92,7 +97,7 @@ class Room:
         self._last_batch: Batch | None = None
         self._settled: anyio.Event | None = None
         self._deferred: list[tuple[Member, Effect]] | None = None
-        self._entries_logged = len(stored.entries)
+        self._entries_logged = stored.seq - stored.checkpoint_seq
         self._bytes_logged = sum(len(entry.update) for entry in stored.entries)
         self._checkpoint_bytes = len(stored.checkpoint or b"")
 
@@ -123,6 +128,8 @@ class Room:
             if effect is not None:
                 self.handle(member, effect)
         except ProtocolError as error:
+            if isinstance(error, PoisonedUpdate):
+                self._set_aside(member, error)
             member.connection.close(error.code, str(error)[:120])
 
     def handle(self, member: Member, effect: Effect) -> None:
@@ -388,8 +395,8 @@ class Room:
             try:
                 trial.apply(update)
             except PoisonedUpdate as error:
-                logger.warning("closing a client of %r: %s", self.name, error)
                 guilty.add(member)
+                self._set_aside(member, error)
                 member.connection.close(CloseCode.MALFORMED, "an update cannot be applied")
                 trial = await self._rebuilt()
                 for _, earlier in good:
@@ -398,10 +405,17 @@ class Room:
                 good.append((member, update))
         return good
 
+    def _set_aside(self, member: Member, error: PoisonedUpdate) -> None:
+        """Keeps what a writer sent for whoever looks into it; readers have nothing to be kept."""
+        session = member.session
+        if session.access >= Access.WRITE:
+            refused = refusal(error, time_ms=_now_ms(), author=session.identity.id)
+            self._refusals.add(self.name, refused)
+
     async def _rebuilt(self) -> Document:
         while True:
             try:
-                return await anyio.to_thread.run_sync(Document.load, await self._load())
+                return (await self._load()).document
             except StoreError as error:
                 logger.error("rebuilding %r: %s", self.name, error)
                 await anyio.sleep(_RETRY_SECONDS)
@@ -418,8 +432,12 @@ def _parts(pending: list[tuple[Member, bytes]]) -> dict[Member, bytes]:
 
 
 def _entries(parts: dict[Member, bytes]) -> list[NewEntry]:
-    time_ms = time.time_ns() // 1_000_000
+    time_ms = _now_ms()
     return [
         NewEntry(update=part, time_ms=time_ms, author=writer.session.identity.id)
         for writer, part in parts.items()
     ]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

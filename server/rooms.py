@@ -4,14 +4,14 @@ import logging
 from functools import partial
 
 import anyio
-import anyio.to_thread
 
 from collab.access import check_name
 from collab.close import CloseCode
-from collab.document import Document
 from collab.errors import NotRunning
 from collab.server.admission import Admission
+from collab.server.opening import open_document, report
 from collab.server.persister import Persister
+from collab.server.refusals import Refusals
 from collab.server.room import Room
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
@@ -54,6 +54,7 @@ class Rooms:
         self._timers = timers
         self._settings = settings
         self.spawn = spawn
+        self._refusals = Refusals(store, spawn)
         self._admission = Admission(settings.syncs_in_flight, settings.syncs_waiting)
         self._entries: dict[str, _Entry] = {}
         self._closing = False
@@ -121,25 +122,26 @@ class Rooms:
             room.checkpoint()
         for room in self.loaded:
             await room.settle()
+        await self._refusals.settle()
 
     async def _load(self, name: str, entry: _Entry) -> None:
         try:
-            stored = await self._store.load(name)
-            document = await anyio.to_thread.run_sync(Document.load, stored)
+            opened = await open_document(self._store, name)
         except Exception as error:  # noqa: BLE001 - whoever waits for the room gets it as theirs
             entry.error = error
             del self._entries[name]
         else:
             entry.room = Room(
-                document,
-                stored,
-                load=partial(self._store.load, name),
+                opened,
+                load=partial(open_document, self._store, name),
                 spawn=self.spawn,
                 persister=self._persister,
+                refusals=self._refusals,
                 timers=self._timers,
                 admission=self._admission,
                 settings=self._settings,
             )
+            self.spawn(partial(report, self._store, opened))
             if entry.leases == 0:  # Whoever asked has given up.
                 self._schedule_unload(name, entry)
         finally:

@@ -13,8 +13,8 @@ from collab.document import Document
 from collab.errors import CollabError, DocumentNotFound
 from collab.render.export import Format, export
 from collab.server.cli.options import store_option
+from collab.server.opening import open_document
 from collab.storage.address import open_store
-from collab.store import Stored
 
 
 @click.command("export")
@@ -51,8 +51,8 @@ def export_document(name: str, form: str, root: str | None, output: Path, addres
     to_stdout = str(output) == "-"
     if form == Format.UPDATE and to_stdout and sys.stdout.isatty():
         raise click.UsageError("expected -o FILE or a pipe for binary output, got a terminal")
-    stored = anyio.run(_load, address, check_name(name))
-    exported = export(Document.load(stored), form, root)
+    document = anyio.run(_load, address, check_name(name))
+    exported = export(document, form, root)
     if to_stdout:
         sys.stdout.buffer.write(exported)
         sys.stdout.flush()
@@ -63,12 +63,18 @@ def export_document(name: str, form: str, root: str | None, output: Path, addres
         raise CollabError(f"expected to write {output}, got: {error.strerror or error}") from error
 
 
-async def _load(address: str, name: str) -> Stored:
+async def _load(address: str, name: str) -> Document:
     async with open_store(address, create=False) as store:
-        stored = await store.load(name)
-    if stored.seq == 0 and stored.checkpoint is None:
+        opened = await open_document(store, name)
+    if opened.stored.seq == 0 and opened.stored.checkpoint is None:
         raise DocumentNotFound(name)
-    return stored
+    if opened.left_out:
+        click.echo(
+            f"collab: {name!r} is exported without entries that do not apply"
+            f" ({len(opened.left_out)}); `collab check` names them",
+            err=True,
+        )
+    return opened.document
 
 
 def _write(output: Path, exported: bytes) -> None:

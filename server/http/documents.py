@@ -13,6 +13,7 @@ from collab.errors import DocumentNotFound
 from collab.render.export import Format, export
 from collab.server.auth import Authenticate, identify
 from collab.server.http.query import integer
+from collab.server.opening import open_document
 from collab.server.rooms import Rooms
 from collab.store import Store, Summary
 
@@ -84,10 +85,10 @@ class Documents:
             copy = Document()
             copy.apply(room.document.encode())
             return copy
-        stored = await self._store.load(name)
-        if stored.seq == 0 and stored.checkpoint is None:
+        opened = await open_document(self._store, name)
+        if opened.stored.seq == 0 and opened.stored.checkpoint is None:
             raise DocumentNotFound(name)
-        return await anyio.to_thread.run_sync(Document.load, stored)
+        return opened.document
 
     def _describe(self, summary: Summary) -> dict[str, object]:
         room = self._rooms.find(summary.document)

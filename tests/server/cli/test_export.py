@@ -59,6 +59,14 @@ def test_export_replays_the_log(address: str) -> None:
     assert result.stdout_bytes == "many small changes 😀".encode()
 
 
+def test_export_writes_what_applies_and_says_what_does_not(address: str) -> None:
+    anyio.run(_fill, address, {"notes/日": [b"\xff\xff"]})
+    result = collab("export", "notes/日", "--store", address)
+    assert result.exit_code == 0
+    assert result.stdout_bytes == "many small changes 😀".encode()
+    assert "exported without entries that do not apply (1)" in result.stderr
+
+
 def test_export_starts_from_the_checkpoint(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/collab.db"
     before, after = pycrdt.Doc[Any](), pycrdt.Doc[Any]()
