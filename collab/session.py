@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from collab.access import Access, Identity
 from collab.document import check_update
 from collab.protocol import yjs
+from collab.protocol.dialect import Dialect
 from collab.protocol.messages import (
     EMPTY_UPDATE,
     AwarenessUpdate,
     QueryAwareness,
+    Receipt,
+    Stateless,
     SyncStep1,
     SyncStep2,
     Update,
@@ -26,7 +29,9 @@ class Reply:
     frame: bytes
 
 
-Effect = SyncStep1 | SyncStep2 | Update | AwarenessUpdate | QueryAwareness | Reply
+Effect = (
+    SyncStep1 | SyncStep2 | Update | AwarenessUpdate | QueryAwareness | Receipt | Stateless | Reply
+)
 """What the room must do for a frame. Updates in it decode and are permitted."""
 
 
@@ -36,13 +41,18 @@ class Session:
     Attributes:
         identity: who the client speaks for.
         access: what it may do in this room.
+        dialect: what it speaks.
     """
 
-    __slots__ = ("_refused", "access", "identity")
+    __slots__ = ("_decode", "_refused", "access", "dialect", "identity")
 
-    def __init__(self, identity: Identity, access: Access) -> None:
+    def __init__(
+        self, identity: Identity, access: Access, dialect: Dialect = yjs.Y_WEBSOCKET
+    ) -> None:
         self.identity = identity
         self.access = access
+        self.dialect = dialect
+        self._decode = dialect.decode
         self._refused = False
 
     def receive(self, frame: bytes) -> Effect | None:
@@ -54,19 +64,24 @@ class Session:
         Raises:
             ProtocolError: the frame is not of the dialect, or its update does not decode.
         """
-        message = yjs.decode(frame)
+        message = self._decode(frame)
         if isinstance(message, (Update, SyncStep2)):
             if message.update == EMPTY_UPDATE:
-                return None
+                return message.receipt
             check_update(message.update)
             if self.access < Access.WRITE:
                 return self._refuse(message)
+        elif isinstance(message, Receipt) and self._refused:
+            return None  # It asks about changes of which some were refused.
         return message
 
-    def _refuse(self, message: Update | SyncStep2) -> Reply | None:
-        """Says once that changes are refused: the dialect has no word for a single one."""
+    def _refuse(self, message: Update | SyncStep2) -> Reply | Receipt | None:
+        """Says that a change is refused: each time, or once where nobody waits for an answer."""
+        receipt = message.receipt
         if isinstance(message, SyncStep2) and message.update[0] == 0:
-            return None  # No structs: the deletions every step 2 repeats, which we have.
+            return receipt  # No structs: the deletions every step 2 repeats, which we have.
+        if receipt is not None:
+            return None if receipt.refused is None else Reply(receipt.refused)
         if self._refused:
             return None
         self._refused = True

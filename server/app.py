@@ -11,12 +11,13 @@ from anyio.abc import TaskGroup
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Router, WebSocketRoute
+from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collab.access import ANYONE, Access, Identity
 from collab.errors import AccessDenied, CollabError, NotRunning
 from collab.server.auth import Authenticate
+from collab.server.endpoints import Handshakes
 from collab.server.heartbeat import Heartbeat
 from collab.server.http.demo import demo_routes
 from collab.server.http.documents import Documents
@@ -29,7 +30,7 @@ from collab.server.rooms import Rooms
 from collab.server.settings import Settings
 from collab.server.tasks import spawner
 from collab.server.timers import make_timers
-from collab.server.transports.asgi import WebSockets
+from collab.server.transports.asgi import websocket_routes
 from collab.storage.address import open_store
 from collab.store import Store
 
@@ -185,8 +186,9 @@ class _Running:
         self.timers = make_timers()
         self.persister = Persister(store, settings, self.timers)
         self.rooms = Rooms(store, self.persister, self.timers, settings, spawner(tasks))
+        self.handshakes = Handshakes(self.rooms, authenticate, settings, self.timers)
         routes: list[BaseRoute] = [
-            WebSocketRoute("/ws/{document:path}", WebSockets(self.rooms, authenticate, settings)),
+            *websocket_routes(self.handshakes, settings),
             *Health(self.persister).routes(),
             *Documents(store, self.rooms, authenticate).routes(),
             *Updates(store, self.rooms, authenticate, settings).routes(),

@@ -163,6 +163,9 @@ class CatchUp:
         member.known = None
         member.synced = True
         member.live = True
+        if member.asked:
+            member.asked = False
+            member.connection.send(yjs.sync_step1(self._document.state_vector))
         member.connection.send(yjs.sync_step2(diff))
         self._went_live(member)
         self._admission.leave(member)

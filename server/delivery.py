@@ -15,9 +15,10 @@ from collab.server.tasks import Spawn
 class Delivery:
     """The members of one room and what each of them gets.
 
-    A live member gets every batch at its flush. The writers of a batch get it when it is durable,
-    because there it is their ack; what follows waits behind it. A member whose connection is full
-    gets nothing more of the document, and one diff when it has drained.
+    A live member gets every batch at its flush. Where the echo is the ack, the writers of a batch
+    get it when it is durable, and what follows waits behind it; other dialects' writers get it at
+    the flush unless it is theirs alone, and their receipts when it is durable. A member whose
+    connection is full gets nothing more of the document, and one diff when it has drained.
 
     Attributes:
         document: what readers are brought up to date with.
@@ -32,6 +33,7 @@ class Delivery:
         self._catch_up = CatchUp(document, settings, admission, spawn, self._settle)
         self._direct: dict[Member, None] = {}
         self._holding: dict[Member, None] = {}
+        self._owed: dict[Member, None] = {}
 
     def add(self, member: Member) -> None:
         """Lets a member in; it is brought up to date when it asks."""
@@ -42,8 +44,10 @@ class Delivery:
         self.members.pop(member, None)
         self._direct.pop(member, None)
         self._holding.pop(member, None)
+        self._owed.pop(member, None)
         member.live = False
         member.held.clear()
+        member.receipts.clear()
         self._catch_up.forget(member)
 
     def send_all(self, frame: bytes) -> None:
@@ -64,6 +68,14 @@ class Delivery:
                 member.connection.send(frame)
         return self._send_seconds()
 
+    def send_stateless(self, sender: Member, payload: str) -> None:
+        """Sends an application's message to everyone else who can hear it and takes it now."""
+        for member in tuple(self.members):
+            if member is not sender and not member.paused:
+                frame = member.session.dialect.stateless(payload)
+                if frame is not None:
+                    member.connection.send(frame)
+
     def deliver(self, batch: Batch, *, wait: bool) -> float:
         """Passes a batch on.
 
@@ -82,12 +94,17 @@ class Delivery:
                 else:
                     member.connection.send(frame)
         for writer, part in batch.parts.items():
-            if writer in self.members:
+            if writer in self.members and writer.session.dialect.echoes:
                 # A lone writer misses nothing while it waits: its own echo is all there is.
                 whole = writer.live and len(batch.parts) > 1
                 self._hold(writer, Hold(batch, whole=whole, own=part))
+        for writer, receipts in batch.receipts.items():
+            for receipt in receipts:
+                self.answer(writer, receipt, batch)
+        lone = next(iter(batch.parts)) if len(batch.parts) == 1 else None
         for member in tuple(self._direct):
-            member.connection.send(frame)
+            if member is not lone:
+                member.connection.send(frame)
         if not wait:
             self.stop_waiting()
         return self._send_seconds()
@@ -105,10 +122,26 @@ class Delivery:
         elif writer in self.members:
             self._hold(writer, Hold(batch, whole=False, own=own))
 
+    def answer(self, member: Member, receipt: bytes, batch: Batch | None) -> None:
+        """Sends a receipt once ``batch`` and all before it are durable.
+
+        Args:
+            member: who wants it.
+            receipt: encoded in its dialect.
+            batch: the batch to wait for; None where everything is durable already.
+        """
+        if batch is None:
+            member.connection.send(receipt)
+        elif member in self.members:
+            member.receipts.append((batch, receipt))
+            self._owed[member] = None
+
     def release(self) -> None:
         """Sends what waited for batches that are durable now."""
         for member in tuple(self._holding):
             self._release(member)
+        for member in tuple(self._owed):
+            self._send_receipts(member)
 
     def stop_waiting(self) -> None:
         """Sends writers what the others wrote; their own changes' echo goes on waiting."""
@@ -131,9 +164,13 @@ class Delivery:
             ProtocolError: ``known`` is no state vector.
         """
         state_vector.decode(known)
+        asks_back = not member.session.dialect.asks_first
         if member.live:
+            if asks_back:
+                member.connection.send(yjs.sync_step1(self.document.state_vector))
             member.connection.send(yjs.sync_step2(self.document.diff(known)))
         elif member in self.members:  # It may have left while its question was deferred.
+            member.asked = asks_back
             self._catch_up.begin(member, known)
 
     def pause(self, member: Member) -> None:
@@ -167,6 +204,7 @@ class Delivery:
             member.connection.send(first)
         self._catch_up.go_on(member)
         self._release(member)
+        self._send_receipts(member)
 
     def freeze(self) -> None:
         """Brings nobody up to date until ``thaw``: the document is being replaced."""
@@ -209,6 +247,13 @@ class Delivery:
             elif hold.own is not None:
                 member.connection.send(yjs.update(hold.own))
         self._settle(member)
+
+    def _send_receipts(self, member: Member) -> None:
+        receipts = member.receipts
+        while receipts and receipts[0][0].durable and not member.paused:
+            member.connection.send(receipts.popleft()[1])
+        if not receipts:
+            self._owed.pop(member, None)
 
     def _settle(self, member: Member) -> None:
         """Puts a member among those who wait, those who get frames as they come, or neither."""

@@ -60,6 +60,6 @@ class Heartbeat:
             # Who reads on in time learns why; a close that is not read cuts it soon enough.
             connection.close(CloseCode.TRY_AGAIN_LATER, "reading too slowly")
         elif silence > self._settings.heartbeat_seconds and not connection.probe():
-            connection.send(yjs.sync_step1(room.document.state_vector))
+            connection.send(member.session.dialect.probe(room.document.state_vector))
         elif now - member.told_at > self._settings.heartbeat_seconds:
             connection.send(_ALIVE)

@@ -1,6 +1,7 @@
 """Member: one session's seat in a room, and the batches of changes it gets."""
 
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 from collab.document import merge
@@ -16,12 +17,13 @@ class Batch(Write):
 
     Attributes:
         parts: each writer's own changes, merged.
+        receipts: what writers want to be sent when it is durable, encoded, in their order.
         frame: all changes, merged and encoded.
         state_before: encoded state vector of the document without them.
         durable: whether they are committed.
     """
 
-    __slots__ = ("durable", "frame", "parts", "state_before")
+    __slots__ = ("durable", "frame", "parts", "receipts", "state_before")
 
     def __init__(
         self,
@@ -31,11 +33,13 @@ class Batch(Write):
         checkpoint: bytes | None,
         *,
         parts: Mapping["Member", bytes],
+        receipts: Mapping["Member", Sequence[bytes]],
         frame: bytes,
         state_before: bytes,
     ) -> None:
         super().__init__(owner, document, entries, checkpoint)
         self.parts = parts
+        self.receipts = receipts
         self.frame = frame
         self.state_before = state_before
         self.durable = False
@@ -101,7 +105,9 @@ class Member:
         known: encoded state vector of what it has or was sent, where it is not live.
         synced: whether it was brought up to date once.
         parts: what is left of a long diff, or None.
+        asked: whether it waits for our question, which comes with the end of the answer to its own.
         held: what waits for commits, in order.
+        receipts: batches and what it is sent when they are durable, in order.
         heard_at: when the heartbeat last found that the peer was heard, as ``paused_at``.
         told_at: when it last found that the peer was sent something.
         missed_presence: whether it was spared others' presence while it was paused.
@@ -109,6 +115,7 @@ class Member:
     """
 
     __slots__ = (
+        "asked",
         "connection",
         "heard_at",
         "held",
@@ -120,6 +127,7 @@ class Member:
         "paused",
         "paused_at",
         "queued_bytes",
+        "receipts",
         "session",
         "synced",
         "told_at",
@@ -136,7 +144,9 @@ class Member:
         self.synced = False
         self.parts: Parts | None = None
         self.heard_at = self.told_at = time.monotonic()
+        self.asked = False
         self.held: list[Hold] = []
+        self.receipts: deque[tuple[Batch, bytes]] = deque()
         self.missed_presence = False
         self.held_back = False
 
@@ -146,6 +156,7 @@ class Member:
         self.connection.pause_reading()
 
     def read_on(self) -> None:
-        """Takes frames from it again."""
-        self.held_back = False
-        self.connection.resume_reading()
+        """Takes frames from it again, unless it does not take ours."""
+        if self.held_back and not self.paused:
+            self.held_back = False
+            self.connection.resume_reading()

@@ -16,6 +16,8 @@ from collab.protocol.messages import (
     EMPTY_AWARENESS,
     AwarenessUpdate,
     QueryAwareness,
+    Receipt,
+    Stateless,
     SyncStep1,
     SyncStep2,
     Update,
@@ -92,7 +94,7 @@ class Room:
             self._flush_presence,
             min_seconds=_PRESENCE_SECONDS,
         )
-        self._pending: list[tuple[Member, bytes]] = []
+        self._pending: list[tuple[Member, Update | Receipt]] = []
         self._uncommitted: list[Write] = []
         self._last_batch: Batch | None = None
         self._settled: anyio.Event | None = None
@@ -109,7 +111,8 @@ class Room:
     def join(self, member: Member) -> None:
         """Lets a member in: it hears who is here and is asked what it has."""
         self._delivery.add(member)
-        member.connection.send(yjs.sync_step1(self.document.state_vector))
+        if member.session.dialect.asks_first:
+            member.connection.send(yjs.sync_step1(self.document.state_vector))
         everyone = self.presence.encode()
         if everyone is not None:
             member.connection.send(yjs.awareness(everyone))
@@ -145,8 +148,14 @@ class Room:
         if kind is Update:
             assert isinstance(effect, Update)
             self._hold_back(member)
-            self._pending.append((member, effect.update))
+            self._pending.append((member, effect))
             self._changes.touch()
+        elif kind is Receipt:
+            assert isinstance(effect, Receipt)
+            if self._pending:
+                self._pending.append((member, effect))
+            else:
+                self._delivery.answer(member, effect.accepted, self._last_batch)
         elif isinstance(effect, AwarenessUpdate):
             if member not in self._delivery.members:
                 return  # It has left while this was deferred.
@@ -157,9 +166,11 @@ class Room:
         elif isinstance(effect, SyncStep1):
             self._delivery.synchronise(member, effect.state_vector)
         elif isinstance(effect, SyncStep2):
-            self._integrate(member, effect.update)
+            self._integrate(member, effect)
         elif isinstance(effect, QueryAwareness):
             member.connection.send(yjs.awareness(self.presence.encode() or EMPTY_AWARENESS))
+        elif isinstance(effect, Stateless):
+            self._delivery.send_stateless(member, effect.payload)
         elif isinstance(effect, Reply):
             member.connection.send(effect.frame)
 
@@ -172,6 +183,8 @@ class Room:
         everyone = self.presence.encode() if member.missed_presence else None
         member.missed_presence = False
         self._delivery.resume(member, everyone and yjs.awareness(everyone))
+        if not self._persister.full:
+            member.read_on()
 
     def sweep(self) -> None:
         """Removes presence that nobody renewed, and frees what nobody uses."""
@@ -268,31 +281,36 @@ class Room:
         except PoisonedUpdate:
             self._recover(pending)
             return None
-        return self._publish(parts, _entries(parts), merged, state_before)
+        return self._publish(parts, _receipts(pending), _entries(parts), merged, state_before)
 
-    def _integrate(self, member: Member, update: bytes) -> None:
+    def _integrate(self, member: Member, effect: SyncStep2) -> None:
         """Takes in a step 2: passes on what of it is new, acknowledges all of it."""
         self.flush()
         if self._deferred is not None:
-            self._deferred.append((member, SyncStep2(update)))
+            self._deferred.append((member, effect))
             return
+        update, receipt = effect.update, effect.receipt
         state_before = self.document.state_vector
         try:
             news = self.document.integrate(update)
         except PoisonedUpdate:
-            self._recover([(member, update)])
+            self._recover([(member, Update(update, receipt))])
             return
         if news is not None:
             self._hold_back(member)
             # All of it is acknowledged, the new part of it passed on.
             parts = {member: update}
-            self._publish(parts, _entries({member: news}), news, state_before)
-        else:
+            receipts = {member: [receipt.accepted]} if receipt is not None else {}
+            self._publish(parts, receipts, _entries({member: news}), news, state_before)
+        elif receipt is not None:
+            self._delivery.answer(member, receipt.accepted, self._last_batch)
+        elif member.session.dialect.echoes:
             self._delivery.acknowledge(member, update, self._last_batch)
 
     def _publish(
         self,
         parts: dict[Member, bytes],
+        receipts: dict[Member, list[bytes]],
         entries: list[NewEntry],
         merged: bytes,
         state_before: bytes,
@@ -306,6 +324,7 @@ class Room:
             entries,
             self._encode_checkpoint() if self._checkpoint_is_due() else None,
             parts=parts,
+            receipts=receipts,
             frame=yjs.update(merged),
             state_before=state_before,
         )
@@ -315,10 +334,12 @@ class Room:
         return self._delivery.deliver(batch, wait=starts_at_once)
 
     def _hold_back(self, writer: Member) -> None:
-        """Does not read from a writer while too much waits for the store."""
+        """Does not read from a writer while too much waits for the store, or for it to read."""
         if self._persister.full:
             writer.hold_back()
             self._persister.when_space(writer.read_on)
+        elif writer.paused:
+            writer.hold_back()
 
     def _submit(self, write: Write) -> None:
         self._uncommitted.append(write)
@@ -355,7 +376,7 @@ class Room:
             self._settled = anyio.Event()
         await self._settled.wait()
 
-    def _recover(self, suspects: list[tuple[Member, bytes]]) -> None:
+    def _recover(self, suspects: list[tuple[Member, Update | Receipt]]) -> None:
         """Finds the update that broke the document, closes its sender, and goes on without it."""
         self._deferred = []
         self._delivery.freeze()
@@ -367,8 +388,8 @@ class Room:
             self.document = await self._rebuilt()
             deferred, self._deferred = self._deferred, None
             self._delivery.thaw(self.document)
-            for member, update in good:
-                self.handle(member, Update(update))
+            for member, message in good:
+                self.handle(member, message)
                 self.flush()  # One by one, as they were tried: a merge of them may be at fault.
             for member, effect in deferred or ():
                 try:
@@ -380,29 +401,33 @@ class Room:
 
         self._spawn(rebuild)
 
-    async def _sift(self, suspects: list[tuple[Member, bytes]]) -> list[tuple[Member, bytes]]:
+    async def _sift(
+        self, suspects: list[tuple[Member, Update | Receipt]]
+    ) -> list[tuple[Member, Update | Receipt]]:
         """Rebuilds the document from the store and tries the suspects on it one by one.
 
         Returns:
-            Those that apply.
+            Those that apply, and the receipts asked for between them.
         """
-        good: list[tuple[Member, bytes]] = []
+        good: list[tuple[Member, Update | Receipt]] = []
         guilty: set[Member] = set()
         trial = await self._rebuilt()
-        for member, update in suspects:
+        for member, message in suspects:
             if member in guilty:
                 continue
             try:
-                trial.apply(update)
+                if isinstance(message, Update):
+                    trial.apply(message.update)
             except PoisonedUpdate as error:
                 guilty.add(member)
                 self._set_aside(member, error)
                 member.connection.close(CloseCode.MALFORMED, "an update cannot be applied")
                 trial = await self._rebuilt()
                 for _, earlier in good:
-                    trial.apply(earlier)
+                    if isinstance(earlier, Update):
+                        trial.apply(earlier.update)
             else:
-                good.append((member, update))
+                good.append((member, message))
         return good
 
     def _set_aside(self, member: Member, error: PoisonedUpdate) -> None:
@@ -421,14 +446,24 @@ class Room:
                 await anyio.sleep(_RETRY_SECONDS)
 
 
-def _parts(pending: list[tuple[Member, bytes]]) -> dict[Member, bytes]:
+def _parts(pending: list[tuple[Member, Update | Receipt]]) -> dict[Member, bytes]:
     """Merges what each writer wrote."""
-    if len(pending) == 1:
-        return dict(pending)
     by_writer: dict[Member, list[bytes]] = {}
-    for writer, update in pending:
-        by_writer.setdefault(writer, []).append(update)
+    for writer, message in pending:
+        if type(message) is Update:
+            by_writer.setdefault(writer, []).append(message.update)
     return {writer: merge(updates) for writer, updates in by_writer.items()}
+
+
+def _receipts(pending: list[tuple[Member, Update | Receipt]]) -> dict[Member, list[bytes]]:
+    """Gathers what each writer wants to be sent when all of it is durable."""
+    by_writer: dict[Member, list[bytes]] = {}
+    for writer, message in pending:
+        receipt = message.receipt if type(message) is Update else message
+        if receipt is not None:
+            assert isinstance(receipt, Receipt)
+            by_writer.setdefault(writer, []).append(receipt.accepted)
+    return by_writer
 
 
 def _entries(parts: dict[Member, bytes]) -> list[NewEntry]:

@@ -39,6 +39,10 @@ class Settings:
             256 KiB: presence and pings go between them also on slow links.
         checkpoint_entries: log entries after which a new checkpoint is due. 200: opening replays
             at most so many after a clean end, and of a huge document some more after a crash.
+        connection_documents: how many documents a connection may have open at once, where a dialect
+            allows several. 256: more than people have, and a bound.
+        unauthenticated_max_bytes: what a client may send before its token was looked at. 1 MiB:
+            what was written meanwhile, and little memory for strangers.
         drain_seconds: how long a shutdown may take to commit and to say goodbye. 4 s: with what the
             store then takes to close, below the 10 s after which supervisors kill.
     """
@@ -56,6 +60,8 @@ class Settings:
     syncs_waiting: int = 10_000
     part_bytes: int = 256 * 1024
     checkpoint_entries: int = 200
+    connection_documents: int = 256
+    unauthenticated_max_bytes: int = MIB
     drain_seconds: float = 4.0
 
     def __post_init__(self) -> None:

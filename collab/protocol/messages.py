@@ -4,6 +4,20 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Receipt:
+    """The peer wants to hear when all it sent so far is durable.
+
+    Attributes:
+        accepted: the frame that says so, in the peer's dialect.
+        refused: the frame that says that the change it came with was refused; None for a dialect
+            that then says nothing.
+    """
+
+    accepted: bytes
+    refused: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SyncStep1:
     """The peer tells what it has and asks for the rest.
 
@@ -20,9 +34,11 @@ class SyncStep2:
 
     Attributes:
         update: encoded update (v1); may be empty (``EMPTY_UPDATE``).
+        receipt: what to answer it with, or None where its echo is the answer.
     """
 
     update: bytes
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +47,11 @@ class Update:
 
     Attributes:
         update: encoded update (v1).
+        receipt: what to answer it with, or None where its echo is the answer.
     """
 
     update: bytes
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +70,18 @@ class QueryAwareness:
     """The peer asks for everyone's presence."""
 
 
-Message = SyncStep1 | SyncStep2 | Update | AwarenessUpdate | QueryAwareness
+@dataclass(frozen=True, slots=True)
+class Stateless:
+    """Something the application says to everyone else in the room; never stored.
+
+    Attributes:
+        payload: whatever the application makes of it, often JSON.
+    """
+
+    payload: str
+
+
+Message = SyncStep1 | SyncStep2 | Update | AwarenessUpdate | QueryAwareness | Receipt | Stateless
 
 EMPTY_UPDATE = b"\x00\x00"
 """An update (v1) of no structs and no deletions."""

@@ -1,4 +1,6 @@
-"""The y-websocket dialect: one message a frame, a document a socket.
+"""The y-websocket dialect, and the y-protocols frames that every dialect wraps.
+
+One message a frame, a document a socket.
 
 Sources: https://github.com/yjs/y-protocols (sync.js, awareness.js, auth.js) and
 https://github.com/yjs/y-websocket (y-websocket.js).
@@ -78,3 +80,25 @@ def awareness(payload: bytes) -> bytes:
 def permission_denied(reason: str) -> bytes:
     """Encodes a refusal; clients print the reason and stay connected."""
     return b"\x02\x00" + lib0.write_var_string(reason)
+
+
+class YWebsocket:
+    """The y-websocket dialect; see ``collab.protocol.dialect.Dialect``."""
+
+    echoes = True
+    asks_first = True
+
+    def probe(self, state_vector: bytes) -> bytes:
+        """Asks what the client has that we lack."""
+        return sync_step1(state_vector)
+
+    def decode(self, frame: bytes) -> Message:
+        """Decodes a frame; see the function ``decode``."""
+        return decode(frame)
+
+    def stateless(self, payload: str) -> None:
+        """There are no application messages in this dialect."""
+        return
+
+
+Y_WEBSOCKET = YWebsocket()

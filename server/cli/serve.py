@@ -143,8 +143,8 @@ async def _serve(
             door = await exits.enter_async_context(
                 FrontDoor(
                     app,
-                    app.running.rooms,
-                    app.authenticate,
+                    app.running.handshakes,
+                    app.running.rooms.spawn,
                     app.settings,
                     config=config,
                     listener=listener,

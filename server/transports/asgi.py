@@ -1,34 +1,20 @@
 """The ASGI transport: WebSockets through whatever server runs the app, on asyncio and on trio."""
 
-import logging
 import time
 from collections import deque
 from urllib.parse import unquote
 
 import anyio
-from starlette.requests import HTTPConnection
+from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from collab.access import Identity, check_name
 from collab.close import CloseCode
-from collab.errors import (
-    AccessDenied,
-    CollabError,
-    InvalidName,
-    NotRunning,
-    StoreError,
-    Unauthenticated,
-)
-from collab.server.auth import Authenticate, identify
+from collab.errors import AccessDenied, CollabError, InvalidName, Unauthenticated
 from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
+from collab.server.endpoints import ENDPOINTS, Endpoint, Handshakes
 from collab.server.http.status import status_of
-from collab.server.member import Member
-from collab.server.room import Room
-from collab.server.rooms import Rooms
+from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
-from collab.session import Session
-
-logger = logging.getLogger("collab")
 
 _RISE = 1.01
 """How fast the known cost of a frame follows frames that take longer."""
@@ -57,11 +43,10 @@ class ASGIConnection:
         "_cost",
         "_ended",
         "_paused",
+        "_peer",
         "_queue",
         "_queued_bytes",
         "_readable",
-        "_room",
-        "_seat",
         "_send",
         "_settings",
         "_wake",
@@ -69,7 +54,8 @@ class ASGIConnection:
         "told",
     )
 
-    def __init__(self, send: Send, settings: Settings, cost: _SendCost) -> None:
+    def __init__(self, peer: Peer, send: Send, settings: Settings, cost: _SendCost) -> None:
+        self._peer = peer
         self._send = send
         self._cost = cost
         self._settings = settings
@@ -80,8 +66,6 @@ class ASGIConnection:
         self._closing: tuple[CloseCode, str] | None = None
         self._ended = anyio.CancelScope()
         self._paused = False
-        self._room: Room | None = None
-        self._seat: Member | None = None
         self.heard = True
         self.told = True
 
@@ -105,8 +89,7 @@ class ASGIConnection:
         self._wake.set()
         if self._queued_bytes > self._settings.outbox_max_bytes and not self._paused:
             self._paused = True
-            if self._room is not None and self._seat is not None:
-                self._room.pause(self._seat)
+            self._peer.pause()
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         """Ends the connection after what is queued."""
@@ -134,21 +117,22 @@ class ASGIConnection:
         """ASGI has no pings."""
         return False
 
-    async def serve(self, room: Room, seat: Member, receive: Receive) -> None:
+    async def serve(self, receive: Receive) -> None:
         """Carries frames both ways until the peer or ``close`` ends it."""
-        self._room, self._seat = room, seat
         with self._ended:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._write)
-                room.join(seat)
+                self._peer.opened(self)
                 try:
-                    await self._read(room, seat, receive)
+                    await self._read(receive)
                 finally:
-                    room.leave(seat)
+                    self._peer.ended()
                 tasks.cancel_scope.cancel()
 
-    async def _read(self, room: Room, seat: Member, receive: Receive) -> None:
+    async def _read(self, receive: Receive) -> None:
         while True:
+            while self._readable is not None:
+                await self._readable.wait()
             message = await receive()
             if message["type"] == "websocket.disconnect":
                 return
@@ -161,9 +145,7 @@ class ASGIConnection:
             elif len(frame) > self._settings.message_max_bytes:
                 self.close(CloseCode.TOO_LARGE, "a message is too large")
             else:
-                room.receive(seat, bytes(frame))
-            if self._readable is not None:
-                await self._readable.wait()
+                self._peer.receive(bytes(frame))
 
     async def _write(self) -> None:
         while True:
@@ -180,8 +162,7 @@ class ASGIConnection:
                 low = self._settings.outbox_max_bytes // RESUME_SHARE
                 if self._paused and self._queued_bytes <= low:
                     self._paused = False
-                    if self._room is not None and self._seat is not None:
-                        self._room.resume(self._seat)
+                    self._peer.resume()
             if self._closing is not None:
                 code, reason = self._closing
                 await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
@@ -192,41 +173,36 @@ class ASGIConnection:
 
 
 class WebSockets:
-    """The ASGI endpoint of the y-websocket dialect; the path parameter ``document`` names it."""
+    """The ASGI app of one endpoint; the path parameter ``document`` names a document, if any."""
 
-    def __init__(self, rooms: Rooms, authenticate: Authenticate | None, settings: Settings) -> None:
-        self._rooms = rooms
-        self._authenticate = authenticate
+    def __init__(self, handshakes: Handshakes, endpoint: Endpoint, settings: Settings) -> None:
+        self._handshakes = handshakes
+        self._endpoint = endpoint
         self._settings = settings
         self._cost = _SendCost()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one WebSocket from its handshake to its end."""
         await receive()  # websocket.connect
-        name = unquote(scope["path_params"]["document"])
+        name = unquote(scope["path_params"].get("document", ""))
         try:
-            check_name(name)
-            identity = await identify(self._authenticate, HTTPConnection(scope), name)
+            peer = await self._handshakes.ask(self._endpoint, name, scope)
         except (InvalidName, Unauthenticated, AccessDenied) as error:
             await _refuse(scope, send, error)
             return
         await send({"type": "websocket.accept"})
-        await self._serve(name, identity, receive, send)
+        await ASGIConnection(peer, send, self._settings, self._cost).serve(receive)
 
-    async def _serve(self, name: str, identity: Identity, receive: Receive, send: Send) -> None:
-        connection = ASGIConnection(send, self._settings, self._cost)
-        try:
-            room = await self._rooms.acquire(name)
-        except (StoreError, NotRunning) as error:
-            logger.warning("cannot open %r: %s", name, error)
-            code = int(CloseCode.TRY_AGAIN_LATER)
-            await send({"type": "websocket.close", "code": code, "reason": "cannot open it now"})
-            return
-        try:
-            seat = Member(connection, Session(identity, identity.access_to(name)))
-            await connection.serve(room, seat, receive)
-        finally:
-            self._rooms.release(room)
+
+def websocket_routes(handshakes: Handshakes, settings: Settings) -> list[WebSocketRoute]:
+    """The routes of all endpoints, relative to where the app is mounted."""
+    return [
+        WebSocketRoute(
+            f"{endpoint.path}{{document:path}}" if endpoint.names_document else endpoint.path,
+            WebSockets(handshakes, endpoint, settings),
+        )
+        for endpoint in ENDPOINTS
+    ]
 
 
 async def _refuse(scope: Scope, send: Send, error: CollabError) -> None:

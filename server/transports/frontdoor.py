@@ -18,15 +18,15 @@ from hypercorn.config import Config
 from hypercorn.typing import LifespanState
 from picows import WSAutoPingStrategy, WSListener, WSUpgradeRequest
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # public in picows, not typed
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Scope
 
-from collab.access import ANYONE, Identity, check_name
+from collab.access import ANYONE
 from collab.errors import AccessDenied, CollabError, InvalidName, Unauthenticated
-from collab.server.auth import Authenticate, identify
+from collab.server.endpoints import Endpoint, Handshakes, find_endpoint
 from collab.server.http.status import status_of
-from collab.server.rooms import Rooms
+from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
+from collab.server.tasks import Spawn
 from collab.server.transports.native import NativeConnection
 
 _HEAD_MAX_BYTES = 16 * 1024
@@ -38,8 +38,6 @@ _READ_BUFFER_BYTES = 2048
 _CLOSE_SECONDS = 2.0
 """How long HTTP requests under way may take when the server stops."""
 
-_ENDPOINT = "/ws/"
-
 # picows makes a logger for each connection, unless what it is given is none itself.
 _picows_logger = logging.LoggerAdapter(logging.getLogger("picows.server"))
 _picows_logger.setLevel(logging.WARNING)
@@ -50,8 +48,8 @@ class FrontDoor:
 
     Args:
         app: the ASGI app for everything that is no WebSocket of ours.
-        rooms: where WebSockets lead.
-        authenticate: names the identity behind a handshake, or None.
+        handshakes: decides on WebSockets.
+        spawn: runs what a handshake waits for.
         settings: the server's settings.
         config: Hypercorn's configuration.
         listener: a bound socket.
@@ -62,8 +60,8 @@ class FrontDoor:
     def __init__(
         self,
         app: ASGIApp,
-        rooms: Rooms,
-        authenticate: Authenticate | None,
+        handshakes: Handshakes,
+        spawn: Spawn,
         settings: Settings,
         *,
         config: Config,
@@ -71,8 +69,8 @@ class FrontDoor:
         native: bool,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.rooms = rooms
-        self.authenticate = authenticate
+        self.handshakes = handshakes
+        self.spawn = spawn
         self.settings = settings
         self.native = native
         self._app = ASGIWrapper(app)  # type: ignore[arg-type]  # the same protocol, typed apart
@@ -164,23 +162,28 @@ class _Guest(asyncio.Protocol):
         if self._patience is not None:
             self._patience.cancel()
         handshake = _read_handshake(self._received) if self._door.native else None
-        if handshake is None or not handshake["raw_path"].startswith(_ENDPOINT.encode()):
+        found = find_endpoint(handshake["path"]) if handshake is not None else None
+        if handshake is None or found is None:
             self._door.serve_http(self._transport, self._received)
             return
         handshake["scheme"] = "wss" if self._transport.get_extra_info("ssl_object") else "ws"
         handshake["client"] = (self._transport.get_extra_info("peername") or ("", 0))[:2]
         handshake["server"] = (self._transport.get_extra_info("sockname") or ("", 0))[:2]
-        name = unquote(handshake["path"].removeprefix(_ENDPOINT))
-        if self._door.authenticate is None:
-            self._admit(name, ANYONE)
-        else:
+        endpoint, name = found[0], unquote(found[1])
+        handshakes = self._door.handshakes
+        if not handshakes.instant:
             self._transport.pause_reading()
-            self._door.rooms.spawn(partial(self._identify, name, HTTPConnection(handshake)))
-
-    async def _identify(self, name: str, connection: HTTPConnection) -> None:
+            self._door.spawn(partial(self._ask, endpoint, name, handshake))
+            return
         try:
-            identity = await identify(self._door.authenticate, connection, name)
-        except (Unauthenticated, AccessDenied) as error:
+            self._admit(handshakes.admit(endpoint, name, ANYONE, handshake))
+        except InvalidName as error:
+            self._refuse(error)
+
+    async def _ask(self, endpoint: Endpoint, name: str, handshake: Scope) -> None:
+        try:
+            peer = await self._door.handshakes.ask(endpoint, name, handshake)
+        except (InvalidName, Unauthenticated, AccessDenied) as error:
             self._refuse(error)
         except BaseException:
             if self._transport is not None:
@@ -189,20 +192,15 @@ class _Guest(asyncio.Protocol):
         else:
             if self._transport is not None:
                 self._transport.resume_reading()
-                self._admit(name, identity)
+                self._admit(peer)
 
-    def _admit(self, name: str, identity: Identity) -> None:
+    def _admit(self, peer: Peer) -> None:
         """Lets picows do the handshake and all that follows."""
-        try:
-            check_name(name)
-        except InvalidName as error:
-            self._refuse(error)
-            return
         door, transport = self._door, self._transport
         assert transport is not None
 
         def listen(request: WSUpgradeRequest) -> WSListener:
-            return NativeConnection(name, identity, door.rooms, door.settings)
+            return NativeConnection(peer, door.settings)
 
         protocol = WSProtocol(
             None,  # host and port: for clients

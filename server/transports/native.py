@@ -1,37 +1,25 @@
 """The native transport: WebSockets through picows, on asyncio, at a fraction of ASGI's cost."""
 
 import asyncio
-import logging
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
-from collab.access import Identity
 from collab.close import CloseCode
-from collab.errors import NotRunning, StoreError
 from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
-from collab.server.member import Member
-from collab.server.room import Room
-from collab.server.rooms import Rooms
+from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
-from collab.session import Session
-
-logger = logging.getLogger("collab")
 
 
 class NativeConnection(WSListener):
     """A WebSocket of picows; see ``collab.server.connection.Connection``."""
 
     __slots__ = (
-        "_early",
         "_ended",
         "_fragments",
         "_fragments_bytes",
         "_goodbye",
         "_held_back",
-        "_name",
-        "_room",
-        "_rooms",
-        "_seat",
+        "_peer",
         "_settings",
         "_transport",
         "heard",
@@ -39,18 +27,13 @@ class NativeConnection(WSListener):
         "told",
     )
 
-    def __init__(self, name: str, identity: Identity, rooms: Rooms, settings: Settings) -> None:
+    def __init__(self, peer: Peer, settings: Settings) -> None:
         self.heard = True
         self.told = True
         self.send_seconds = 0.0
-        self._name = name
-        self._rooms = rooms
+        self._peer = peer
         self._settings = settings
-        self._seat = Member(self, Session(identity, identity.access_to(name)))
-        self._room: Room | None = None
         self._transport: WSTransport | None = None
-        # What came in one piece with the handshake; nothing more is read before the room is there.
-        self._early: list[bytes] = []
         self._fragments: list[bytes] | None = None
         self._fragments_bytes = 0
         self._goodbye: asyncio.TimerHandle | None = None
@@ -106,16 +89,11 @@ class NativeConnection(WSListener):
     # What picows calls.
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """The handshake is done: takes the seat at once where the room is in memory."""
+        """The handshake is done."""
         self._transport = transport
         most = self._settings.outbox_max_bytes
         transport.underlying_transport.set_write_buffer_limits(most, most // RESUME_SHARE)
-        room = self._rooms.acquire_loaded(self._name)
-        if room is not None:
-            self._enter(room)
-        else:
-            self.pause_reading()
-            self._rooms.spawn(self._open)
+        self._peer.opened(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame has come, perhaps a fragment of a message."""
@@ -136,48 +114,19 @@ class NativeConnection(WSListener):
         self._ended = True
         if self._goodbye is not None:
             self._goodbye.cancel()
-        room, self._room = self._room, None
-        if room is not None:
-            room.leave(self._seat)
-            self._rooms.release(room)
+        self._peer.ended()
 
     def pause_writing(self) -> None:
         """The socket takes no more for now."""
-        if self._room is not None:
-            self._room.pause(self._seat)
+        self._peer.pause()
 
     def resume_writing(self) -> None:
         """The socket has drained."""
-        if self._room is not None:
-            self._room.resume(self._seat)
-
-    async def _open(self) -> None:
-        try:
-            room = await self._rooms.acquire(self._name)
-        except (StoreError, NotRunning) as error:
-            logger.warning("cannot open %r: %s", self._name, error)
-            self.close(CloseCode.TRY_AGAIN_LATER, "the document cannot be opened now")
-            return
-        if self._ended:
-            self._rooms.release(room)
-            return
-        self._enter(room)
-        self.resume_reading()
-
-    def _enter(self, room: Room) -> None:
-        self._room = room
-        room.join(self._seat)
-        early, self._early = self._early, []
-        for frame in early:
-            self._receive(frame)
+        self._peer.resume()
 
     def _receive(self, frame: bytes) -> None:
-        if self._goodbye is not None:
-            return
-        if self._room is not None:
-            self._room.receive(self._seat, frame)
-        else:
-            self._early.append(frame)
+        if self._goodbye is None:
+            self._peer.receive(frame)
 
     def _gather(self, frame: WSFrame) -> None:
         """Puts a fragmented message together, within the bound on messages."""

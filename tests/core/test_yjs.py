@@ -29,6 +29,8 @@ def encode(message: Message) -> bytes:
             return yjs.awareness(payload)
         case QueryAwareness():
             return b"\x03"
+        case _:
+            raise AssertionError(f"{message} is not of this dialect")
 
 
 PAYLOADS = st.binary(max_size=300)

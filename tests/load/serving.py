@@ -23,8 +23,8 @@ async def serve_here(
         config.websocket_max_message_size = app.settings.message_max_bytes
         async with FrontDoor(
             app,
-            app.running.rooms,
-            app.authenticate,
+            app.running.handshakes,
+            app.running.rooms.spawn,
             app.settings,
             config=config,
             listener=listener,

@@ -31,8 +31,8 @@ async def front_door(
             app,
             FrontDoor(
                 app,
-                app.running.rooms,
-                app.authenticate,
+                app.running.handshakes,
+                app.running.rooms.spawn,
                 app.settings,
                 config=Config(),
                 listener=listener,

@@ -1,0 +1,120 @@
+"""Endpoints: which WebSocket path speaks which dialect, and who is let in there."""
+
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from collab.access import ANYONE, Identity, check_name
+from collab.protocol.dialect import Dialect
+from collab.protocol.hocuspocus import HOCUSPOCUS
+from collab.protocol.yjs import Y_WEBSOCKET
+from collab.protocol.ysweet import Y_SWEET
+from collab.server.auth import Authenticate, identify
+from collab.server.peers.hocuspocus import HocuspocusPeer
+from collab.server.peers.peer import Peer
+from collab.server.peers.single import SinglePeer
+from collab.server.rooms import Rooms
+from collab.server.settings import Settings
+from collab.server.timers import Timers
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One WebSocket path.
+
+    Attributes:
+        path: the path, or what it begins with where a document name follows.
+        dialect: what clients speak there.
+        names_document: whether a document name follows; otherwise clients name documents later.
+    """
+
+    path: str
+    dialect: Dialect
+    names_document: bool
+
+
+ENDPOINTS = (
+    Endpoint("/ws/", Y_WEBSOCKET, names_document=True),
+    Endpoint("/hocuspocus", HOCUSPOCUS, names_document=False),
+    Endpoint("/y-sweet/ws/", Y_SWEET, names_document=True),
+)
+
+
+def find_endpoint(path: str) -> tuple[Endpoint, str] | None:
+    """Finds what a path leads to.
+
+    Args:
+        path: as it was sent, percent-encoded.
+
+    Returns:
+        The endpoint and the document name as it was sent, empty where there is none.
+    """
+    for endpoint in ENDPOINTS:
+        if endpoint.names_document:
+            if path.startswith(endpoint.path):
+                return endpoint, path.removeprefix(endpoint.path)
+        elif path.removesuffix("/") == endpoint.path:
+            return endpoint, ""
+    return None
+
+
+class Handshakes:
+    """Decides on handshakes, the same way whatever the transport.
+
+    Args:
+        rooms: where clients are led to.
+        authenticate: names the identity behind a request, or None.
+        settings: the server's settings.
+        timers: the server's timers.
+    """
+
+    def __init__(
+        self, rooms: Rooms, authenticate: Authenticate | None, settings: Settings, timers: Timers
+    ) -> None:
+        self._rooms = rooms
+        self._authenticate = authenticate
+        self._settings = settings
+        self._timers = timers
+
+    @property
+    def instant(self) -> bool:
+        """Whether ``admit`` can be called at once: anyone may do anything."""
+        return self._authenticate is None
+
+    async def ask(self, endpoint: Endpoint, name: str, handshake: Scope) -> Peer:
+        """Finds out who a client is and lets it in.
+
+        Args:
+            endpoint: where it came to.
+            name: document name; empty where the endpoint names none.
+            handshake: scope of the handshake.
+
+        Raises:
+            InvalidName: this cannot name a document.
+            Unauthenticated: nobody is known by the request's credentials.
+            AccessDenied: somebody is, who may not read the document.
+        """
+        if not endpoint.names_document:
+            return self.admit(endpoint, name, ANYONE, handshake)
+        check_name(name)
+        identity = await identify(self._authenticate, HTTPConnection(handshake), name)
+        return self.admit(endpoint, name, identity, handshake)
+
+    def admit(self, endpoint: Endpoint, name: str, identity: Identity, handshake: Scope) -> Peer:
+        """Lets a client in.
+
+        Args:
+            endpoint: where it came to.
+            name: document name; empty where the endpoint names none.
+            identity: who it is; where the endpoint names no document, each has a token of its own.
+            handshake: scope of the handshake.
+
+        Raises:
+            InvalidName: this cannot name a document.
+        """
+        if not endpoint.names_document:
+            return HocuspocusPeer(
+                self._rooms, self._authenticate, handshake, self._settings, self._timers
+            )
+        return SinglePeer(self._rooms, check_name(name), identity, endpoint.dialect)

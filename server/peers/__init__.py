@@ -1,0 +1,1 @@
+"""Peers: what the other end of a connection is, whatever the transport."""

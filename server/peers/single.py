@@ -1,0 +1,96 @@
+"""SinglePeer: a client with one document on its connection, as most dialects have it."""
+
+import logging
+
+from collab.access import Identity
+from collab.close import CloseCode
+from collab.errors import NotRunning, StoreError
+from collab.protocol.dialect import Dialect
+from collab.server.connection import Connection
+from collab.server.member import Member
+from collab.server.room import Room
+from collab.server.rooms import Rooms
+from collab.session import Session
+
+logger = logging.getLogger("collab")
+
+
+class SinglePeer:
+    """Takes a seat in one room; see ``collab.server.peers.peer.Peer``.
+
+    Args:
+        rooms: where the room is.
+        name: document name.
+        identity: who the client speaks for.
+        dialect: what it speaks.
+    """
+
+    __slots__ = ("_early", "_ended", "_name", "_room", "_rooms", "_seat", "_session")
+
+    def __init__(self, rooms: Rooms, name: str, identity: Identity, dialect: Dialect) -> None:
+        self._rooms = rooms
+        self._name = name
+        self._session = Session(identity, identity.access_to(name), dialect)
+        self._seat: Member | None = None
+        self._room: Room | None = None
+        # What was read with the handshake; nothing more is read before the room is there.
+        self._early: list[bytes] = []
+        self._ended = False
+
+    def opened(self, connection: Connection) -> None:
+        """Takes the seat at once where the room is in memory."""
+        self._seat = Member(connection, self._session)
+        room = self._rooms.acquire_loaded(self._name)
+        if room is not None:
+            self._enter(room, self._seat)
+        else:
+            connection.pause_reading()
+            self._rooms.spawn(self._open)
+
+    def receive(self, frame: bytes) -> None:
+        """Passes a frame on."""
+        room, seat = self._room, self._seat
+        if room is not None and seat is not None:
+            room.receive(seat, frame)
+        else:
+            self._early.append(frame)
+
+    def pause(self) -> None:
+        """See ``Peer.pause``."""
+        if self._room is not None and self._seat is not None:
+            self._room.pause(self._seat)
+
+    def resume(self) -> None:
+        """See ``Peer.resume``."""
+        if self._room is not None and self._seat is not None:
+            self._room.resume(self._seat)
+
+    def ended(self) -> None:
+        """Leaves the room."""
+        self._ended = True
+        room, self._room = self._room, None
+        if room is not None and self._seat is not None:
+            room.leave(self._seat)
+            self._rooms.release(room)
+
+    async def _open(self) -> None:
+        seat = self._seat
+        assert seat is not None
+        try:
+            room = await self._rooms.acquire(self._name)
+        except (StoreError, NotRunning) as error:
+            logger.warning("cannot open %r: %s", self._name, error)
+            seat.connection.close(CloseCode.TRY_AGAIN_LATER, "the document cannot be opened now")
+            return
+        if self._ended:
+            self._rooms.release(room)
+            return
+        self._enter(room, seat)
+        seat.connection.resume_reading()
+
+    def _enter(self, room: Room, seat: Member) -> None:
+        self._room = room
+        room.join(seat)
+        early, self._early = self._early, []
+        for frame in early:
+            room.receive(seat, frame)

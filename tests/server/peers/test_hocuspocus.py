@@ -1,0 +1,314 @@
+"""Many documents on one connection: tokens, receipts, closing, and what they share."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pycrdt
+import pytest
+from starlette.requests import HTTPConnection
+
+from collab.access import Access, Identity
+from collab.close import CloseCode
+from collab.lib0 import write_var_string
+from collab.protocol import hocuspocus, yjs
+from collab.protocol.messages import EMPTY_UPDATE
+from collab.server.auth import Authenticate
+from collab.server.peers.hocuspocus import HocuspocusPeer
+from collab.server.rooms import Rooms
+from collab.server.settings import Settings
+from collab.server.timers import Timers
+from collab.store import Store
+from tests.core import poison
+from tests.server.stores import SteeredStore
+from tests.server.wire import Client, House, Wire, house
+
+pytestmark = pytest.mark.anyio
+
+HANDSHAKE = {"type": "websocket", "path": "/hocuspocus", "query_string": b"", "headers": []}
+APPLIED, REFUSED = b"\x08\x01", b"\x08\x00"
+READ_WRITE = hocuspocus.authenticated(may_write=True)
+
+
+async def by_token(request: HTTPConnection) -> Identity | None:
+    """Lets ``ana`` write and ``bob`` read."""
+    known = {"Bearer ana": Access.WRITE, "Bearer bob": Access.READ}
+    access = known.get(request.headers.get("authorization", ""))
+    return None if access is None else Identity(id="x", access=access)
+
+
+class Provider:
+    """A Hocuspocus provider in memory: what it says, and what each document hears."""
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        settings: Settings,
+        timers: Timers,
+        authenticate: Authenticate | None = None,
+    ) -> None:
+        self.wire = Wire()
+        self.peer = HocuspocusPeer(rooms, authenticate, HANDSHAKE, settings, timers)
+        self.wire.on_pressure(self.peer.pause, self.peer.resume)
+        self.peer.opened(self.wire)
+        self.heard: list[bytes] = []
+
+    def say(self, address: str, body: bytes) -> None:
+        self.wire.heard = True
+        self.peer.receive(write_var_string(address) + body)
+
+    def open(self, address: str, token: str = "") -> None:
+        """Says what a provider says at once: token, step 1."""
+        self.say(address, b"\x02\x00" + write_var_string(token))
+        self.say(address, yjs.sync_step1(b"\x00"))
+
+    def frames(self, address: str) -> list[bytes]:
+        """What came for an address so far, without it."""
+        self.heard += self.wire.read()
+        prefix = write_var_string(address)
+        return [frame[len(prefix) :] for frame in self.heard if frame.startswith(prefix)]
+
+    async def until(self, address: str, body: bytes, count: int = 1) -> None:
+        """Waits until a frame came so many times."""
+        await self.wire.until(lambda: self.frames(address).count(body) >= count)
+
+    async def opened(self, address: str, token: str = "") -> None:
+        """Opens a document as far as its first answers, the step 2 included."""
+        self.open(address, token)
+        await self.wire.until(
+            lambda: any(frame[:2] == b"\x00\x01" for frame in self.frames(address))
+        )
+
+
+@asynccontextmanager
+async def inside(
+    store: Store | None = None, settings: Settings | None = None
+) -> AsyncIterator[House]:
+    async with house(store or SteeredStore(), settings) as inner:
+        yield inner
+
+
+def provider(inner: House, authenticate: Authenticate | None = None) -> Provider:
+    return Provider(inner.rooms, inner.settings, inner.timers, authenticate)
+
+
+async def test_two_documents_on_one_connection_stay_apart() -> None:
+    async with inside() as inner:
+        one = provider(inner)
+        await one.opened("a")
+        await one.opened("b")
+        one.say("a", yjs.update(poison.HELLO))
+        await one.until("a", APPLIED)
+        assert APPLIED not in one.frames("b")
+        other = provider(inner)
+        await other.opened("a\0session")
+        assert yjs.sync_step2(poison.HELLO) in other.frames("a\0session")
+
+
+async def test_our_question_comes_right_before_the_answer_and_the_scope_before_all() -> None:
+    async with inside() as inner:
+        one = provider(inner)
+        await one.opened("a")
+        assert one.frames("a") == [
+            READ_WRITE,
+            yjs.sync_step1(b"\x00"),
+            yjs.sync_step2(EMPTY_UPDATE),
+        ]
+
+
+async def test_a_change_is_acknowledged_once_it_is_durable_and_not_echoed() -> None:
+    store = SteeredStore()
+    async with inside(store) as inner:
+        one = provider(inner)
+        await one.opened("a")
+        store.hold_appends()
+        one.say("a", yjs.update(poison.HELLO))
+        await store.append_began.wait()
+        assert one.frames("a").count(APPLIED) == 0
+        store.let_append()
+        await one.until("a", APPLIED)
+        assert yjs.update(poison.HELLO) not in one.frames("a")
+
+
+async def test_every_change_gets_exactly_one_receipt() -> None:
+    async with inside() as inner:
+        one = provider(inner)
+        await one.opened("a")
+        one.say("a", yjs.sync_step2(EMPTY_UPDATE))
+        doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+        text = doc.get("text", type=pycrdt.Text)
+        for word in "abcdefghij":
+            before = doc.get_state()
+            text += word
+            one.say("a", yjs.update(doc.get_update(before)))
+        one.say("a", yjs.sync_step2(doc.get_update()))
+        await one.until("a", APPLIED, count=12)
+        room = inner.rooms.find("a")
+        assert room is not None
+        await room.saved()
+        assert one.frames("a").count(APPLIED) == 12
+
+
+async def test_it_shares_a_room_with_other_dialects() -> None:
+    async with inside() as inner:
+        one = provider(inner)
+        await one.opened("a")
+        room = await inner.rooms.acquire("a")
+        stock = Client(room, client_id=7).connect()
+        stock.show()
+        update = stock.type("hi")
+        await one.wire.until(lambda: yjs.update(update) in one.frames("a"))
+        await one.wire.until(lambda: any(frame[:1] == b"\x01" for frame in one.frames("a")))
+        one.say("a", yjs.update(poison.HELLO))
+        await stock.wire.until(lambda: yjs.update(poison.HELLO) in stock.wire.frames)
+
+
+async def test_what_is_said_before_the_token_was_looked_at_waits() -> None:
+    async with inside() as inner:
+        one = provider(inner, by_token)
+        one.say("a", yjs.update(poison.HELLO))
+        one.say("a", yjs.sync_step1(b"\x00"))
+        assert one.frames("a") == []
+        one.say("a", b"\x02\x00" + write_var_string("ana"))
+        await one.until("a", APPLIED)
+        assert one.frames("a")[0] == READ_WRITE
+
+
+async def test_a_refused_token_leaves_the_connection_and_a_retry_starts_clean() -> None:
+    async with inside() as inner:
+        one = provider(inner, by_token)
+        one.open("a", "mallory")
+        one.say("a", yjs.update(poison.HELLO))
+        await one.wire.until(lambda: any(f[:2] == b"\x02\x01" for f in one.frames("a")))
+        assert one.wire.closed is None
+        await one.opened("a", "ana")
+        assert yjs.sync_step2(EMPTY_UPDATE) in one.frames("a")
+
+
+async def test_a_reader_is_refused_each_change() -> None:
+    async with inside() as inner:
+        one = provider(inner, by_token)
+        await one.opened("a", "bob")
+        assert one.frames("a")[0] == hocuspocus.authenticated(may_write=False)
+        one.say("a", yjs.update(poison.HELLO))
+        one.say("a", yjs.sync_step2(EMPTY_UPDATE))
+        await one.until("a", APPLIED)
+        assert one.frames("a").count(REFUSED) == 1
+
+
+async def test_a_new_token_changes_what_may_be_done() -> None:
+    async with inside() as inner:
+        one = provider(inner, by_token)
+        await one.opened("a", "bob")
+        one.say("a", b"\x02\x00" + write_var_string("ana"))
+        await one.until("a", READ_WRITE)
+        one.say("a", yjs.update(poison.HELLO))
+        await one.until("a", APPLIED)
+
+
+async def test_a_document_that_was_left_is_open_no_more_and_can_be_opened_again() -> None:
+    async with inside() as inner:
+        one = provider(inner)
+        await one.opened("a")
+        room = inner.rooms.find("a")
+        assert room is not None
+        assert len(room.members) == 1
+        one.say("a", b"\x07")
+        assert len(room.members) == 0
+        one.heard.clear()
+        await one.opened("a")
+        assert len(room.members) == 1
+
+
+async def test_poison_closes_that_document_alone() -> None:
+    async with inside() as inner:
+        one = provider(inner)
+        await one.opened("a")
+        await one.opened("b")
+        one.say("a", yjs.update(b"\xff\xff"))
+        await one.wire.until(lambda: any(f[:1] == b"\x07" for f in one.frames("a")))
+        one.say("a", yjs.update(poison.HELLO))  # It does not know yet.
+        one.say("b", yjs.update(poison.HELLO))
+        await one.until("b", APPLIED)
+        assert one.wire.closed is None
+        assert APPLIED not in one.frames("a")
+
+
+async def test_bytes_without_an_address_close_the_connection() -> None:
+    async with inside() as inner:
+        one = provider(inner)
+        one.peer.receive(b"\x05ab")
+        assert one.wire.closed is not None
+        assert one.wire.closed[0] == CloseCode.MALFORMED
+
+
+async def test_what_waits_for_a_token_is_bounded() -> None:
+    async with inside(settings=Settings(unauthenticated_max_bytes=100)) as inner:
+        one = provider(inner)
+        one.say("a", yjs.update(bytes(60)))
+        assert one.wire.closed is None
+        one.say("b", yjs.update(bytes(60)))
+        assert one.wire.closed is not None
+
+
+async def test_so_are_documents() -> None:
+    async with inside(settings=Settings(connection_documents=1)) as inner:
+        one = provider(inner)
+        await one.opened("a")
+        one.open("b")
+        assert [frame[:2] for frame in one.frames("b")] == [b"\x02\x01"]
+        assert one.wire.closed is None
+
+
+async def test_who_opens_nothing_is_sent_away() -> None:
+    settings = replace(Settings(), heartbeat_seconds=0.05, dead_seconds=0.1)
+    async with inside(settings=settings) as inner:
+        one = provider(inner)
+        await one.wire.until(lambda: one.wire.closed is not None)
+
+
+async def test_a_connection_that_ends_leaves_every_room() -> None:
+    async with inside() as inner:
+        one = provider(inner)
+        await one.opened("a")
+        await one.opened("b")
+        one.peer.ended()
+        rooms = [inner.rooms.find(name) for name in "ab"]
+        assert [len(room.members) for room in rooms if room is not None] == [0, 0]
+
+
+async def test_a_document_that_is_opened_while_the_connection_ends_is_given_back() -> None:
+    store = SteeredStore()
+    async with inside(store, Settings(unload_seconds=0.01)) as inner:
+        one = provider(inner)
+        store.hold_loads()
+        one.open("a")
+        one.peer.ended()
+        store.let_load()
+        room = await inner.rooms.acquire("a")
+        assert room.members == ()
+
+
+async def test_one_document_that_waits_for_the_store_holds_the_connection_back() -> None:
+    store = SteeredStore()
+    async with inside(store, Settings(uncommitted_max_bytes=1)) as inner:
+        one = provider(inner)
+        await one.opened("a")
+        await one.opened("b")
+        store.hold_appends()
+        one.say("a", yjs.update(poison.HELLO))
+        one.say("a", yjs.update(poison.HELLO))
+        assert not one.wire.reading
+        store.let_append()
+        await one.wire.until(lambda: one.wire.reading)
+
+
+async def test_application_messages_reach_everyone_else() -> None:
+    async with inside() as inner:
+        one, other = provider(inner), provider(inner)
+        await one.opened("a")
+        await other.opened("a")
+        message = b"\x05" + write_var_string('{"type":"cheer"}')
+        one.say("a", message)
+        await other.until("a", message)
+        assert message not in one.frames("a")
