@@ -246,7 +246,7 @@ class Room:
             self._recover([])
             raise
         if news is not None:
-            self._publish({}, list(entries), news, state_before)
+            self._publish({}, {}, list(entries), news, state_before)
         await self.saved()
 
     def checkpoint(self) -> None:
