@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
 from types import TracebackType
 from urllib.parse import quote
 
@@ -45,7 +46,9 @@ class Collab:
 
     Args:
         store: where documents are kept: a store, or an address such as ``sqlite:///collab.db``.
-        authenticate: names the identity behind a request; None lets anyone do anything.
+        authenticate: names the identity behind a request: ``collab.server.tokens.Tokens`` or a
+            callable of yours; None lets anyone do anything. An async context manager is entered
+            with the app.
         settings: bounds and times; the defaults suit most.
         demo: whether ``/`` serves the editor demo.
 
@@ -93,6 +96,8 @@ class Collab:
             raise NotRunning("expected an app that is not running yet, got one that is")
         async with AsyncExitStack() as exits:
             await exits.enter_async_context(self._store)
+            if isinstance(self.authenticate, AbstractAsyncContextManager):
+                await exits.enter_async_context(self.authenticate)
             tasks = await exits.enter_async_context(anyio.create_task_group())
             exits.callback(tasks.cancel_scope.cancel)
             running = _Running(
@@ -229,4 +234,7 @@ def _encoded_paths(app: ASGIApp) -> ASGIApp:
 
 async def _explain(request: Request, error: Exception) -> Response:
     assert isinstance(error, CollabError)
-    return JSONResponse({"error": str(error)}, status_code=status_of(error))
+    status = status_of(error)
+    # RFC 9110, section 11.6.1: who is told 401 is told how to authenticate.
+    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
+    return JSONResponse({"error": str(error)}, status_code=status, headers=headers)

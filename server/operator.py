@@ -1,6 +1,7 @@
 """Operator: whoever runs the server, known by a secret of this run and not by the application."""
 
 import secrets
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from starlette.requests import HTTPConnection
 
@@ -23,15 +24,29 @@ def admit_operator(authenticate: Authenticate | None, secret: str) -> Authentica
     """
     if authenticate is None:
         return None
-    expected = secret.encode()
-    others = authenticate
+    return _BesideOperator(authenticate, secret)
 
-    async def known(connection: HTTPConnection) -> Identity | None:
+
+class _BesideOperator(AbstractAsyncContextManager["_BesideOperator"]):
+    """Knows the operator, and asks the application about everyone else."""
+
+    def __init__(self, others: Authenticate, secret: str) -> None:
+        self._others = others
+        self._expected = secret.encode()
+        self._exits = AsyncExitStack()
+
+    async def __aenter__(self) -> "_BesideOperator":
+        if isinstance(self._others, AbstractAsyncContextManager):
+            await self._exits.enter_async_context(self._others)
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._exits.aclose()
+
+    async def __call__(self, connection: HTTPConnection) -> Identity | None:
         credentials = connection.headers.get("authorization", "")
         if connection.scope["type"] == "http" and credentials.lower().startswith(_SCHEME):
             shown = credentials[len(_SCHEME) :].encode()
-            if secrets.compare_digest(shown, expected):
+            if secrets.compare_digest(shown, self._expected):
                 return OPERATOR
-        return await others(connection)
-
-    return known
+        return await self._others(connection)

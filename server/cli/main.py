@@ -6,6 +6,7 @@ from collab.errors import CollabError
 from collab.server.cli.export import export_document
 from collab.server.cli.list import list_documents
 from collab.server.cli.serve import serve
+from collab.server.cli.token import make_token
 
 
 class _OneLineErrors(click.Group):
@@ -28,3 +29,4 @@ def main() -> None:
 main.add_command(serve)
 main.add_command(export_document)
 main.add_command(list_documents)
+main.add_command(make_token)

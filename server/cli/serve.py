@@ -6,7 +6,9 @@ import logging
 import secrets
 import signal
 import socket
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -16,6 +18,7 @@ from hypercorn.config import Config
 from collab.errors import SettingsError
 from collab.server.app import Collab
 from collab.server.cli.claim import Claim
+from collab.server.cli.jwt import jwt_options, tokens_of
 from collab.server.cli.options import config_option, settings_of, settings_options, store_option
 from collab.server.operator import admit_operator
 from collab.server.transports.frontdoor import FrontDoor
@@ -70,6 +73,14 @@ _COLLECT_EVERY = 20_000
     envvar="COLLAB_DEMO",
     help="Serve the editor demo at /.",
 )
+@jwt_options
+@click.option(
+    "--open-to-everyone",
+    is_flag=True,
+    envvar="COLLAB_OPEN_TO_EVERYONE",
+    help="Listen beyond this machine although nobody is authenticated: whoever reaches the "
+    "address may read, change and delete every document.",
+)
 @settings_options
 def serve(
     address: str,
@@ -78,7 +89,8 @@ def serve(
     certfile: str | None,
     keyfile: str | None,
     demo: bool,
-    **tuned: float,
+    open_to_everyone: bool,
+    **options: Any,
 ) -> None:
     """Serve documents over WebSockets and HTTP until SIGTERM or Ctrl-C."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -89,23 +101,27 @@ def serve(
     config = Config()
     config.certfile, config.keyfile = certfile, keyfile
     config.backlog = _BACKLOG
+    tokens = tokens_of(options)
     secret = secrets.token_urlsafe(32)
     app = Collab(
         address,
-        authenticate=admit_operator(None, secret),
+        authenticate=admit_operator(tokens, secret),
         demo=demo,
-        settings=settings_of(tuned),
+        settings=settings_of(options),
     )
-    anyio.run(
-        _serve,
-        app,
-        config,
-        bind,
-        transport == "native",
-        file_of(address),
-        secret,
-        backend_options=_loop(),
-    )
+    with _listen(bind) as listener:
+        if tokens is None and not _is_loopback(listener):
+            _check_openness(bind, open_to_everyone)
+        anyio.run(
+            _serve,
+            app,
+            config,
+            listener,
+            transport == "native",
+            file_of(address),
+            secret,
+            backend_options=_loop(),
+        )
 
 
 def _loop() -> dict[str, bool]:
@@ -125,9 +141,13 @@ def _calm_collector() -> None:
 
 
 async def _serve(
-    app: Collab, config: Config, bind: str, native: bool, store: Path | None, secret: str
+    app: Collab,
+    config: Config,
+    listener: socket.socket,
+    native: bool,
+    store: Path | None,
+    secret: str,
 ) -> None:
-    listener = _listen(bind)
     # Ours is the bound that answers; Hypercorn's is there in case.
     config.websocket_max_message_size = app.settings.message_max_bytes * 2
     tls = config.create_ssl_context() if config.ssl_enabled else None
@@ -189,3 +209,25 @@ def _listen(bind: str) -> socket.socket:
         return socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         raise SettingsError(f"cannot listen on {bind}: {error}") from error
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    """Whether only this machine can reach it."""
+    return ip_address(listener.getsockname()[0]).is_loopback
+
+
+def _check_openness(bind: str, open_to_everyone: bool) -> None:
+    """Has whoever starts a server that everyone can use say that this is meant.
+
+    Raises:
+        SettingsError: it was not said.
+    """
+    if not open_to_everyone:
+        raise SettingsError(
+            f"expected --jwt-secret, --jwt-public-key or --jwks-url to listen on {bind}, got "
+            "nothing that tells people apart; --open-to-everyone lets everyone do everything"
+        )
+    click.echo(
+        f"collab: WARNING: everyone who reaches {bind} may read, change and delete every document",
+        err=True,
+    )

@@ -1,0 +1,96 @@
+"""Options for JSON Web Tokens: those that commands share, and what they make together."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from collab.errors import SettingsError
+from collab.server.key_set import KeySet
+from collab.server.keys import Keys, OneKey, read_public_key, read_secret
+from collab.server.tokens import Tokens
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+secret_option = click.option(
+    "--jwt-secret",
+    envvar="COLLAB_JWT_SECRET",
+    metavar="SECRET",
+    help="Secret that tokens are signed with (HS256), 32 bytes or more. On a command line others "
+    "on the machine can read it: the variable is the place for it.",
+)
+audience_option = click.option(
+    "--jwt-audience",
+    envvar="COLLAB_JWT_AUDIENCE",
+    metavar="NAME",
+    help="Whom tokens are for (aud). Without it, tokens that name an audience are refused.",
+)
+issuer_option = click.option(
+    "--jwt-issuer",
+    envvar="COLLAB_JWT_ISSUER",
+    metavar="NAME",
+    help="Who makes tokens (iss). Without it, any.",
+)
+
+_OPTIONS = (
+    secret_option,
+    click.option(
+        "--jwt-public-key",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        envvar="COLLAB_JWT_PUBLIC_KEY",
+        help="Public key (PEM) that tokens are checked with: RS256, ES256 or EdDSA, as the key is.",
+    ),
+    click.option(
+        "--jwks-url",
+        envvar="COLLAB_JWKS_URL",
+        metavar="URL",
+        help="Address of the key set that tokens are checked with, as identity providers have it.",
+    ),
+    audience_option,
+    issuer_option,
+    click.option(
+        "--jwt-leeway",
+        type=click.FloatRange(min=0),
+        default=10.0,
+        show_default=True,
+        envvar="COLLAB_JWT_LEEWAY",
+        metavar="SECONDS",
+        help="How far the clock of who makes tokens may be from this one.",
+    ),
+)
+
+
+def jwt_options(command: Command) -> Command:
+    """Gives a command the options that say which tokens are taken."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def tokens_of(options: Mapping[str, Any]) -> Tokens | None:
+    """Makes what checks tokens out of a command's options; None where they name no key.
+
+    Raises:
+        SettingsError: they name several keys, or one that cannot be used.
+    """
+    sources: list[Keys] = []
+    if options["jwt_secret"] is not None:
+        sources.append(OneKey(read_secret(options["jwt_secret"])))
+    if options["jwt_public_key"] is not None:
+        sources.append(OneKey(read_public_key(options["jwt_public_key"].read_bytes())))
+    if options["jwks_url"] is not None:
+        sources.append(KeySet(options["jwks_url"]))
+    if len(sources) > 1:
+        raise SettingsError("expected one of --jwt-secret, --jwt-public-key and --jwks-url")
+    audience, issuer = options["jwt_audience"], options["jwt_issuer"]
+    if not sources:
+        if audience is not None or issuer is not None:
+            raise SettingsError(
+                "expected --jwt-secret, --jwt-public-key or --jwks-url with --jwt-audience and "
+                "--jwt-issuer"
+            )
+        return None
+    return Tokens(
+        sources[0], audience=audience, issuer=issuer, leeway_seconds=options["jwt_leeway"]
+    )

@@ -1,0 +1,97 @@
+"""``collab token``: makes a token that a server with the same secret takes."""
+
+import re
+import secrets
+import time
+
+import click
+import jwt
+
+from collab.access import Access
+from collab.errors import SettingsError
+from collab.server.claims import write_claims
+from collab.server.cli.jwt import audience_option, issuer_option, secret_option
+from collab.server.keys import read_secret
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"(?:\d{1,9}[smhdw])+")
+
+
+class Duration(click.ParamType[int]):
+    """A length of time: ``90s``, ``15m``, ``1h30m``, ``7d``; its value is in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Reads it."""
+        text = str(value)
+        if not _DURATION.fullmatch(text):
+            self.fail(f"expected a duration such as 90s, 15m, 1h30m or 7d, got {text!r}")
+        parts = re.findall(r"(\d+)([smhdw])", text)
+        return sum(int(count) * _UNITS[unit] for count, unit in parts)
+
+
+@click.command("token")
+@click.option("--user", required=True, metavar="ID", help="Id of who the token is for.")
+@click.option("--name", metavar="NAME", help="The name that others are shown.")
+@click.option(
+    "--doc",
+    "patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="Documents it is for; * is anything but a slash, ** anything. May be repeated.",
+)
+@click.option("--read", "access", flag_value="read", help="They may be read.")
+@click.option("--write", "access", flag_value="write", help="They may be read and changed.")
+@click.option(
+    "--admin",
+    "access",
+    flag_value="admin",
+    help="They may be administered too; without --doc: everything may.",
+)
+@click.option(
+    "--expires",
+    "seconds",
+    type=Duration(),
+    default="1h",
+    show_default=True,
+    metavar="DURATION",
+    help="How long it is good for, such as 90s, 15m, 1h30m or 7d.",
+)
+@secret_option
+@audience_option
+@issuer_option
+def make_token(
+    user: str,
+    name: str | None,
+    patterns: tuple[str, ...],
+    access: str | None,
+    seconds: int,
+    jwt_secret: str | None,
+    jwt_audience: str | None,
+    jwt_issuer: str | None,
+) -> None:
+    """Print a token for `collab serve` with the same --jwt-secret."""
+    if jwt_secret is None:
+        raise SettingsError("expected --jwt-secret or COLLAB_JWT_SECRET, got neither")
+    if access is None:
+        raise click.UsageError("expected one of --read, --write and --admin")
+    if not patterns and access != "admin":
+        raise click.UsageError("expected --doc: which documents it is for")
+    key = read_secret(jwt_secret)
+    claims = write_claims(
+        user=user,
+        name=name,
+        documents=dict.fromkeys(patterns, Access[access.upper()]),
+        admin=not patterns,
+        token_id=secrets.token_urlsafe(12),
+        expires_at=int(time.time()) + seconds,
+    )
+    if jwt_audience is not None:
+        claims["aud"] = jwt_audience
+    if jwt_issuer is not None:
+        claims["iss"] = jwt_issuer
+    assert isinstance(key.material, bytes)
+    click.echo(jwt.encode(claims, key.material, algorithm=key.algorithm))
