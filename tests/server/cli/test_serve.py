@@ -1,5 +1,6 @@
 """`collab serve`: where its options come from, and what it says to mistakes."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from tests.server.signing import SECRET, token
 
 
 @contextmanager
@@ -20,7 +23,11 @@ def serving(
     with subprocess.Popen(
         command,
         cwd=directory,
-        env={"PATH": "/usr/bin:/bin", **(environment or {})},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            **(environment or {}),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -99,4 +106,77 @@ def test_an_address_that_is_taken_is_told(tmp_path: Path) -> None:
         code, errors = refused(tmp_path, "--bind", address, "--store", "memory://")
     assert code == 1
     assert errors.startswith(f"collab: cannot listen on {address}")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
+def test_nobody_else_reaches_a_server_that_tells_nobody_apart(tmp_path: Path, host: str) -> None:
+    code, errors = refused(tmp_path, "--bind", f"{host}:0")
+    assert code == 1
+    assert errors.startswith("collab: expected --jwt-secret, --jwt-public-key or --jwks-url to")
+    assert "--open-to-everyone" in errors
+    assert errors.count("\n") == 1
+    assert not (tmp_path / "collab.db").exists()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.8.9.1"])
+def test_this_machine_alone_may_be_listened_to_without_telling_people_apart(
+    tmp_path: Path, host: str
+) -> None:
+    with serving(tmp_path, "--bind", f"{host}:0") as (line, _):
+        assert line.startswith("collab: listening on")
+
+
+def test_who_opens_a_server_to_everyone_is_told_what_that_means(tmp_path: Path) -> None:
+    with serving(tmp_path, "--bind", "0.0.0.0:0", "--open-to-everyone") as (line, process):
+        assert line.startswith("collab: listening on")
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=20)
+    warning = "everyone who reaches 0.0.0.0:0 may read, change and delete every document"
+    assert f"collab: WARNING: {warning}\n" in errors
+
+
+def test_a_server_with_a_secret_serves_who_brings_a_token_of_it(tmp_path: Path) -> None:
+    environment = {"COLLAB_JWT_SECRET": SECRET}
+    options = ("--bind", "0.0.0.0:0")
+    with serving(tmp_path, *options, environment=environment) as (line, process):
+        address = line.split()[-1].replace("0.0.0.0", "127.0.0.1")
+        listing = f"{address}/api/docs"
+        nobody = httpx.get(listing)
+        assert nobody.status_code == 401
+        assert nobody.headers["www-authenticate"] == "Bearer"
+        signed = token()
+        assert httpx.get(listing, headers={"Authorization": f"Bearer {signed}"}).status_code == 200
+        late = token(seconds=-60)
+        refusal = httpx.get(listing, params={"token": late})
+        assert refusal.json() == {
+            "error": "expected a token that is still valid, got one that has expired"
+        }
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=20)
+    assert errors == ""
+    assert signed not in output
+    assert late not in output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--jwt-secret", "short"], "expected a secret of 32 bytes or more, got 5"),
+        (
+            ["--jwt-secret", SECRET, "--jwks-url", "http://x/"],
+            "expected one of --jwt-secret, --jwt-public-key and --jwks-url",
+        ),
+        (["--jwt-issuer", "x"], "expected --jwt-secret, --jwt-public-key or --jwks-url with"),
+        (["--jwt-public-key", "collab.toml"], "expected a public key in PEM"),
+        (["--jwks-url", "keys"], "expected an https or http address of a key set, got 'keys'"),
+    ],
+)
+def test_keys_that_cannot_be_used_are_told(
+    tmp_path: Path, options: list[str], message: str
+) -> None:
+    (tmp_path / "collab.toml").write_text("")
+    code, errors = refused(tmp_path, "--bind", "127.0.0.1:0", *options)
+    assert code == 1
+    assert errors.startswith(f"collab: {message}")
     assert errors.count("\n") == 1
