@@ -8,8 +8,8 @@ import sqlite3
 import subprocess
 import sysconfig
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,11 +66,29 @@ def websockets(port: int) -> str:
 
 
 @contextmanager
-def serve(store: Path, *, port: int = 0, transport: str = "native") -> Iterator[Server]:
-    """Runs a server; where it still runs at the end, it is ended with SIGTERM."""
+def serve(
+    store: Path,
+    *,
+    port: int = 0,
+    transport: str = "native",
+    options: Sequence[str] = (),
+    log: Path | None = None,
+) -> Iterator[Server]:
+    """Runs a server; where it still runs at the end, it is ended with SIGTERM.
+
+    Args:
+        store: file of the store.
+        port: where to listen; 0 picks one.
+        transport: what carries WebSockets.
+        options: more of the command line.
+        log: where its log goes; None lets it go where the test's goes.
+    """
     command = [COLLAB, "serve", "--store", f"sqlite:///{store}"]
-    command += ["--bind", f"127.0.0.1:{port}", "--transport", transport]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command += ["--bind", f"127.0.0.1:{port}", "--transport", transport, *options]
+    with (
+        nullcontext() if log is None else log.open("a") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
         try:
             server = Server(process)
             yield server

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -26,6 +25,8 @@ from collab.storage.connection import Synchronous, connect_writer, prepare
 from collab.storage.migrations import APPLICATION_ID, MIGRATIONS, migrate, pending
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, Entry, NewEntry
+from tests.storage.disks import file_size_limit, locked_by_another_process
+from tests.storage.disks import small_disk as small_disk
 
 pytestmark = pytest.mark.anyio
 
@@ -62,24 +63,6 @@ def reported(process: "subprocess.Popen[str]", lines: int = sys.maxsize) -> list
         first, second = line.split()
         seqs.append((int(first), int(second)))
     return seqs
-
-
-@contextmanager
-def locked_by_another_process(path: Path) -> Iterator[None]:
-    holding = (
-        "import sqlite3, sys; connection = sqlite3.connect(sys.argv[1], isolation_level=None);"
-        "connection.execute('BEGIN IMMEDIATE'); print('held', flush=True); sys.stdin.readline()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", holding, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        yield
-        holder.communicate("\n")
 
 
 def names_in(directory: Path) -> list[str]:
@@ -201,35 +184,6 @@ class TestSeveralProcesses:
                 async with SQLiteStore(path, create=False, busy_seconds=0.05) as reader:
                     assert (await reader.load("a")).seq == 1
             assert await store.append([adding("a", b"2")]) == [2]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "collab-test", str(disk)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mount.returncode:
-        pytest.skip(f"needs the right to mount: {mount.stderr.strip()}")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-@contextmanager
-def file_size_limit(limit_bytes: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 async def fill(store: SQLiteStore) -> int:

@@ -1,0 +1,1 @@
+"""What was acknowledged is kept: servers that are killed, and disks that fail."""

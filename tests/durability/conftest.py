@@ -1,0 +1,21 @@
+"""What the tests of durability run on: one event loop, a store on disk, real clients."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import driver as driver
+from tests.e2e.conftest import node_clients as node_clients
+from tests.storage.disks import small_disk as small_disk
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The clients' WebSockets run on asyncio alone."""
+    return "asyncio"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """The file of a store, not made yet."""
+    return tmp_path / "collab.db"

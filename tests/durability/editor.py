@@ -1,0 +1,229 @@
+"""Editors over real WebSockets that keep account of what was acknowledged, whatever breaks."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pycrdt
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from collab import state_vector
+from collab.document import Document
+from collab.protocol import yjs
+from collab.protocol.messages import SyncStep1, SyncStep2, Update
+from collab.replay import Replay
+from collab.storage.sqlite import SQLiteStore
+from collab.structs import read_structs
+
+WITHIN_SECONDS = 30.0
+"""How long anything may take that should take moments; the machine may be busy."""
+
+ROOT = "words"
+_RETRY_SECONDS = 0.05
+_AHEAD = 3
+"""Words an editor types before it hears the first of them again."""
+
+
+class Crowd:
+    """Editors of one document, and what becomes of their words.
+
+    Attributes:
+        editors: all of them.
+        typing: whether they type as fast as they are acknowledged.
+        acknowledgements: how often one of them heard its own words again.
+    """
+
+    def __init__(self, size: int, seed: int, padding: int = 0) -> None:
+        self.typing = False
+        self.acknowledgements = 0
+        self.editors = [Editor(self, number, seed, padding) for number in range(size)]
+        self._changed = asyncio.Event()
+
+    @property
+    def acknowledged(self) -> set[str]:
+        """Every word whose echo came."""
+        return {word for editor in self.editors for word in editor.words[: editor.acknowledged]}
+
+    @property
+    def typed(self) -> list[str]:
+        """Every word."""
+        return [word for editor in self.editors for word in editor.words]
+
+    def announce(self) -> None:
+        """Something happened to an editor."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Waits until something that happens to an editor makes this true."""
+        try:
+            with anyio.fail_after(WITHIN_SECONDS):
+                while not condition():
+                    await self._changed.wait()
+        except TimeoutError:
+            seen = [
+                (editor.online, editor.acknowledged, len(editor.words), len(editor.seen()))
+                for editor in self.editors
+            ]
+            raise AssertionError(
+                f"expected {what} within {WITHIN_SECONDS:g} s, got editors who are online, have"
+                f" heard, typed and see {seen}"
+            ) from None
+
+    async def type(self) -> None:
+        """Has everyone type from now on."""
+        self.typing = True
+        for editor in self.editors:
+            await editor.type_ahead()
+
+    async def agree(self) -> list[str]:
+        """Has everyone stop, and waits until all are in sync.
+
+        Returns:
+            The words they see, in order.
+        """
+        self.typing = False
+        await self.until(lambda: all(editor.settled for editor in self.editors), "all echoes")
+        typed = len(self.typed)
+        await self.until(
+            lambda: all(len(editor.seen()) >= typed for editor in self.editors), "all words"
+        )
+        first, *others = [editor.seen() for editor in self.editors]
+        for other in others:
+            assert other == first
+        return first
+
+
+class Editor:
+    """One who types words into a list, each at a random place and each only once.
+
+    Attributes:
+        client: Yjs client id.
+        words: what it typed.
+        acknowledged: how many of them it heard again; in y-websocket that is the ack.
+        online: whether it has a connection on which it is in sync.
+    """
+
+    def __init__(self, crowd: Crowd, number: int, seed: int, padding: int) -> None:
+        self.client = 1000 + number
+        self.words: list[str] = []
+        self.acknowledged = 0
+        self.online = False
+        self._crowd = crowd
+        self._number = number
+        self._padding = "." * padding
+        self._chance = random.Random(seed * 1000 + number)
+        self._doc: pycrdt.Doc[pycrdt.Array[str]] = pycrdt.Doc(client_id=self.client)
+        self._list = self._doc.get(ROOT, type=pycrdt.Array)
+        self._socket: ClientConnection | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is in sync and nothing of its own is on the way."""
+        return self.online and self.acknowledged == len(self.words)
+
+    def seen(self) -> list[str]:
+        """The words it sees, its own included."""
+        return [*self._list]
+
+    async def run(self, url: str) -> None:
+        """Edits until it is cancelled, and reconnects for as long as it takes."""
+        while True:
+            try:
+                async with connect(url, max_size=None, ping_interval=None) as socket:
+                    self._socket = socket
+                    await socket.send(yjs.sync_step1(self._doc.get_state()))
+                    async for frame in socket:
+                        assert isinstance(frame, bytes)
+                        await self._take(frame)
+            except (OSError, WebSocketException):
+                pass  # Killed, or not up again yet.
+            self._socket, self.online = None, False
+            self._crowd.announce()
+            await anyio.sleep(_RETRY_SECONDS)
+
+    async def type_ahead(self) -> None:
+        """Types as far as it goes before echoes come."""
+        while (
+            self._crowd.typing
+            and self.online
+            and self._socket is not None
+            and len(self.words) - self.acknowledged < _AHEAD
+        ):
+            before = self._doc.get_state()
+            word = f"{self._number}.{len(self.words)}{self._padding}"
+            self._list.insert(self._chance.randint(0, len(self._list)), word)
+            self.words.append(word)
+            try:
+                await self._socket.send(yjs.update(self._doc.get_update(before)))
+            except WebSocketException:
+                return  # What it typed goes out when it is in sync again.
+
+    async def _take(self, frame: bytes) -> None:
+        if frame[0] != 0:
+            return
+        assert self._socket is not None
+        message = yjs.decode(frame)
+        if isinstance(message, SyncStep1):
+            if not self.online:
+                # A server that has just started has what is stored, and will not echo it again.
+                known = state_vector.decode(message.state_vector).get(self.client, 0)
+                self.acknowledged = max(self.acknowledged, known)
+            await self._socket.send(yjs.sync_step2(self._doc.get_update(message.state_vector)))
+        elif isinstance(message, (SyncStep2, Update)):
+            self._doc.apply_update(message.update)
+            if isinstance(message, SyncStep2):
+                self.online = True
+            else:
+                self._hear(message.update)
+            self._crowd.announce()
+            await self.type_ahead()
+
+    def _hear(self, update: bytes) -> None:
+        for struct in read_structs(update):
+            if struct.client == self.client:
+                # A word covers one clock.
+                self.acknowledged = max(self.acknowledged, struct.clock + struct.length)
+                self._crowd.acknowledgements += 1
+
+
+@asynccontextmanager
+async def online(crowd: Crowd, url: str) -> AsyncIterator[None]:
+    """Has a crowd edit the document at a URL, through all its restarts."""
+    async with anyio.create_task_group() as tasks:
+        for editor in crowd.editors:
+            tasks.start_soon(editor.run, url)
+        await crowd.until(lambda: all(editor.online for editor in crowd.editors), "connections")
+        yield
+        tasks.cancel_scope.cancel()
+
+
+def words_in(document: Document) -> list[str]:
+    """The words in a document."""
+    doc: pycrdt.Doc[pycrdt.Array[str]] = pycrdt.Doc()
+    doc.apply_update(document.encode())
+    return [*doc.get(ROOT, type=pycrdt.Array)]
+
+
+async def words_on_disk(path: Path, name: str) -> list[str]:
+    """The words that a store's file holds, read as opening does and, again, from the log alone."""
+    async with SQLiteStore(path, create=False) as store:
+        opened = words_in(Document.load(await store.load(name)))
+        replay = Replay()
+        entries = [entry async for entry in store.entries(name)]
+        replay.take(entries)
+    assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
+    assert replay.left_out == []
+    assert words_in(replay.document) == opened
+    return opened
+
+
+def check_account(words: Sequence[str], acknowledged: set[str]) -> None:
+    """Checks that nothing acknowledged is missing and nothing is there twice."""
+    lost = acknowledged - set(words)
+    assert not lost, f"expected everything acknowledged, got all but {sorted(lost)[:20]}"
+    assert len(set(words)) == len(words), "expected every word once, got one of them twice"
