@@ -20,6 +20,8 @@
     ├── StoreError               the store could not do it
     │   ├── StoreNotFound        there is no store at this address
     │   ├── DocumentNotFound     the store has no such document
+    │   │   └── DocumentDeleted  it was deleted
+    │   ├── DocumentExists       there is a document of this name already
     │   ├── VersionNotFound      the document has no version of this name
     │   ├── VersionExists        the document has a version of this name already
     │   ├── BrokenDocument       what is stored of a document does not apply
@@ -177,8 +179,28 @@ class DocumentNotFound(StoreError):
         document: the name asked for.
     """
 
+    _why = ""
+
     def __init__(self, document: str) -> None:
-        super().__init__(f"no document named {document!r}")
+        super().__init__(f"no document named {document!r}{self._why}")
+        self.document = document
+
+
+class DocumentDeleted(DocumentNotFound):
+    """The document was deleted, and perhaps erased; what is left of it takes no changes."""
+
+    _why = ": it was deleted"
+
+
+class DocumentExists(StoreError):
+    """There is a document of this name already.
+
+    Attributes:
+        document: the name.
+    """
+
+    def __init__(self, document: str) -> None:
+        super().__init__(f"expected a new name, got that of the document {document!r}")
         self.document = document
 
 

@@ -18,7 +18,7 @@ Idempotence
     makes that harmless.
 Creation
     A document exists from its first entry or checkpoint on. Reading never creates one, nor does an
-    append without either.
+    append without either, nor one under the name of a document that was deleted (``collab.trash``).
 Names
     Document names are those ``collab.access.check_name`` lets pass; others raise ``InvalidName``,
     and nothing of the call is written. Names that differ in letter case or Unicode form differ.
@@ -43,6 +43,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from collab.quarantine import Quarantine
+from collab.trash import Trash
 from collab.versions import VersionStore
 
 
@@ -103,6 +104,7 @@ class Stored:
         checkpoint: whole state at ``checkpoint_seq``, or None.
         checkpoint_seq: 0 where there is no checkpoint.
         entries: the entries after ``checkpoint_seq``, in order of seq.
+        epoch: id of the document's life in this store, or None where there is no document.
     """
 
     document: str
@@ -110,6 +112,7 @@ class Stored:
     checkpoint: bytes | None
     checkpoint_seq: int
     entries: Sequence[Entry]
+    epoch: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +125,7 @@ class Summary:
         created_ms: when the document was first written, milliseconds since the Unix epoch.
         updated_ms: when it was last changed; a checkpoint is no change.
         bytes: length of its updates and its checkpoint together.
+        epoch: id of the document's life in this store.
     """
 
     document: str
@@ -129,13 +133,14 @@ class Summary:
     created_ms: int
     updated_ms: int
     bytes: int
+    epoch: str
 
 
-class Store(Quarantine, VersionStore, Protocol):
+class Store(Quarantine, Trash, VersionStore, Protocol):
     """Where documents are kept. An async context manager; see the module for the contract.
 
     What it keeps beside the log has contracts of its own: ``collab.quarantine``,
-    ``collab.versions``.
+    ``collab.trash``, ``collab.versions``.
 
     Every method raises ``StoreUnavailable`` for a passing failure and ``StoreError`` for others.
     """
@@ -161,11 +166,16 @@ class Store(Quarantine, VersionStore, Protocol):
         Raises:
             StoreError: a document is named twice, or an author is not storable.
             InvalidName: a document that would be made cannot have this name.
+            DocumentDeleted: a document with something to write was deleted.
         """
         ...
 
     async def load(self, document: str) -> Stored:
-        """Reads what is needed to open a document; an unknown one has seq 0 and no entries."""
+        """Reads what is needed to open a document; an unknown one has seq 0 and no entries.
+
+        Raises:
+            DocumentDeleted: it was deleted.
+        """
         ...
 
     def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:

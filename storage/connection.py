@@ -86,7 +86,7 @@ def connect_reader(path: Path, *, busy_seconds: float) -> sqlite3.Connection:
 def connect_writer(
     path: Path, *, synchronous: Synchronous, busy_seconds: float
 ) -> sqlite3.Connection:
-    """Opens a connection whose commits are durable.
+    """Opens a connection whose commits are durable, and that overwrites what it deletes.
 
     Args:
         path: absolute path of the file.
@@ -96,6 +96,8 @@ def connect_writer(
     """
     connection = connect(path, create=False, busy_seconds=busy_seconds)
     connection.execute(f"PRAGMA synchronous = {synchronous}")
+    # What was erased must not stand in free pages: those of earlier checkpoints among them.
+    connection.execute("PRAGMA secure_delete = ON")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
     return connection

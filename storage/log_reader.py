@@ -2,6 +2,7 @@
 
 import sqlite3
 
+from collab.storage.trash_rows import LEAST_NAME, refuse_deleted
 from collab.store import Entry, Stored, Summary
 
 _BATCH_ENTRIES = 500
@@ -16,7 +17,7 @@ _ENTRIES = """
 
 _SUMMARIES = """
     SELECT documents.name, documents.seq, documents.created_ms, documents.updated_ms,
-           documents.bytes + coalesce(length(checkpoints.payload), 0)
+           documents.bytes + coalesce(length(checkpoints.payload), 0), documents.epoch
     FROM documents LEFT JOIN checkpoints ON checkpoints.document_id = documents.id
     WHERE documents.name >= ? AND documents.name <> ? AND documents.name <= ?
     ORDER BY documents.name
@@ -28,10 +29,16 @@ _ABOVE_ANY_NAME = "\U0010ffff" * 128
 
 
 def read_head(connection: sqlite3.Connection, document: str) -> tuple[int, int] | None:
-    """Reads a document's row id and seq; None where there is no such document."""
+    """Reads a document's row id and seq; None where there is no such document.
+
+    Raises:
+        DocumentDeleted: it was deleted.
+    """
     head: tuple[int, int] | None = connection.execute(
         "SELECT id, seq FROM documents WHERE name = ?", (document,)
     ).fetchone()
+    if head is None:
+        refuse_deleted(connection, document)
     return head
 
 
@@ -40,6 +47,9 @@ def read_stored(connection: sqlite3.Connection, document: str) -> Stored:
     connection.execute("BEGIN")
     try:
         document_id, seq = read_head(connection, document) or (0, 0)
+        (epoch,) = connection.execute(
+            "SELECT epoch FROM documents WHERE id = ?", (document_id,)
+        ).fetchone() or (None,)
         checkpoint_seq, checkpoint = connection.execute(
             "SELECT seq, payload FROM checkpoints WHERE document_id = ?", (document_id,)
         ).fetchone() or (0, None)
@@ -53,6 +63,7 @@ def read_stored(connection: sqlite3.Connection, document: str) -> Stored:
         checkpoint=checkpoint,
         checkpoint_seq=checkpoint_seq,
         entries=tuple(_entry(row) for row in rows),
+        epoch=epoch,
     )
 
 
@@ -89,10 +100,17 @@ def read_summaries(
 ) -> list[Summary]:
     """Reads a page of the list of documents; see ``Store.documents``."""
     # SQLite compares text by its UTF-8 bytes, which is the order of code points.
-    bounds = (max(prefix, after), after, prefix + _ABOVE_ANY_NAME, max(limit, 0))
+    bounds = (max(prefix, after, LEAST_NAME), after, prefix + _ABOVE_ANY_NAME, max(limit, 0))
     return [
-        Summary(document=name, seq=seq, created_ms=created_ms, updated_ms=updated_ms, bytes=size)
-        for name, seq, created_ms, updated_ms, size in connection.execute(_SUMMARIES, bounds)
+        Summary(
+            document=name,
+            seq=seq,
+            created_ms=created_ms,
+            updated_ms=updated_ms,
+            bytes=size,
+            epoch=epoch,
+        )
+        for name, seq, created_ms, updated_ms, size, epoch in connection.execute(_SUMMARIES, bounds)
     ]
 
 

@@ -11,6 +11,7 @@ from collab.access import check_name
 from collab.errors import StoreError
 from collab.storage.checks import check_appends, check_author
 from collab.storage.connection import Synchronous, connect_writer, store_errors
+from collab.storage.trash_rows import new_epoch, refuse_deleted
 from collab.store import Append
 
 _T = TypeVar("_T")
@@ -72,16 +73,17 @@ class LogWriter:
         with self._lock, store_errors(self._path):
             self._closed = True
             connection, self._connection = self._connection, None
-            if connection is None:
-                return
-            try:
-                connection.execute("PRAGMA busy_timeout = 0")
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            except sqlite3.OperationalError:
-                # Everything committed is safe in the write-ahead log; the next writer moves it.
-                return
-            finally:
+            if connection is not None:
+                _empty_log(connection)
                 connection.close()
+
+    def empty_log(self) -> None:
+        """Moves the write-ahead log into the file and cuts it, unless somebody reads it."""
+        with self._lock, store_errors(self._path):
+            if self._connection is not None:
+                _empty_log(self._connection)
+                busy_ms = int(self._busy_seconds * 1000)
+                self._connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
 
     def _commit(self, write: Callable[[sqlite3.Connection], _T]) -> _T:
         with self._lock, store_errors(self._path):
@@ -165,9 +167,10 @@ class LogWriter:
                 created_ms = time.time_ns() // 1_000_000
             else:
                 return None
+            refuse_deleted(connection, name)
             cursor = connection.execute(
-                "INSERT INTO documents (name, created_ms, updated_ms) VALUES (?, ?, ?)",
-                (name, created_ms, created_ms),
+                "INSERT INTO documents (name, created_ms, updated_ms, epoch) VALUES (?, ?, ?, ?)",
+                (name, created_ms, created_ms, new_epoch()),
             )
             assert cursor.lastrowid is not None  # an INSERT has one
             head = (cursor.lastrowid, 0)
@@ -204,3 +207,12 @@ class LogWriter:
         self._version = -1
         self._heads.clear()
         self._author_ids.clear()
+
+
+def _empty_log(connection: sqlite3.Connection) -> None:
+    try:
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.OperationalError:
+        # Everything committed is safe in the write-ahead log; the next writer moves it.
+        return

@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 
 from collab.access import check_name
-from collab.errors import DocumentNotFound, StoreError
+from collab.errors import DocumentDeleted, DocumentExists, DocumentNotFound, StoreError
 from collab.quarantine import Outcome, Refused, surplus
 from collab.storage.checks import check_appends, check_author, check_bounds
 from collab.storage.stream import EntryStream
+from collab.storage.trash_rows import new_epoch
 from collab.storage.version_shelf import VersionShelf
 from collab.store import Append, Entry, Stored, Summary
+from collab.trash import Tombstone
 from collab.versions import Version
 
 
@@ -22,6 +25,7 @@ class _Log:
     checkpoint: bytes | None = None
     checkpoint_seq: int = 0
     versions: VersionShelf = field(default_factory=VersionShelf)
+    epoch: str = field(default_factory=new_epoch)
 
 
 class MemoryStore:
@@ -33,6 +37,8 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._logs: dict[str, _Log] = {}
+        self._deleted: dict[str, tuple[Tombstone, _Log]] = {}
+        self._erased: set[str] = set()
         self._quarantine: list[tuple[str, Refused]] = []
         self._open = False
 
@@ -56,6 +62,8 @@ class MemoryStore:
             for entry in append.entries:
                 if entry.author is not None:
                     check_author(entry.author)
+            if append.entries or append.checkpoint is not None:
+                self._refuse_deleted(append.document)
         return [self._append(append) for append in appends]
 
     async def load(self, document: str) -> Stored:
@@ -64,6 +72,7 @@ class MemoryStore:
         check_name(document)
         log = self._logs.get(document)
         if log is None:
+            self._refuse_deleted(document)
             return Stored(document=document, seq=0, checkpoint=None, checkpoint_seq=0, entries=())
         return Stored(
             document=document,
@@ -71,6 +80,7 @@ class MemoryStore:
             checkpoint=log.checkpoint,
             checkpoint_seq=log.checkpoint_seq,
             entries=tuple(log.entries[log.checkpoint_seq :]),
+            epoch=log.epoch,
         )
 
     def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
@@ -79,10 +89,7 @@ class MemoryStore:
 
         async def read_batch() -> Sequence[Entry]:
             nonlocal read
-            self._check_open()
-            log = self._logs.get(check_name(document))
-            if log is None:
-                raise DocumentNotFound(document)
+            log = self._find(document)
             if read:
                 return ()
             read = True
@@ -127,6 +134,66 @@ class MemoryStore:
         check_name(document)
         return [each for name, each in self._quarantine if name == document]
 
+    async def delete(self, document: str, *, time_ms: int, author: str | None = None) -> Tombstone:
+        """Puts a document under a tombstone; see ``Trash.delete``."""
+        if author is not None:
+            check_author(author)
+        if document not in self._deleted:
+            log = self._find(document)
+            tombstone = Tombstone(
+                document=document, deleted_ms=time_ms, author=author, bytes=_size(log)
+            )
+            self._deleted[document] = (tombstone, self._logs.pop(document))
+        self._check_open()
+        return self._deleted[document][0]
+
+    async def undelete(self, document: str) -> None:
+        """Brings a deleted document back; see ``Trash.undelete``."""
+        self._check_open()
+        if document in self._deleted:
+            _, self._logs[document] = self._deleted.pop(document)
+        self._find(document)
+
+    async def erase(self, document: str) -> None:
+        """Erases a deleted document; see ``Trash.erase``."""
+        self._check_open()
+        if check_name(document) in self._erased:
+            return
+        if document not in self._deleted:
+            raise DocumentNotFound(document)
+        del self._deleted[document]
+        self._quarantine = [kept for kept in self._quarantine if kept[0] != document]
+        self._erased.add(document)
+
+    async def readmit(self, document: str) -> None:
+        """Lets an erased name be used anew; see ``Trash.readmit``."""
+        self._check_open()
+        if check_name(document) in self._deleted:
+            raise DocumentDeleted(document)
+        self._erased.discard(document)
+
+    async def tombstones(
+        self, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[Tombstone]:
+        """Lists deleted documents; see ``Trash.tombstones``."""
+        self._check_open()
+        check_bounds(prefix, after)
+        names = sorted(name for name in self._deleted if name > after and name.startswith(prefix))
+        return [self._deleted[name][0] for name in names[: max(limit, 0)]]
+
+    async def duplicate(self, document: str, copy: str) -> None:
+        """Copies a document with its history; see ``Trash.duplicate``."""
+        log = self._find(document)
+        if check_name(copy) in self._logs:
+            raise DocumentExists(copy)
+        await self.readmit(copy)
+        self._logs[copy] = replace(
+            log,
+            entries=[*log.entries],
+            versions=deepcopy(log.versions),
+            epoch=new_epoch(),
+        )
+
     async def add_version(self, document: str, version: Version) -> None:
         """Names a point of a document; see ``VersionStore.add_version``."""
         log = self._find(document)
@@ -152,8 +219,13 @@ class MemoryStore:
         self._check_open()
         log = self._logs.get(check_name(document))
         if log is None:
+            self._refuse_deleted(document)
             raise DocumentNotFound(document)
         return log
+
+    def _refuse_deleted(self, document: str) -> None:
+        if document in self._deleted or document in self._erased:
+            raise DocumentDeleted(document)
 
     def _check_open(self) -> None:
         if not self._open:
@@ -187,5 +259,10 @@ class MemoryStore:
             seq=len(log.entries),
             created_ms=log.created_ms,
             updated_ms=log.updated_ms,
-            bytes=sum(len(entry.update) for entry in log.entries) + len(log.checkpoint or b""),
+            bytes=_size(log) + len(log.checkpoint or b""),
+            epoch=log.epoch,
         )
+
+
+def _size(log: _Log) -> int:
+    return sum(len(entry.update) for entry in log.entries)

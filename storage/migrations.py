@@ -101,6 +101,23 @@ def _create_versions(database: Database) -> None:
     )
 
 
+@MIGRATIONS(name="0004_trash")
+def _create_trash(database: Database) -> None:
+    database.execute("ALTER TABLE documents ADD COLUMN epoch TEXT NOT NULL DEFAULT ''")
+    database.execute("UPDATE documents SET epoch = lower(hex(randomblob(8)))")
+    database.execute(
+        """
+        CREATE TABLE tombstones (
+            document_id INTEGER PRIMARY KEY REFERENCES documents (id),
+            name TEXT NOT NULL UNIQUE,
+            deleted_ms INTEGER NOT NULL,
+            author_id INTEGER REFERENCES authors (id)
+        )
+        """
+    )
+    database.execute("CREATE TABLE erased (name_hash BLOB PRIMARY KEY) WITHOUT ROWID")
+
+
 def is_blank(connection: sqlite3.Connection) -> bool:
     """Tells whether a database has nothing in it and belongs to nobody yet."""
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -20,6 +20,14 @@ from collab.storage.log_writer import LogWriter
 from collab.storage.quarantine import read_quarantine, write_quarantine
 from collab.storage.reader_pool import ReaderPool
 from collab.storage.stream import EntryStream
+from collab.storage.trash_rows import (
+    copy_rows,
+    erase_rows,
+    read_tombstones,
+    remove_mark,
+    remove_tombstone,
+    write_tombstone,
+)
 from collab.storage.version_rows import (
     delete_version,
     insert_version,
@@ -28,6 +36,7 @@ from collab.storage.version_rows import (
     write_pin,
 )
 from collab.store import Append, Entry, Stored, Summary
+from collab.trash import Tombstone
 from collab.versions import Version
 
 _T = TypeVar("_T")
@@ -150,6 +159,36 @@ class SQLiteStore:
         """Reads what is kept aside under a name; see ``Quarantine.quarantined``."""
         check_name(document)
         return await self._read(partial(read_quarantine, document=document))
+
+    async def delete(self, document: str, *, time_ms: int, author: str | None = None) -> Tombstone:
+        """Puts a document under a tombstone; see ``Trash.delete``."""
+        return await self._write(
+            partial(write_tombstone, document=document, time_ms=time_ms, author=author)
+        )
+
+    async def undelete(self, document: str) -> None:
+        """Brings a deleted document back; see ``Trash.undelete``."""
+        await self._write(partial(remove_tombstone, document=document))
+
+    async def erase(self, document: str) -> None:
+        """Erases a deleted document; see ``Trash.erase``."""
+        await self._write(partial(erase_rows, document=document))
+        await anyio.to_thread.run_sync(self._writer.empty_log, limiter=self._write_limiter)
+
+    async def readmit(self, document: str) -> None:
+        """Lets an erased name be used anew; see ``Trash.readmit``."""
+        await self._write(partial(remove_mark, document=document))
+
+    async def tombstones(
+        self, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[Tombstone]:
+        """Lists deleted documents; see ``Trash.tombstones``."""
+        check_bounds(prefix, after)
+        return await self._read(partial(read_tombstones, prefix=prefix, after=after, limit=limit))
+
+    async def duplicate(self, document: str, copy: str) -> None:
+        """Copies a document with its history; see ``Trash.duplicate``."""
+        await self._write(partial(copy_rows, document=document, copy=copy))
 
     async def add_version(self, document: str, version: Version) -> None:
         """Names a point of a document; see ``VersionStore.add_version``."""

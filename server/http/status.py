@@ -6,6 +6,8 @@ from collab.errors import (
     AccessDenied,
     BodyTooLarge,
     CollabError,
+    DocumentDeleted,
+    DocumentExists,
     DocumentNotFound,
     InvalidGrant,
     InvalidName,
@@ -25,7 +27,9 @@ from collab.errors import (
 _STATUSES: tuple[tuple[type[CollabError], HTTPStatus], ...] = (
     (Unauthenticated, HTTPStatus.UNAUTHORIZED),
     (AccessDenied, HTTPStatus.FORBIDDEN),
+    (DocumentDeleted, HTTPStatus.GONE),
     (DocumentNotFound, HTTPStatus.NOT_FOUND),
+    (DocumentExists, HTTPStatus.CONFLICT),
     (VersionNotFound, HTTPStatus.NOT_FOUND),
     (VersionExists, HTTPStatus.CONFLICT),
     (UnknownRoot, HTTPStatus.NOT_FOUND),

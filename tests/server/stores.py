@@ -7,6 +7,7 @@ import anyio
 from collab.quarantine import Outcome, Refused
 from collab.storage.memory import MemoryStore
 from collab.store import Append, Entry, Store, Stored, Summary
+from collab.trash import Tombstone
 from collab.versions import Version
 
 
@@ -84,6 +85,26 @@ class SteeredStore:
 
     async def quarantined(self, document: str) -> Sequence[Refused]:
         return await self.kept.quarantined(document)
+
+    async def delete(self, document: str, *, time_ms: int, author: str | None = None) -> Tombstone:
+        return await self.kept.delete(document, time_ms=time_ms, author=author)
+
+    async def undelete(self, document: str) -> None:
+        await self.kept.undelete(document)
+
+    async def erase(self, document: str) -> None:
+        await self.kept.erase(document)
+
+    async def readmit(self, document: str) -> None:
+        await self.kept.readmit(document)
+
+    async def tombstones(
+        self, prefix: str = "", after: str = "", limit: int = 1000
+    ) -> Sequence[Tombstone]:
+        return await self.kept.tombstones(prefix, after, limit)
+
+    async def duplicate(self, document: str, copy: str) -> None:
+        await self.kept.duplicate(document, copy)
 
     async def add_version(self, document: str, version: Version) -> None:
         await self.kept.add_version(document, version)
