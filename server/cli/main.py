@@ -4,6 +4,7 @@ import click
 
 from collab.errors import CollabError
 from collab.server.cli.export import export_document
+from collab.server.cli.importing import import_documents
 from collab.server.cli.list import list_documents
 from collab.server.cli.serve import serve
 from collab.server.cli.token import make_token
@@ -28,5 +29,6 @@ def main() -> None:
 
 main.add_command(serve)
 main.add_command(export_document)
+main.add_command(import_documents)
 main.add_command(list_documents)
 main.add_command(make_token)

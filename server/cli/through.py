@@ -40,6 +40,7 @@ class RunningServer:
         query: Mapping[str, str] | None = None,
         json: Any = None,
         content: bytes | None = None,
+        media_type: str | None = None,
     ) -> httpx.Response:
         """Asks the server for something, as its operator, and waits for as long as it takes.
 
@@ -49,6 +50,7 @@ class RunningServer:
             query: parameters after the path.
             json: what to send as JSON; None sends none.
             content: bytes to send instead.
+            media_type: what ``content`` is.
 
         Raises:
             RequestRefused: the server said no; the message is its own.
@@ -56,7 +58,12 @@ class RunningServer:
         """
         try:
             response = await self._client.request(
-                method, path, params=query, json=json, content=content
+                method,
+                path,
+                params=query,
+                json=json,
+                content=content,
+                headers={"Content-Type": media_type} if media_type else None,
             )
         except httpx.HTTPError as error:
             raise CollabError(f"expected an answer of {self.url}, got: {error!r}") from error

@@ -1,0 +1,1 @@
+"""Readers of what other packages have stored, one module for each."""
