@@ -100,15 +100,20 @@ class Document:
 
     After ``apply`` or ``integrate`` raised, the Doc may be broken: drop the Document, load another.
 
+    Args:
+        keep_deleted: whether deleted content is kept, to be restored; otherwise it is collected.
+
     Attributes:
         version: how many updates were applied; another number means another state.
     """
 
     __slots__ = ("_doc", "_encoded", "_pending", "_state_vector", "version")
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_deleted: bool = False) -> None:
         # Documents are loaded in worker threads and then used on the event loop's.
-        self._doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(allow_multithreading=True)
+        self._doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(
+            allow_multithreading=True, skip_gc=keep_deleted
+        )
         self._pending: dict[bytes, None] = {}
         self.version = 0
         self._state_vector: bytes | None = None

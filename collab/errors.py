@@ -17,6 +17,9 @@
     ├── RenderError              a document cannot be shown this way
     │   ├── UnknownRoot          no such root type in the document
     │   └── UnknownFormat        no such export format
+    ├── HistoryError             what a document was cannot be had any more, or not this way
+    │   ├── InvalidPoint         not a place in a history
+    │   └── PointNotFound        no such place in this document's history
     ├── StoreError               the store could not do it
     │   ├── StoreNotFound        there is no store at this address
     │   ├── DocumentNotFound     the store has no such document
@@ -154,6 +157,26 @@ class UnknownFormat(RenderError):
         super().__init__(f"expected a format of {', '.join(known)}, got {format!r}")
         self.format = format
         self.known = known
+
+
+class HistoryError(CollabError):
+    """What a document was cannot be had any more, or not this way."""
+
+
+class InvalidPoint(HistoryError):
+    """A text that names no place in a history."""
+
+
+class PointNotFound(HistoryError):
+    """The document's history has no such place.
+
+    Attributes:
+        document: the document name.
+    """
+
+    def __init__(self, message: str, document: str) -> None:
+        super().__init__(message)
+        self.document = document
 
 
 class StoreError(CollabError):

@@ -24,6 +24,7 @@ class Replay:
 
     Args:
         base: whole state before the first entry (a v1 update); None where there is none.
+        keep_deleted: see ``Document``.
 
     Attributes:
         document: what came out so far.
@@ -33,8 +34,9 @@ class Replay:
         PoisonedUpdate: ``base`` does not apply.
     """
 
-    def __init__(self, base: bytes | None = None) -> None:
-        self.document = Document()
+    def __init__(self, base: bytes | None = None, *, keep_deleted: bool = False) -> None:
+        self._keep_deleted = keep_deleted
+        self.document = Document(keep_deleted=keep_deleted)
         self.left_out: list[Refused] = []
         self._applied: list[bytes] = []
         self._applied_bytes = 0
@@ -87,6 +89,6 @@ class Replay:
             self._applied_bytes = 0  # However large it is: it is not made anew for each update.
 
     def _rebuild(self) -> None:
-        self.document = Document()
+        self.document = Document(keep_deleted=self._keep_deleted)
         for update in self._applied:
             self.document.apply(update)

@@ -88,8 +88,8 @@ def render(
         return doc.get_update()
     if format == Format.JSON:
         if root is not None:
-            return _encode_json(_value(doc, root, kinds[root]))
-        return _encode_json({name: _value(doc, name, kinds[name]) for name in sorted(kinds)})
+            return _encode_json(root_value(doc, root, kinds[root]))
+        return _encode_json({name: root_value(doc, name, kinds[name]) for name in sorted(kinds)})
     name = root if root is not None else _main_root(kinds)
     return b"" if name is None else _show(doc, name, kinds[name], Format(format)).encode()
 
@@ -111,7 +111,7 @@ def _show(doc: "pycrdt.Doc[Any]", name: str, kind: RootKind, form: Format) -> st
     if kind is RootKind.EMPTY:
         return ""
     if kind in (RootKind.MAP, RootKind.ARRAY):
-        shown = _encode_json(_value(doc, name, kind)).decode()
+        shown = _encode_json(root_value(doc, name, kind)).decode()
         if form is Format.MARKDOWN:
             return fenced(shown, "json") + "\n"
         return html_of_plain_text(shown.removesuffix("\n")) if form is Format.HTML else shown
@@ -130,7 +130,12 @@ def _show(doc: "pycrdt.Doc[Any]", name: str, kind: RootKind, form: Format) -> st
     return html(node) if form is Format.HTML else markdown(node)
 
 
-def _value(doc: "pycrdt.Doc[Any]", name: str, kind: RootKind) -> Json:
+def root_value(doc: "pycrdt.Doc[Any]", name: str, kind: RootKind) -> Json:
+    """The JSON value of a root, as ``render`` writes it; see ``collab.render.values``.
+
+    Raises:
+        RenderError: it is nested too deeply.
+    """
     if kind is RootKind.EMPTY:
         return None
     if kind is RootKind.TEXT:
