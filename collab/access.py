@@ -96,6 +96,7 @@ class Identity:
         access: what this identity may do with every document, where it has no grants.
         grants: what it may do with which documents; None where ``access`` says it all.
         token_id: id of the token that named it (a JWT's ``jti``), by which it can be revoked.
+        issued_at: when that token was made, in seconds since 1970; None where unknown.
         expires_at: when it is no longer to be believed, in seconds since 1970; None for never.
 
     Raises:
@@ -107,6 +108,7 @@ class Identity:
     access: Access = field(default=Access.WRITE)
     grants: Grants | None = None
     token_id: str | None = None
+    issued_at: float | None = None
     expires_at: float | None = None
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ from collab.document import Document
 from collab.render.export import Format, export
 from collab.server import Collab, LiveDocument, Settings
 from collab.server.cli.main import main as command_line
+from collab.server.tokens import Tokens
 from collab.storage.address import open_store
 from collab.storage.memory import MemoryStore
 from collab.storage.sqlite import SQLiteStore
@@ -30,6 +31,7 @@ _NOTE = "<!-- Written by scripts/reference.py from the code; `make reference` wr
 _SECTION = re.compile(r"^(Args|Attributes|Returns|Raises):$")
 _MEANT = {
     "Callable[[HTTPConnection], Awaitable[Identity | None]]": "Authenticate",
+    "Callable[[Identity, str], Awaitable[Access]]": "Authorize",
     repr(ANYONE): "ANYONE",
     "<Access.WRITE: 2>": "Access.WRITE",
 }
@@ -195,8 +197,11 @@ def _python() -> Iterator[str]:
     yield from _function(check_name)
     yield from ("", "## Authenticate", "", "```python")
     yield "Authenticate = Callable[[HTTPConnection], Awaitable[Identity | None]]"
-    yield from ("```", "", "In `collab.server.auth`. Names the identity a request speaks for, from")
-    yield "its headers, cookies or query; None refuses it. `HTTPConnection` is Starlette's."
+    yield "Authorize = Callable[[Identity, str], Awaitable[Access]]"
+    yield from ("```", "", "In `collab.server.auth`. The first names the identity a request speaks")
+    yield "for, from its headers, cookies or query; None refuses it; `HTTPConnection` is"
+    yield "Starlette's. The second says what an identity may do with the document of this name."
+    yield from _class(Tokens)
     yield from _function(open_store)
     yield from _class(SQLiteStore)
     yield from _class(MemoryStore)

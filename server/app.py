@@ -15,9 +15,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from collab.access import ANYONE, Access, Identity
-from collab.errors import AccessDenied, CollabError, NotRunning
-from collab.server.auth import Authenticate
+from collab.access import ANYONE, Identity, check_name
+from collab.errors import CollabError, NotRunning
+from collab.server.auth import Authenticate, Authorize, Guard
 from collab.server.endpoints import Handshakes
 from collab.server.heartbeat import Heartbeat
 from collab.server.http.demo import demo_routes
@@ -49,6 +49,8 @@ class Collab:
         authenticate: names the identity behind a request: ``collab.server.tokens.Tokens`` or a
             callable of yours; None lets anyone do anything. An async context manager is entered
             with the app.
+        authorize: says what an identity may do with a document, and is asked about each; None has
+            the identity's own grants say so.
         settings: bounds and times; the defaults suit most.
         demo: whether ``/`` serves the editor demo.
 
@@ -62,11 +64,13 @@ class Collab:
         store: Store | str,
         *,
         authenticate: Authenticate | None = None,
+        authorize: Authorize | None = None,
         settings: Settings | None = None,
         demo: bool = False,
     ) -> None:
         self._store = open_store(store) if isinstance(store, str) else store
         self.authenticate = authenticate
+        self._guard = Guard(authenticate, authorize)
         self.settings = settings or Settings()
         self._demo = demo
         self._exits = AsyncExitStack()
@@ -100,9 +104,7 @@ class Collab:
                 await exits.enter_async_context(self.authenticate)
             tasks = await exits.enter_async_context(anyio.create_task_group())
             exits.callback(tasks.cancel_scope.cancel)
-            running = _Running(
-                self._store, self.authenticate, self.settings, tasks, demo=self._demo
-            )
+            running = _Running(self._store, self._guard, self.settings, tasks, demo=self._demo)
             exits.push_async_callback(running.drain)
             self._exits = exits.pop_all()
         self._running = running
@@ -139,18 +141,19 @@ class Collab:
 
         Raises:
             InvalidName: this cannot name a document.
+            Unauthenticated: the identity was revoked.
             AccessDenied: the identity may not read it; on leaving: it was changed by one that may
                 only read.
             NotRunning: the app is not entered.
             StoreError: the document cannot be loaded.
             ServerBusy: too many clients are joining.
         """
-        if identity.access_to(name) < Access.READ:
-            raise AccessDenied("you may not read this document", name)
         running = self.running
+        permit = await self._guard.permit(identity, check_name(name))
         room = await running.rooms.acquire(name)
         try:
-            live = LiveDocument(room, identity, running.timers)
+            permit = await self._guard.renewed(permit)
+            live = LiveDocument(room, permit, running.timers)
             with live.entered():
                 await live.synced()
                 yield live
@@ -179,24 +182,23 @@ class _Running:
     def __init__(
         self,
         store: Store,
-        authenticate: Authenticate | None,
+        guard: Guard,
         settings: Settings,
         tasks: TaskGroup,
         *,
         demo: bool,
     ) -> None:
         self.settings = settings
-        self.authenticate = authenticate
         self._drained = False
         self.timers = make_timers()
         self.persister = Persister(store, settings, self.timers)
         self.rooms = Rooms(store, self.persister, self.timers, settings, spawner(tasks))
-        self.handshakes = Handshakes(self.rooms, authenticate, settings, self.timers)
+        self.handshakes = Handshakes(self.rooms, guard, settings, self.timers)
         routes: list[BaseRoute] = [
             *websocket_routes(self.handshakes, settings),
             *Health(self.persister).routes(),
-            *Documents(store, self.rooms, authenticate).routes(),
-            *Updates(store, self.rooms, authenticate, settings).routes(),
+            *Documents(store, self.rooms, guard).routes(),
+            *Updates(store, self.rooms, guard, settings).routes(),
             *(demo_routes() if demo else []),
         ]
         self.app = _encoded_paths(

@@ -12,7 +12,8 @@ _WORDS = {access.name.lower(): access for access in Access}
 def read_claims(claims: Mapping[str, Any]) -> Identity:
     """Names the identity that a token's claims describe.
 
-    ``sub`` is the id, ``name`` what people are shown, ``jti`` the token's id, ``exp`` its end.
+    ``sub`` is the id, ``name`` what people are shown, ``jti`` the token's id, ``iat`` when it
+    was made, ``exp`` its end.
     ``collab`` says what may be done: ``{"docs": {"team/*": "write"}}`` maps patterns of document
     names to ``none``, ``read``, ``write`` or ``admin``; ``{"admin": true}`` allows everything. A
     token without it may do nothing.
@@ -36,6 +37,7 @@ def read_claims(claims: Mapping[str, Any]) -> Identity:
             access=Access.ADMIN if admin else Access.NONE,
             grants=None if admin else Grants({p: _read_access(w) for p, w in documents.items()}),
             token_id=_read(claims, "jti", str),
+            issued_at=None if claims.get("iat") is None else float(claims["iat"]),
             expires_at=float(claims["exp"]),
         )
     except (InvalidGrant, InvalidName) as error:
@@ -49,6 +51,7 @@ def write_claims(
     documents: Mapping[str, Access],
     admin: bool,
     token_id: str,
+    issued_at: int,
     expires_at: int,
 ) -> dict[str, Any]:
     """Writes the claims that ``read_claims`` reads.
@@ -59,7 +62,8 @@ def write_claims(
         documents: pattern of document names to access.
         admin: whether everything is allowed.
         token_id: by which the token can be revoked.
-        expires_at: seconds since 1970.
+        issued_at: seconds since 1970.
+        expires_at: the same.
 
     Raises:
         InvalidGrant: a pattern could never be a document's name.
@@ -70,7 +74,12 @@ def write_claims(
         permissions["docs"] = {text: access.name.lower() for text, access in accesses.items()}
     if admin:
         permissions["admin"] = True
-    claims: dict[str, Any] = {"sub": user, "exp": expires_at, "jti": token_id}
+    claims: dict[str, Any] = {
+        "sub": user,
+        "iat": issued_at,
+        "exp": expires_at,
+        "jti": token_id,
+    }
     return claims | ({"name": name} if name is not None else {}) | {"collab": permissions}
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from collab.access import ANYONE, Identity, check_name
+from collab.access import check_name
 from collab.protocol.dialect import Dialect
 from collab.protocol.hocuspocus import HOCUSPOCUS
 from collab.protocol.yjs import Y_WEBSOCKET
 from collab.protocol.ysweet import Y_SWEET
-from collab.server.auth import Authenticate, identify
+from collab.server.auth import Guard, Permit
 from collab.server.peers.hocuspocus import HocuspocusPeer
 from collab.server.peers.peer import Peer
 from collab.server.peers.single import SinglePeer
@@ -64,23 +64,21 @@ class Handshakes:
 
     Args:
         rooms: where clients are led to.
-        authenticate: names the identity behind a request, or None.
+        guard: decides who is let in.
         settings: the server's settings.
         timers: the server's timers.
     """
 
-    def __init__(
-        self, rooms: Rooms, authenticate: Authenticate | None, settings: Settings, timers: Timers
-    ) -> None:
+    def __init__(self, rooms: Rooms, guard: Guard, settings: Settings, timers: Timers) -> None:
         self._rooms = rooms
-        self._authenticate = authenticate
+        self._guard = guard
         self._settings = settings
         self._timers = timers
 
     @property
     def instant(self) -> bool:
-        """Whether ``admit`` can be called at once: anyone may do anything."""
-        return self._authenticate is None
+        """Whether ``admit_anyone`` can be called at once: anyone may do anything."""
+        return self._guard.open
 
     async def ask(self, endpoint: Endpoint, name: str, handshake: Scope) -> Peer:
         """Finds out who a client is and lets it in.
@@ -96,25 +94,24 @@ class Handshakes:
             AccessDenied: somebody is, who may not read the document.
         """
         if not endpoint.names_document:
-            return self.admit(endpoint, name, ANYONE, handshake)
+            return self._peer_of_many(handshake)
         check_name(name)
-        identity = await identify(self._authenticate, HTTPConnection(handshake), name)
-        return self.admit(endpoint, name, identity, handshake)
+        permit = await self._guard.admit(HTTPConnection(handshake), name)
+        return self._peer_of_one(endpoint, permit)
 
-    def admit(self, endpoint: Endpoint, name: str, identity: Identity, handshake: Scope) -> Peer:
-        """Lets a client in.
-
-        Args:
-            endpoint: where it came to.
-            name: document name; empty where the endpoint names none.
-            identity: who it is; where the endpoint names no document, each has a token of its own.
-            handshake: scope of the handshake.
+    def admit_anyone(self, endpoint: Endpoint, name: str, handshake: Scope) -> Peer:
+        """Lets a client in where anyone may do anything; for ``ask``, without the wait.
 
         Raises:
             InvalidName: this cannot name a document.
         """
         if not endpoint.names_document:
-            return HocuspocusPeer(
-                self._rooms, self._authenticate, handshake, self._settings, self._timers
-            )
-        return SinglePeer(self._rooms, check_name(name), identity, endpoint.dialect)
+            return self._peer_of_many(handshake)
+        return self._peer_of_one(endpoint, self._guard.permit_anyone(check_name(name)))
+
+    def _peer_of_one(self, endpoint: Endpoint, permit: Permit) -> Peer:
+        return SinglePeer(self._rooms, self._guard, permit, endpoint.dialect)
+
+    def _peer_of_many(self, handshake: Scope) -> Peer:
+        """Each document will bring a token of its own."""
+        return HocuspocusPeer(self._rooms, self._guard, handshake, self._settings, self._timers)

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 import anyio
 import pycrdt
 
-from collab.access import Access, Identity
+from collab.access import Access
 from collab.close import CloseCode
 from collab.document import merge
 from collab.errors import AccessDenied, NotRunning, ServerBusy
 from collab.protocol import yjs
 from collab.protocol.messages import SyncStep2, Update
+from collab.server.auth import Permit
 from collab.server.member import Member
 from collab.server.room import Room
 from collab.server.timers import Timers
@@ -33,13 +34,13 @@ class LiveDocument:
         doc: the Doc to read and to edit.
     """
 
-    def __init__(self, room: Room, identity: Identity, timers: Timers) -> None:
+    def __init__(self, room: Room, permit: Permit, timers: Timers) -> None:
         self.name = room.name
         self.doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
         self._room = room
         self._timers = timers
         self._connection = _InProcessConnection(self.doc)
-        self._seat = Member(self._connection, Session(identity, identity.access_to(room.name)))
+        self._seat = Member(self._connection, Session(permit.identity, permit.access))
         self._outgoing: list[bytes] = []
         self._refused = False
 

@@ -81,13 +81,15 @@ def make_token(
     if not patterns and access != "admin":
         raise click.UsageError("expected --doc: which documents it is for")
     key = read_secret(jwt_secret)
+    now = int(time.time())
     claims = write_claims(
         user=user,
         name=name,
         documents=dict.fromkeys(patterns, Access[access.upper()]),
         admin=not patterns,
         token_id=secrets.token_urlsafe(12),
-        expires_at=int(time.time()) + seconds,
+        issued_at=now,
+        expires_at=now + seconds,
     )
     if jwt_audience is not None:
         claims["aud"] = jwt_audience

@@ -11,7 +11,8 @@ from collab.access import check_name
 from collab.document import Document
 from collab.errors import DocumentNotFound
 from collab.render.export import Format, export
-from collab.server.auth import Authenticate, identify
+from collab.server.auth import Guard
+from collab.server.http.listing import read_page
 from collab.server.http.query import integer
 from collab.server.opening import open_document
 from collab.server.rooms import Rooms
@@ -31,10 +32,10 @@ _PAGE_MAX = 1000
 class Documents:
     """``/api/docs`` and below. Names in paths are percent-encoded, slashes included."""
 
-    def __init__(self, store: Store, rooms: Rooms, authenticate: Authenticate | None) -> None:
+    def __init__(self, store: Store, rooms: Rooms, guard: Guard) -> None:
         self._store = store
         self._rooms = rooms
-        self._authenticate = authenticate
+        self._guard = guard
 
     def routes(self) -> list[Route]:
         """The routes, relative to where the app is mounted."""
@@ -45,12 +46,12 @@ class Documents:
         ]
 
     async def list_page(self, request: Request) -> Response:
-        """Lists documents by name, a page at a time: ``?prefix=&after=&limit=``."""
-        await identify(self._authenticate, request)
+        """Lists what may be read, by name, a page at a time: ``?prefix=&after=&limit=``."""
+        identity = await self._guard.identify(request)
         limit = integer(request, "limit", default=_PAGE, most=_PAGE_MAX)
         prefix = request.query_params.get("prefix", "")
         after = request.query_params.get("after", "")
-        page = await self._store.documents(prefix, after, limit)
+        page = await read_page(self._store, self._guard, identity, prefix, after, limit)
         following = page[-1].document if len(page) == limit else None
         documents = [self._describe(summary) for summary in page]
         return JSONResponse({"documents": documents, "next": following})
@@ -74,7 +75,7 @@ class Documents:
 
     async def _name(self, request: Request) -> str:
         name = check_name(unquote(request.path_params["document"]))
-        await identify(self._authenticate, request, name)
+        await self._guard.admit(request, name)
         return name
 
     async def _current(self, name: str) -> Document:

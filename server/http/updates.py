@@ -15,7 +15,7 @@ from collab.errors import InvalidQuery
 from collab.intake import take_in
 from collab.ndjson import MEDIA_TYPE, decode_entries, encode_entry
 from collab.protocol.messages import EMPTY_UPDATE
-from collab.server.auth import Authenticate, identify
+from collab.server.auth import Guard
 from collab.server.http.body import read_body
 from collab.server.http.query import integer
 from collab.server.rooms import Rooms
@@ -33,12 +33,12 @@ class Updates:
         self,
         store: Store,
         rooms: Rooms,
-        authenticate: Authenticate | None,
+        guard: Guard,
         settings: Settings,
     ) -> None:
         self._store = store
         self._rooms = rooms
-        self._authenticate = authenticate
+        self._guard = guard
         self._max_bytes = settings.message_max_bytes
 
     def routes(self) -> list[Route]:
@@ -105,7 +105,7 @@ class Updates:
 
     async def _identify(self, request: Request, access: Access) -> tuple[str, Identity]:
         name = check_name(unquote(request.path_params["document"]))
-        return name, await identify(self._authenticate, request, name, access)
+        return name, (await self._guard.admit(request, name, access)).identity
 
 
 class _Lines(AsyncIterator[bytes]):

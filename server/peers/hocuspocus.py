@@ -6,18 +6,19 @@ from functools import partial
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
-from collab.access import Access, Identity, check_name
+from collab.access import Access, check_name
 from collab.close import CloseCode
 from collab.errors import (
     AccessDenied,
     InvalidName,
+    KeysUnavailable,
     NotRunning,
     ProtocolError,
     StoreError,
     Unauthenticated,
 )
 from collab.protocol import hocuspocus
-from collab.server.auth import Authenticate, identify
+from collab.server.auth import Guard, Permit
 from collab.server.connection import Connection
 from collab.server.member import Member
 from collab.server.room import Room
@@ -45,15 +46,14 @@ class HocuspocusPeer:
 
     Args:
         rooms: where the rooms are.
-        authenticate: names the identity behind a token, or None.
-        handshake: scope of the handshake; a token is shown to ``authenticate`` as this request with
-            the token in its ``Authorization`` header.
+        guard: decides which documents a token opens.
+        handshake: scope of the handshake; a token is shown to the guard as this request with the
+            token in its ``Authorization`` header.
         settings: the server's settings.
         timers: where it waits for a client that opens nothing.
     """
 
     __slots__ = (
-        "_authenticate",
         "_connection",
         "_ended",
         "_handshake",
@@ -65,19 +65,20 @@ class HocuspocusPeer:
         "_timers",
         "_told",
         "_waiting_bytes",
+        "guard",
         "rooms",
     )
 
     def __init__(
         self,
         rooms: Rooms,
-        authenticate: Authenticate | None,
+        guard: Guard,
         handshake: Scope,
         settings: Settings,
         timers: Timers,
     ) -> None:
         self.rooms = rooms
-        self._authenticate = authenticate
+        self.guard = guard
         self._handshake = handshake
         self._settings = settings
         self._timers = timers
@@ -184,8 +185,8 @@ class HocuspocusPeer:
         if not self._seats and not self._ended:
             self._timers.call_later(self._settings.dead_seconds, self._close_if_idle)
 
-    async def identify(self, name: str, token: str) -> Identity:
-        """Names who a token speaks for.
+    async def admit(self, name: str, token: str) -> Permit:
+        """Finds out who a token speaks for, and what they may do with a document.
 
         Raises:
             InvalidName: this cannot name a document.
@@ -193,7 +194,7 @@ class HocuspocusPeer:
             AccessDenied: somebody is, who may not read the document.
         """
         check_name(name)
-        return await identify(self._authenticate, HTTPConnection(self._with_token(token)), name)
+        return await self.guard.admit(HTTPConnection(self._with_token(token)), name)
 
     def _with_token(self, token: str) -> Scope:
         if not token:
@@ -363,24 +364,21 @@ class _Seat:
 
     async def _authenticate(self, token: str, attempt: int) -> None:
         try:
-            identity = await self._peer.identify(self._name, token)
-        except (InvalidName, Unauthenticated, AccessDenied) as error:
+            permit = await self._peer.admit(self._name, token)
+            if attempt == self._attempt and self._member is None:
+                await self._open(permit, attempt)
+            elif attempt == self._attempt:
+                assert self._member is not None
+                self._member.session.identity = permit.identity
+                self._member.session.access = permit.access
+                self.send(hocuspocus.authenticated(may_write=permit.access >= Access.WRITE))
+        except (InvalidName, Unauthenticated, AccessDenied, KeysUnavailable) as error:
             if attempt == self._attempt:
                 self.leave()
                 self._peer.forget(self)  # A retry starts clean.
                 self.send(hocuspocus.denied(str(error)))
-            return
-        if attempt != self._attempt:
-            return
-        access = identity.access_to(self._name)
-        if self._member is not None:
-            self._member.session.identity = identity
-            self._member.session.access = access
-            self.send(hocuspocus.authenticated(may_write=access >= Access.WRITE))
-            return
-        await self._open(identity, access, attempt)
 
-    async def _open(self, identity: Identity, access: Access, attempt: int) -> None:
+    async def _open(self, permit: Permit, attempt: int) -> None:
         rooms = self._peer.rooms
         room = rooms.acquire_loaded(self._name)
         if room is None:
@@ -391,12 +389,18 @@ class _Seat:
                 if attempt == self._attempt:
                     self.close(CloseCode.TRY_AGAIN_LATER, "a document cannot be opened now")
                 return
-            if attempt != self._attempt:
-                rooms.release(room)
-                return
+        try:
+            permit = await self._peer.guard.renewed(permit)
+        except (Unauthenticated, AccessDenied):
+            rooms.release(room)
+            raise
+        if attempt != self._attempt:
+            rooms.release(room)
+            return
         self._room = room
-        self._member = Member(self, Session(identity, access, hocuspocus.HOCUSPOCUS))
-        self.send(hocuspocus.authenticated(may_write=access >= Access.WRITE))
+        session = Session(permit.identity, permit.access, hocuspocus.HOCUSPOCUS)
+        self._member = Member(self, session)
+        self.send(hocuspocus.authenticated(may_write=permit.access >= Access.WRITE))
         room.join(self._member)
         if self._peer.paused:
             room.pause(self._member)

@@ -2,10 +2,10 @@
 
 import logging
 
-from collab.access import Identity
 from collab.close import CloseCode
-from collab.errors import NotRunning, StoreError
+from collab.errors import AccessDenied, NotRunning, StoreError, Unauthenticated
 from collab.protocol.dialect import Dialect
+from collab.server.auth import Guard, Permit
 from collab.server.connection import Connection
 from collab.server.member import Member
 from collab.server.room import Room
@@ -20,17 +20,30 @@ class SinglePeer:
 
     Args:
         rooms: where the room is.
-        name: document name.
-        identity: who the client speaks for.
+        guard: asked again where grants change before the seat is taken.
+        permit: who the client speaks for, and what it may do with which document.
         dialect: what it speaks.
     """
 
-    __slots__ = ("_early", "_ended", "_name", "_room", "_rooms", "_seat", "_session")
+    __slots__ = (
+        "_early",
+        "_ended",
+        "_guard",
+        "_name",
+        "_permit",
+        "_room",
+        "_rooms",
+        "_seat",
+        "_session",
+    )
 
-    def __init__(self, rooms: Rooms, name: str, identity: Identity, dialect: Dialect) -> None:
+    def __init__(self, rooms: Rooms, guard: Guard, permit: Permit, dialect: Dialect) -> None:
+        assert permit.document is not None
         self._rooms = rooms
-        self._name = name
-        self._session = Session(identity, identity.access_to(name), dialect)
+        self._guard = guard
+        self._permit = permit
+        self._name = permit.document
+        self._session = Session(permit.identity, permit.access, dialect)
         self._seat: Member | None = None
         self._room: Room | None = None
         # What was read with the handshake; nothing more is read before the room is there.
@@ -40,7 +53,8 @@ class SinglePeer:
     def opened(self, connection: Connection) -> None:
         """Takes the seat at once where the room is in memory."""
         self._seat = Member(connection, self._session)
-        room = self._rooms.acquire_loaded(self._name)
+        current = self._guard.is_current(self._permit)
+        room = self._rooms.acquire_loaded(self._name) if current else None
         if room is not None:
             self._enter(room, self._seat)
         else:
@@ -82,9 +96,19 @@ class SinglePeer:
             logger.warning("cannot open %r: %s", self._name, error)
             seat.connection.close(CloseCode.TRY_AGAIN_LATER, "the document cannot be opened now")
             return
+        try:
+            self._permit = await self._guard.renewed(self._permit)
+        except (Unauthenticated, AccessDenied) as error:
+            self._rooms.release(room)
+            code = CloseCode.UNAUTHENTICATED
+            if isinstance(error, AccessDenied):
+                code = CloseCode.FORBIDDEN
+            seat.connection.close(code, str(error))
+            return
         if self._ended:
             self._rooms.release(room)
             return
+        self._session.access = self._permit.access
         self._enter(room, seat)
         seat.connection.resume_reading()
 

@@ -9,7 +9,7 @@ from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from collab.close import CloseCode
-from collab.errors import AccessDenied, CollabError, InvalidName, Unauthenticated
+from collab.errors import CollabError
 from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.endpoints import ENDPOINTS, Endpoint, Handshakes
 from collab.server.http.status import status_of
@@ -187,7 +187,7 @@ class WebSockets:
         name = unquote(scope["path_params"].get("document", ""))
         try:
             peer = await self._handshakes.ask(self._endpoint, name, scope)
-        except (InvalidName, Unauthenticated, AccessDenied) as error:
+        except CollabError as error:
             await _refuse(scope, send, error)
             return
         await send({"type": "websocket.accept"})

@@ -20,8 +20,7 @@ from picows import WSAutoPingStrategy, WSListener, WSUpgradeRequest
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # public in picows, not typed
 from starlette.types import ASGIApp, Scope
 
-from collab.access import ANYONE
-from collab.errors import AccessDenied, CollabError, InvalidName, Unauthenticated
+from collab.errors import CollabError
 from collab.server.endpoints import Endpoint, Handshakes, find_endpoint
 from collab.server.http.status import status_of
 from collab.server.peers.peer import Peer
@@ -176,14 +175,14 @@ class _Guest(asyncio.Protocol):
             self._door.spawn(partial(self._ask, endpoint, name, handshake))
             return
         try:
-            self._admit(handshakes.admit(endpoint, name, ANYONE, handshake))
-        except InvalidName as error:
+            self._admit(handshakes.admit_anyone(endpoint, name, handshake))
+        except CollabError as error:
             self._refuse(error)
 
     async def _ask(self, endpoint: Endpoint, name: str, handshake: Scope) -> None:
         try:
             peer = await self._door.handshakes.ask(endpoint, name, handshake)
-        except (InvalidName, Unauthenticated, AccessDenied) as error:
+        except CollabError as error:
             self._refuse(error)
         except BaseException:
             if self._transport is not None:

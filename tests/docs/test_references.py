@@ -8,6 +8,7 @@ import pytest
 import collab.errors
 from collab.errors import CollabError
 from collab.server import Collab, Settings
+from collab.server.auth import Guard
 from collab.server.cli.serve import serve
 from collab.server.http.documents import Documents
 from collab.server.http.health import Health
@@ -50,8 +51,8 @@ async def test_the_page_on_http_names_every_path_and_no_others() -> None:
     async with house(MemoryStore()) as server:
         routes = [
             *Health(server.persister).routes(),
-            *Documents(MemoryStore(), server.rooms, None).routes(),
-            *Updates(MemoryStore(), server.rooms, None, Settings()).routes(),
+            *Documents(MemoryStore(), server.rooms, Guard(None, None)).routes(),
+            *Updates(MemoryStore(), server.rooms, Guard(None, None), Settings()).routes(),
         ]
     assert named == {"/", "/ws/{document}"} | {route.path for route in routes}
 

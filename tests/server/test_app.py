@@ -15,7 +15,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 from websockets.asyncio.client import connect
 
-from collab.access import Access, Identity
+from collab.access import Access, Grants, Identity
 from collab.document import Document
 from collab.errors import AccessDenied, InvalidName, NotRunning, StoreUnavailable
 from collab.protocol import yjs
@@ -378,11 +378,50 @@ class TestREST:
             await room.settle()
             assert (await client.get("/readyz")).status_code == 200
 
-    @pytest.mark.parametrize("path", ["/api/docs", "/api/docs/a", "/api/docs/a/content"])
-    @pytest.mark.parametrize(("who", "status"), [("", 401), ("nothing", 403)])
+    @pytest.mark.parametrize(
+        ("path", "who", "status"),
+        [
+            ("/api/docs", "", 401),
+            ("/api/docs/a", "", 401),
+            ("/api/docs/a", "nothing", 403),
+            ("/api/docs/a/content", "", 401),
+            ("/api/docs/a/content", "nothing", 403),
+        ],
+    )
     async def test_who_may_not_is_refused(self, path: str, who: str, status: int) -> None:
         collab = Collab(MemoryStore(), authenticate=authenticate)
         async with collab, requests_to(collab) as client:
             answer = await client.get(path, headers={"authorization": who})
             assert answer.status_code == status
             assert "error" in answer.json()
+
+    async def test_the_list_has_what_somebody_may_read(self, store: SteeredStore) -> None:
+        async def ana(connection: HTTPConnection) -> Identity:
+            return Identity(id="ana", grants=Grants({"a/*": Access.READ}))
+
+        collab = Collab(store, authenticate=ana)
+        async with collab, requests_to(collab) as client:
+            for name in ("a", "a/1", "a/2", "b"):
+                async with collab.document(name) as document:
+                    document.doc["text"] = pycrdt.Text("x")
+            first = (await client.get("/api/docs", params={"limit": 1})).json()
+            assert [each["name"] for each in first["documents"]] == ["a/1"]
+            rest = (await client.get("/api/docs", params={"after": first["next"]})).json()
+            assert [each["name"] for each in rest["documents"]] == ["a/2"]
+            assert rest["next"] is None
+
+
+class TestAuthorize:
+    async def test_a_document_opens_as_far_as_the_application_says(self) -> None:
+        async def authorize(identity: Identity, document: str) -> Access:
+            return Access.READ if document == "minutes" else Access.NONE
+
+        collab = Collab(MemoryStore(), authorize=authorize)
+        async with collab:
+            ana = Identity(id="ana")
+            with pytest.raises(AccessDenied, match="may not read"):
+                async with collab.document("other", identity=ana):
+                    pass
+            with pytest.raises(AccessDenied, match="read-only"):
+                async with collab.document("minutes", identity=ana) as document:
+                    document.doc["text"] = pycrdt.Text("x")

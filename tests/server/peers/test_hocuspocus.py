@@ -13,7 +13,7 @@ from collab.close import CloseCode
 from collab.lib0 import write_var_string
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.messages import EMPTY_UPDATE
-from collab.server.auth import Authenticate
+from collab.server.auth import Authenticate, Guard
 from collab.server.peers.hocuspocus import HocuspocusPeer
 from collab.server.rooms import Rooms
 from collab.server.settings import Settings
@@ -48,7 +48,7 @@ class Provider:
         authenticate: Authenticate | None = None,
     ) -> None:
         self.wire = Wire()
-        self.peer = HocuspocusPeer(rooms, authenticate, HANDSHAKE, settings, timers)
+        self.peer = HocuspocusPeer(rooms, Guard(authenticate, None), HANDSHAKE, settings, timers)
         self.wire.on_pressure(self.peer.pause, self.peer.resume)
         self.peer.opened(self.wire)
         self.heard: list[bytes] = []

@@ -1,0 +1,58 @@
+"""Listing: the documents somebody may read, in order of name."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from collab.access import Access, Identity
+from collab.server.auth import Guard
+from collab.store import Store, Summary
+
+_SCAN = 1000
+"""Most names that are looked at in one go for a page that is shorter."""
+
+
+async def read_page(
+    store: Store, guard: Guard, identity: Identity, prefix: str, after: str, limit: int
+) -> list[Summary]:
+    """Reads one page of what somebody may read.
+
+    Names that may not be read are left out, and nothing tells that they are there: a page is full
+    where enough follows.
+
+    Args:
+        store: where documents are kept.
+        guard: says what may be read.
+        identity: who asks.
+        prefix: what names must begin with.
+        after: names up to this one are left out.
+        limit: most documents on the page.
+    """
+    page: list[Summary] = []
+    candidates = _candidates(store, guard.readable_prefixes(identity), prefix, after, limit)
+    async with aclosing(candidates):
+        async for summary in candidates:
+            if await guard.access_to(identity, summary.document) >= Access.READ:
+                page.append(summary)
+            if len(page) == limit:
+                break
+    return page
+
+
+async def _candidates(
+    store: Store, readable: Sequence[str], prefix: str, after: str, limit: int
+) -> AsyncGenerator[Summary]:
+    """Walks over what may be readable, below the prefixes given and nowhere else."""
+    scopes = [scope for scope in readable if scope.startswith(prefix)]
+    if any(prefix.startswith(scope) for scope in readable):
+        scopes = [prefix]
+    size = limit
+    for scope in scopes:
+        last = after
+        while True:
+            page = await store.documents(scope, last, size)
+            for summary in page:
+                yield summary
+            if len(page) < size:
+                break
+            size = max(size, min(2 * size, _SCAN))  # Most of it may be for others' eyes.
+            last = page[-1].document
