@@ -26,7 +26,8 @@ Checkpoints
     A checkpoint at seq n equals the replay of entries 1..n, those that do not apply left out.
     Loading reads the newest checkpoint and the entries after it, and no others. Writing a
     checkpoint replaces the one before and deletes no entries. One built without knowing of another
-    writer's entries must not be stored: ``Append.base_seq`` guards against it.
+    writer's entries must not be stored: ``Append.base_seq`` guards against it. A
+    document that begins with a checkpoint alone keeps it as its base (``collab.archive``).
 Times
     ``time_ms`` of an entry is the caller's. A document's ``created_ms`` is that of its first entry,
     ``updated_ms`` that of its newest. A document that begins with a checkpoint alone begins with
@@ -42,6 +43,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from collab.archive import Archive, Retention
 from collab.quarantine import Quarantine
 from collab.trash import Trash
 from collab.versions import VersionStore
@@ -124,8 +126,10 @@ class Summary:
         seq: seq of the newest entry.
         created_ms: when the document was first written, milliseconds since the Unix epoch.
         updated_ms: when it was last changed; a checkpoint is no change.
-        bytes: length of its updates and its checkpoint together.
+        bytes: length of its updates and its whole states (checkpoint and base) together, as they
+            were before the store packed them.
         epoch: id of the document's life in this store.
+        retention: how long its entries are kept, or None where nothing was said about it.
     """
 
     document: str
@@ -134,13 +138,14 @@ class Summary:
     updated_ms: int
     bytes: int
     epoch: str
+    retention: Retention | None = None
 
 
-class Store(Quarantine, Trash, VersionStore, Protocol):
+class Store(Archive, Quarantine, Trash, VersionStore, Protocol):
     """Where documents are kept. An async context manager; see the module for the contract.
 
-    What it keeps beside the log has contracts of its own: ``collab.quarantine``,
-    ``collab.trash``, ``collab.versions``.
+    What it keeps beside the log has contracts of its own: ``collab.archive``,
+    ``collab.quarantine``, ``collab.trash``, ``collab.versions``.
 
     Every method raises ``StoreUnavailable`` for a passing failure and ``StoreError`` for others.
     """
@@ -181,8 +186,9 @@ class Store(Quarantine, Trash, VersionStore, Protocol):
     def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
         """Streams a document's log in order of seq, in bounded memory.
 
-        It ends at the entry that was the newest when the first one was asked for, and holds
-        nothing open in the store between two entries: it may be left at any time.
+        It begins after the document's base where old entries were dropped, and ends at the entry
+        that was the newest when the first one was asked for. It holds nothing open in the store
+        between two entries: it may be left at any time.
 
         Args:
             document: document name.
@@ -191,6 +197,7 @@ class Store(Quarantine, Trash, VersionStore, Protocol):
         Raises:
             DocumentNotFound: the store has no such document; raised when the first entry is asked
                 for.
+            StoreUnavailable: also where entries that were to come next have been dropped meanwhile.
         """
         ...
 

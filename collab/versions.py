@@ -10,7 +10,8 @@ Names
     Unique within a document; ``check_version_name`` says what can be one. No name reads like a seq
     or a time, so that a place in a history can be given as any of the three.
 Points
-    A version's seq is one the document has. What is appended later moves no version.
+    A version's seq is one the document has, not before the base of its
+    history. What is appended later moves no version.
 Pins
     Content is replayed from the log while the log has it. A version whose content is pinned carries
     it as an update (whole state at its seq), and then needs no entries any more.

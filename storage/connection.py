@@ -132,6 +132,8 @@ def prepare(path: Path, *, create: bool, busy_seconds: float) -> None:
                 raise StoreError(f"expected a collab store in {path}, got an empty database")
         elif not pending(connection) and not create:
             return
+        if is_blank(connection):  # It takes effect before the first page alone.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         mode = _use_write_ahead_log(connection, busy_seconds=busy_seconds)
         if mode != "wal":
             raise StoreError(f"expected {path} to allow a write-ahead log, got mode {mode!r}")

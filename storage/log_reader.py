@@ -2,6 +2,9 @@
 
 import sqlite3
 
+from collab.archive import Retention
+from collab.storage.block import unpack
+from collab.storage.compression import Form, expand
 from collab.storage.trash_rows import LEAST_NAME, refuse_deleted
 from collab.store import Entry, Stored, Summary
 
@@ -15,10 +18,23 @@ _ENTRIES = """
     ORDER BY updates.seq
 """
 
+_BLOCK = """
+    SELECT first_seq, form, payload FROM blocks
+    WHERE document_id = ? AND last_seq > ? ORDER BY last_seq LIMIT 1
+"""
+
+_WHOLE = """
+    SELECT seq, form, payload FROM checkpoints WHERE document_id = ?1
+    UNION ALL SELECT seq, form, payload FROM bases WHERE document_id = ?1
+    ORDER BY seq DESC LIMIT 1
+"""
+
 _SUMMARIES = """
     SELECT documents.name, documents.seq, documents.created_ms, documents.updated_ms,
-           documents.bytes + coalesce(length(checkpoints.payload), 0), documents.epoch
+           documents.bytes + coalesce(checkpoints.bytes, 0) + coalesce(bases.bytes, 0),
+           documents.epoch, documents.retention_ms
     FROM documents LEFT JOIN checkpoints ON checkpoints.document_id = documents.id
+         LEFT JOIN bases ON bases.document_id = documents.id
     WHERE documents.name >= ? AND documents.name <> ? AND documents.name <= ?
     ORDER BY documents.name
     LIMIT ?
@@ -43,16 +59,15 @@ def read_head(connection: sqlite3.Connection, document: str) -> tuple[int, int] 
 
 
 def read_stored(connection: sqlite3.Connection, document: str) -> Stored:
-    """Reads the newest checkpoint and the entries after it; see ``Store.load``."""
+    """Reads the newest whole state and the entries after it; see ``Store.load``."""
     connection.execute("BEGIN")
     try:
         document_id, seq = read_head(connection, document) or (0, 0)
         (epoch,) = connection.execute(
             "SELECT epoch FROM documents WHERE id = ?", (document_id,)
         ).fetchone() or (None,)
-        checkpoint_seq, checkpoint = connection.execute(
-            "SELECT seq, payload FROM checkpoints WHERE document_id = ?", (document_id,)
-        ).fetchone() or (0, None)
+        state = connection.execute(_WHOLE, (document_id,)).fetchone()
+        checkpoint_seq, form, payload = state or (0, Form.PLAIN, None)
         rows = connection.execute(_ENTRIES, (document_id, checkpoint_seq, seq)).fetchall()
     finally:
         if connection.in_transaction:  # some errors end it themselves
@@ -60,7 +75,7 @@ def read_stored(connection: sqlite3.Connection, document: str) -> Stored:
     return Stored(
         document=document,
         seq=seq,
-        checkpoint=checkpoint,
+        checkpoint=None if payload is None else expand(form, payload),
         checkpoint_seq=checkpoint_seq,
         entries=tuple(_entry(row) for row in rows),
         epoch=epoch,
@@ -70,7 +85,7 @@ def read_stored(connection: sqlite3.Connection, document: str) -> Stored:
 def read_entries(
     connection: sqlite3.Connection, document_id: int, after_seq: int, newest_seq: int
 ) -> list[Entry]:
-    """Reads a bounded part of a log: some hundred entries, or about a megabyte, at least one.
+    """Reads a bounded part of a log: a block, or some hundred entries, or about a megabyte.
 
     Args:
         connection: a connection to the store.
@@ -81,18 +96,20 @@ def read_entries(
     Returns:
         The entries in order of seq; none where there are no more.
     """
-    entries = []
-    size = 0
-    cursor = connection.execute(_ENTRIES, (document_id, after_seq, newest_seq))
+    connection.execute("BEGIN")  # Or rows might go into a block between the two looks.
     try:
-        for row in cursor:
-            entries.append(_entry(row))
-            size += len(row[1])
-            if len(entries) >= _BATCH_ENTRIES or size >= _BATCH_BYTES:
-                break
+        block = connection.execute(_BLOCK, (document_id, after_seq)).fetchone()
+        if block is None:
+            return _read_rows(connection, document_id, after_seq, newest_seq)
     finally:
-        cursor.close()
-    return entries
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    first_seq, form, payload = block
+    return [
+        entry
+        for entry in unpack(expand(form, payload), first_seq)
+        if after_seq < entry.seq <= newest_seq
+    ]
 
 
 def read_summaries(
@@ -109,9 +126,36 @@ def read_summaries(
             updated_ms=updated_ms,
             bytes=size,
             epoch=epoch,
+            retention=retention_of(retention_ms),
         )
-        for name, seq, created_ms, updated_ms, size, epoch in connection.execute(_SUMMARIES, bounds)
+        for name, seq, created_ms, updated_ms, size, epoch, retention_ms in connection.execute(
+            _SUMMARIES, bounds
+        )
     ]
+
+
+def retention_of(retention_ms: int | None) -> Retention | None:
+    """Reads the column ``retention_ms``: NULL where nothing was said, -1 for ever."""
+    if retention_ms is None:
+        return None
+    return Retention(None if retention_ms < 0 else retention_ms)
+
+
+def _read_rows(
+    connection: sqlite3.Connection, document_id: int, after_seq: int, newest_seq: int
+) -> list[Entry]:
+    entries = []
+    size = 0
+    cursor = connection.execute(_ENTRIES, (document_id, after_seq, newest_seq))
+    try:
+        for row in cursor:
+            entries.append(_entry(row))
+            size += len(row[1])
+            if len(entries) >= _BATCH_ENTRIES or size >= _BATCH_BYTES:
+                break
+    finally:
+        cursor.close()
+    return entries
 
 
 def _entry(row: tuple[int, bytes, int, str | None]) -> Entry:

@@ -3,13 +3,14 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from collab.access import check_name
 from collab.errors import StoreError
 from collab.storage.checks import check_appends, check_author
+from collab.storage.compression import Form, compress
 from collab.storage.connection import Synchronous, connect_writer, store_errors
 from collab.storage.trash_rows import new_epoch, refuse_deleted
 from collab.store import Append
@@ -47,7 +48,12 @@ class LogWriter:
     def append(self, appends: Sequence[Append]) -> list[int]:
         """Writes everything in one transaction; see ``Store.append``."""
         check_appends(appends)
-        return self._commit(lambda connection: self._write(connection, appends))
+        checkpoints = {
+            append.document: (len(append.checkpoint), *compress(append.checkpoint, fast=True))
+            for append in appends
+            if append.checkpoint is not None
+        }
+        return self._commit(lambda connection: self._write(connection, appends, checkpoints))
 
     def transact(self, write: Callable[[sqlite3.Connection], _T]) -> _T:
         """Calls ``write`` within a transaction of its own, durable when this returns.
@@ -103,7 +109,12 @@ class LogWriter:
                 raise
             return written
 
-    def _write(self, connection: sqlite3.Connection, appends: Sequence[Append]) -> list[int]:
+    def _write(
+        self,
+        connection: sqlite3.Connection,
+        appends: Sequence[Append],
+        checkpoints: Mapping[str, tuple[int, Form, bytes]],
+    ) -> list[int]:
         # Inside the transaction nobody else can write. data_version is another than last time if
         # and only if another connection has: then what is remembered may be wrong
         # (https://www.sqlite.org/pragma.html#pragma_data_version).
@@ -113,7 +124,7 @@ class LogWriter:
             self._version = version
         updates = []
         heads = []
-        checkpoints = []
+        states: dict[str, list[tuple[int, int, int, int, bytes]]] = {"checkpoints": [], "bases": []}
         seqs = []
         for append in appends:
             head = self._heads.get(append.document) or self._find(connection, append)
@@ -136,7 +147,9 @@ class LogWriter:
                 heads.append((seq, append.entries[-1].time_ms, size, document_id))
                 self._heads[append.document] = (document_id, seq)
             if append.checkpoint is not None and append.base_seq in (None, base_seq):
-                checkpoints.append((document_id, seq, append.checkpoint))
+                # Before any entry it is what the document begins with, and stays.
+                table = "checkpoints" if seq else "bases"
+                states[table].append((document_id, seq, *checkpoints[append.document]))
             seqs.append(seq)
         if updates:
             connection.executemany(
@@ -148,11 +161,13 @@ class LogWriter:
                 "UPDATE documents SET seq = ?, updated_ms = ?, bytes = bytes + ? WHERE id = ?",
                 heads,
             )
-        if checkpoints:
-            connection.executemany(
-                "INSERT OR REPLACE INTO checkpoints (document_id, seq, payload) VALUES (?, ?, ?)",
-                checkpoints,
-            )
+        for table, rows in states.items():
+            if rows:
+                connection.executemany(
+                    f"INSERT OR REPLACE INTO {table} (document_id, seq, bytes, form, payload)"
+                    " VALUES (?, ?, ?, ?, ?)",
+                    rows,
+                )
         return seqs
 
     def _find(self, connection: sqlite3.Connection, append: Append) -> tuple[int, int] | None:

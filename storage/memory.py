@@ -3,29 +3,20 @@
 import time
 from collections.abc import AsyncIterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from collab.access import check_name
+from collab.archive import Base, Retention, Step, Terms
 from collab.errors import DocumentDeleted, DocumentExists, DocumentNotFound, StoreError
 from collab.quarantine import Outcome, Refused, surplus
 from collab.storage.checks import check_appends, check_author, check_bounds
+from collab.storage.compaction import next_action
+from collab.storage.memory_log import MemoryLog
 from collab.storage.stream import EntryStream
 from collab.storage.trash_rows import new_epoch
-from collab.storage.version_shelf import VersionShelf
 from collab.store import Append, Entry, Stored, Summary
 from collab.trash import Tombstone
 from collab.versions import Version
-
-
-@dataclass(slots=True)
-class _Log:
-    created_ms: int
-    updated_ms: int
-    entries: list[Entry] = field(default_factory=list)
-    checkpoint: bytes | None = None
-    checkpoint_seq: int = 0
-    versions: VersionShelf = field(default_factory=VersionShelf)
-    epoch: str = field(default_factory=new_epoch)
 
 
 class MemoryStore:
@@ -36,8 +27,8 @@ class MemoryStore:
     """
 
     def __init__(self) -> None:
-        self._logs: dict[str, _Log] = {}
-        self._deleted: dict[str, tuple[Tombstone, _Log]] = {}
+        self._logs: dict[str, MemoryLog] = {}
+        self._deleted: dict[str, tuple[Tombstone, MemoryLog]] = {}
         self._erased: set[str] = set()
         self._quarantine: list[tuple[str, Refused]] = []
         self._open = False
@@ -74,14 +65,7 @@ class MemoryStore:
         if log is None:
             self._refuse_deleted(document)
             return Stored(document=document, seq=0, checkpoint=None, checkpoint_seq=0, entries=())
-        return Stored(
-            document=document,
-            seq=len(log.entries),
-            checkpoint=log.checkpoint,
-            checkpoint_seq=log.checkpoint_seq,
-            entries=tuple(log.entries[log.checkpoint_seq :]),
-            epoch=log.epoch,
-        )
+        return log.stored(document)
 
     def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
         """Streams a document's log in order of seq; see ``Store.entries``."""
@@ -93,7 +77,7 @@ class MemoryStore:
             if read:
                 return ()
             read = True
-            return log.entries[max(after_seq, 0) :]
+            return log.after(after_seq)
 
         return EntryStream(read_batch)
 
@@ -104,7 +88,42 @@ class MemoryStore:
         self._check_open()
         check_bounds(prefix, after)
         names = sorted(name for name in self._logs if name > after and name.startswith(prefix))
-        return [self._summary(name) for name in names[: max(limit, 0)]]
+        return [self._logs[name].summary(name) for name in names[: max(limit, 0)]]
+
+    async def base(self, document: str) -> Base:
+        """Reads where the history of a document begins; see ``Archive.base``."""
+        return self._find(document).base
+
+    async def retain(self, document: str, retention: Retention | None) -> None:
+        """Sets how long a document's entries are kept; see ``Archive.retain``."""
+        self._find(document).retention = retention
+
+    async def due(self, terms: Terms, after: str = "") -> Sequence[str]:
+        """Names documents there is something to do for; see ``Archive.due``."""
+        self._check_open()
+        check_bounds("", after)
+        return sorted(
+            name
+            for name, log in self._logs.items()
+            if name > after and next_action(log.shape(), terms)
+        )
+
+    async def compact(self, document: str, terms: Terms) -> Step:
+        """Does a bounded piece of the work there is for a document; see ``Archive.compact``.
+
+        Nothing is packed here: it would make what is in memory slower to read.
+        """
+        return self._find(document).compact(document, terms)
+
+    async def reclaim(self) -> bool:
+        """Has nothing to give back; see ``Archive.reclaim``."""
+        self._check_open()
+        return False
+
+    async def bytes_on_disk(self) -> int:
+        """Takes no space on a disk; see ``Archive.bytes_on_disk``."""
+        self._check_open()
+        return 0
 
     async def quarantine(self, document: str, refused: Sequence[Refused]) -> Outcome:
         """Keeps updates aside that could not be taken in; see ``Quarantine.quarantine``."""
@@ -141,7 +160,7 @@ class MemoryStore:
         if document not in self._deleted:
             log = self._find(document)
             tombstone = Tombstone(
-                document=document, deleted_ms=time_ms, author=author, bytes=_size(log)
+                document=document, deleted_ms=time_ms, author=author, bytes=log.updates_bytes
             )
             self._deleted[document] = (tombstone, self._logs.pop(document))
         self._check_open()
@@ -197,7 +216,7 @@ class MemoryStore:
     async def add_version(self, document: str, version: Version) -> None:
         """Names a point of a document; see ``VersionStore.add_version``."""
         log = self._find(document)
-        log.versions.add(document, version, len(log.entries))
+        log.versions.add(document, version, range(log.base.seq, log.seq + 1))
 
     async def versions(self, document: str) -> Sequence[Version]:
         """Lists a document's versions; see ``VersionStore.versions``."""
@@ -215,7 +234,7 @@ class MemoryStore:
         """Reads a version's pinned content; see ``VersionStore.pinned``."""
         return self._find(document).versions.pinned(document, name)
 
-    def _find(self, document: str) -> _Log:
+    def _find(self, document: str) -> MemoryLog:
         self._check_open()
         log = self._logs.get(check_name(document))
         if log is None:
@@ -239,30 +258,6 @@ class MemoryStore:
             entries = append.entries
             now_ms = time.time_ns() // 1_000_000
             created_ms = entries[0].time_ms if entries else now_ms
-            log = _Log(created_ms=created_ms, updated_ms=created_ms)
+            log = MemoryLog(created_ms=created_ms, updated_ms=created_ms)
             self._logs[append.document] = log
-        base_seq = len(log.entries)
-        for seq, entry in enumerate(append.entries, base_seq + 1):
-            log.entries.append(
-                Entry(seq=seq, update=entry.update, time_ms=entry.time_ms, author=entry.author)
-            )
-            log.updated_ms = entry.time_ms
-        if append.checkpoint is not None and append.base_seq in (None, base_seq):
-            log.checkpoint = append.checkpoint
-            log.checkpoint_seq = len(log.entries)
-        return len(log.entries)
-
-    def _summary(self, name: str) -> Summary:
-        log = self._logs[name]
-        return Summary(
-            document=name,
-            seq=len(log.entries),
-            created_ms=log.created_ms,
-            updated_ms=log.updated_ms,
-            bytes=_size(log) + len(log.checkpoint or b""),
-            epoch=log.epoch,
-        )
-
-
-def _size(log: _Log) -> int:
-    return sum(len(entry.update) for entry in log.entries)
+        return log.append(append)

@@ -118,6 +118,49 @@ def _create_trash(database: Database) -> None:
     database.execute("CREATE TABLE erased (name_hash BLOB PRIMARY KEY) WITHOUT ROWID")
 
 
+@MIGRATIONS(name="0005_archive")
+def _create_archive(database: Database) -> None:
+    # NULL: what the server says. -1: for ever.
+    database.execute("ALTER TABLE documents ADD COLUMN retention_ms INTEGER")
+    # bytes is the length of what is packed, form how. The payload comes last: what stands behind
+    # it could only be read through all of its pages.
+    database.execute(
+        """
+        CREATE TABLE blocks (
+            id INTEGER PRIMARY KEY,
+            document_id INTEGER NOT NULL REFERENCES documents (id),
+            first_seq INTEGER NOT NULL,
+            last_seq INTEGER NOT NULL,
+            first_ms INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            form INTEGER NOT NULL,
+            payload BLOB NOT NULL,
+            UNIQUE (document_id, last_seq)
+        )
+        """
+    )
+    for table in ("bases", "packed_checkpoints"):
+        database.execute(
+            f"""
+            CREATE TABLE {table} (
+                document_id INTEGER PRIMARY KEY REFERENCES documents (id),
+                seq INTEGER NOT NULL,
+                bytes INTEGER NOT NULL,
+                form INTEGER NOT NULL,
+                payload BLOB NOT NULL
+            )
+            """
+        )
+    # A checkpoint before any entry is what a document began with.
+    for table, where in (("bases", "seq = 0"), ("packed_checkpoints", "seq > 0")):
+        database.execute(
+            f"INSERT INTO {table} SELECT document_id, seq, length(payload), 0, payload"
+            f" FROM checkpoints WHERE {where}"
+        )
+    database.execute("DROP TABLE checkpoints")
+    database.execute("ALTER TABLE packed_checkpoints RENAME TO checkpoints")
+
+
 def is_blank(connection: sqlite3.Connection) -> bool:
     """Tells whether a database has nothing in it and belongs to nobody yet."""
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -1,5 +1,6 @@
 """SQLiteStore: documents in one SQLite file."""
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,8 +12,11 @@ import anyio
 import anyio.to_thread
 
 from collab.access import check_name
-from collab.errors import DocumentNotFound, StoreError
+from collab.archive import Base, Retention, Step, Terms
+from collab.errors import DocumentNotFound, StoreError, StoreUnavailable
 from collab.quarantine import Outcome, Refused
+from collab.storage.archive_rows import read_base, write_retention
+from collab.storage.archivist import Archivist
 from collab.storage.checks import check_bounds
 from collab.storage.connection import Synchronous, prepare
 from collab.storage.log_reader import read_entries, read_head, read_stored, read_summaries
@@ -97,6 +101,8 @@ class SQLiteStore:
         )
         self._read_limiter = anyio.CapacityLimiter(_READERS)
         self._readers = ReaderPool(self._path, size=_READERS, busy_seconds=self._busy_seconds)
+        self._compaction_limiter = anyio.CapacityLimiter(1)
+        self._archivist = Archivist(self._readers, self._writer)
         self._open = True
         return self
 
@@ -105,6 +111,7 @@ class SQLiteStore:
         self._open = False
         with anyio.CancelScope(shield=True):
             # Limiters let in by order of coming: holding every turn, all calls are done.
+            await self._compaction_limiter.acquire_on_behalf_of(object())
             for _ in range(_READERS):
                 await self._read_limiter.acquire_on_behalf_of(object())
             await anyio.to_thread.run_sync(self._readers.close)
@@ -126,9 +133,10 @@ class SQLiteStore:
         """Streams a document's log in order of seq; see ``Store.entries``."""
         seq = max(after_seq, 0)
         head: tuple[int, int] | None = None
+        begun = False
 
         async def read_batch() -> Sequence[Entry]:
-            nonlocal seq, head
+            nonlocal seq, head, begun
             if head is None:
                 head = await self._read(partial(read_head, document=check_name(document)))
             if head is None:
@@ -137,7 +145,12 @@ class SQLiteStore:
             batch = await self._read(
                 partial(read_entries, document_id=document_id, after_seq=seq, newest_seq=newest_seq)
             )
+            if begun and seq < newest_seq and (not batch or batch[0].seq != seq + 1):
+                raise StoreUnavailable(
+                    f"expected entry {seq + 1} of {document!r}, got a log that was cut meanwhile"
+                )
             if batch:
+                begun = True
                 seq = batch[-1].seq
             return batch
 
@@ -149,6 +162,31 @@ class SQLiteStore:
         """Lists documents in order of name; see ``Store.documents``."""
         check_bounds(prefix, after)
         return await self._read(partial(read_summaries, prefix=prefix, after=after, limit=limit))
+
+    async def base(self, document: str) -> Base:
+        """Reads where the history of a document begins; see ``Archive.base``."""
+        return await self._read(partial(read_base, document=document))
+
+    async def retain(self, document: str, retention: Retention | None) -> None:
+        """Sets how long a document's entries are kept; see ``Archive.retain``."""
+        await self._write(partial(write_retention, document=document, retention=retention))
+
+    async def due(self, terms: Terms, after: str = "") -> Sequence[str]:
+        """Names documents there is something to do for; see ``Archive.due``."""
+        check_bounds("", after)
+        return await self._archive(partial(self._archivist.due, terms, after))
+
+    async def compact(self, document: str, terms: Terms) -> Step:
+        """Does a bounded piece of the work there is for a document; see ``Archive.compact``."""
+        return await self._archive(partial(self._archivist.step, document, terms))
+
+    async def reclaim(self) -> bool:
+        """Gives a part of the file's free space back; see ``Archive.reclaim``."""
+        return await self._archive(self._archivist.reclaim)
+
+    async def bytes_on_disk(self) -> int:
+        """Tells the length of the file and of what is beside it; see ``Archive.bytes_on_disk``."""
+        return await self._archive(partial(_bytes_on_disk, self._path))
 
     async def quarantine(self, document: str, refused: Sequence[Refused]) -> Outcome:
         """Keeps updates aside that could not be taken in; see ``Quarantine.quarantine``."""
@@ -220,6 +258,18 @@ class SQLiteStore:
             partial(self._writer.transact, write), limiter=self._write_limiter
         )
 
+    async def _archive(self, work: Callable[[], _T]) -> _T:
+        self._check_open()
+        return await anyio.to_thread.run_sync(work, limiter=self._compaction_limiter)
+
     async def _read(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
         self._check_open()
         return await anyio.to_thread.run_sync(self._readers.read, read, limiter=self._read_limiter)
+
+
+def _bytes_on_disk(path: Path) -> int:
+    sizes = []
+    for suffix in ("", "-wal"):
+        with contextlib.suppress(FileNotFoundError):
+            sizes.append(path.with_name(path.name + suffix).stat().st_size)
+    return sum(sizes)

@@ -21,8 +21,12 @@ def insert_version(connection: sqlite3.Connection, document: str, version: Versi
     """Names a point of a document; see ``VersionStore.add_version``."""
     name = check_version_name(version.name)
     document_id, seq = _find(connection, document)
-    if not 0 <= version.seq <= seq:
-        raise StoreError(f"expected a seq of 0 to {seq} of {document!r}, got {version.seq}")
+    (oldest_seq,) = connection.execute(
+        "SELECT coalesce(max(seq), 0) FROM bases WHERE document_id = ?", (document_id,)
+    ).fetchone()
+    if not oldest_seq <= version.seq <= seq:
+        expected = f"expected a seq of {oldest_seq} to {seq} of {document!r}"
+        raise StoreError(f"{expected}, got {version.seq}")
     author_id = None
     if version.author is not None:
         author = check_author(version.author)

@@ -15,11 +15,11 @@ class VersionShelf:
         self._versions: dict[str, Version] = {}
         self._pins: dict[str, bytes] = {}
 
-    def add(self, document: str, version: Version, newest_seq: int) -> None:
-        """Names a point; see ``VersionStore.add_version``."""
+    def add(self, document: str, version: Version, seqs: range) -> None:
+        """Names a point, one of ``seqs``; see ``VersionStore.add_version``."""
         check_version_name(version.name)
-        if not 0 <= version.seq <= newest_seq:
-            expected = f"expected a seq of 0 to {newest_seq} of {document!r}"
+        if version.seq not in seqs:
+            expected = f"expected a seq of {seqs[0]} to {seqs[-1]} of {document!r}"
             raise StoreError(f"{expected}, got {version.seq}")
         if version.author is not None:
             check_author(version.author)
@@ -49,6 +49,14 @@ class VersionShelf:
         """Reads a version's pinned content; see ``VersionStore.pinned``."""
         self._find(document, name)
         return self._pins.get(name)
+
+    def unpinned(self, from_seq: int, before_seq: int) -> dict[str, int]:
+        """The versions in a range of seqs whose content is not pinned: name to seq."""
+        return {
+            version.name: version.seq
+            for version in self._versions.values()
+            if from_seq <= version.seq < before_seq and not version.pinned
+        }
 
     def _find(self, document: str, name: str) -> Version:
         version = self._versions.get(name)

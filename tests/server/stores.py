@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import anyio
 
+from collab.archive import Base, Retention, Step, Terms
 from collab.quarantine import Outcome, Refused
 from collab.storage.memory import MemoryStore
 from collab.store import Append, Entry, Store, Stored, Summary
@@ -79,6 +80,24 @@ class SteeredStore:
         self, prefix: str = "", after: str = "", limit: int = 1000
     ) -> Sequence[Summary]:
         return await self.kept.documents(prefix, after, limit)
+
+    async def base(self, document: str) -> Base:
+        return await self.kept.base(document)
+
+    async def retain(self, document: str, retention: Retention | None) -> None:
+        await self.kept.retain(document, retention)
+
+    async def due(self, terms: Terms, after: str = "") -> Sequence[str]:
+        return await self.kept.due(terms, after)
+
+    async def compact(self, document: str, terms: Terms) -> Step:
+        return await self.kept.compact(document, terms)
+
+    async def reclaim(self) -> bool:
+        return await self.kept.reclaim()
+
+    async def bytes_on_disk(self) -> int:
+        return await self.kept.bytes_on_disk()
 
     async def quarantine(self, document: str, refused: Sequence[Refused]) -> Outcome:
         return await self.kept.quarantine(document, refused)

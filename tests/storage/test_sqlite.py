@@ -14,6 +14,7 @@ import anyio
 import pytest
 from sqlite_utils import Database, Migrations
 
+from collab.archive import Base
 from collab.errors import (
     DocumentNotFound,
     StoreError,
@@ -470,6 +471,17 @@ def connect(path: Path) -> "closing[sqlite3.Connection]":
     return closing(sqlite3.connect(path, isolation_level=None))
 
 
+def steps_until(last: str) -> Migrations:
+    """The steps that a store had seen before those after ``last`` were added."""
+    steps = Migrations("collab")
+    with Database(memory=True) as blank:
+        for step in MIGRATIONS.pending(blank):
+            steps(name=step.name)(step.fn)
+            if step.name == last:
+                break
+    return steps
+
+
 class TestMigrations:
     async def test_an_older_store_is_migrated_with_what_it_holds(self, tmp_path: Path) -> None:
         path = tmp_path / "collab.db"
@@ -494,6 +506,28 @@ class TestMigrations:
             MIGRATIONS.ensure_migrations_table(Database(connection))
         async with SQLiteStore(path, create=create) as store:
             assert await store.append([adding("a", b"1")]) == [1]
+
+    async def test_states_of_a_store_from_before_packing_are_read_as_they_are(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "collab.db"
+        with connect(path) as connection:
+            migrate(connection, steps_until("0004_trash"))
+            connection.executescript(
+                "INSERT INTO documents (name, created_ms, updated_ms, seq, bytes)"
+                " VALUES ('a', 1, 2, 2, 2), ('imported', 1, 1, 0, 0);"
+                "INSERT INTO updates (document_id, seq, time_ms, payload)"
+                " VALUES (1, 1, 1, x'01'), (1, 2, 2, x'02');"
+                "INSERT INTO checkpoints VALUES (1, 1, x'0a0b0c'), (2, 0, x'0d0e');"
+            )
+        async with SQLiteStore(path) as store:
+            stored = await store.load("a")
+            assert (stored.checkpoint, stored.checkpoint_seq) == (b"\x0a\x0b\x0c", 1)
+            assert [entry.update for entry in stored.entries] == [b"\x02"]
+            assert await store.base("a") == Base(seq=0, update=None)
+            assert (await store.load("imported")).checkpoint == b"\x0d\x0e"
+            assert await store.base("imported") == Base(seq=0, update=b"\x0d\x0e")
+            assert [summary.bytes for summary in await store.documents()] == [5, 2]
 
     @pytest.mark.parametrize("create", [True, False])
     async def test_a_store_of_a_newer_version_is_refused(
@@ -524,6 +558,12 @@ class TestMigrations:
         async with SQLiteStore(path) as store:
             assert (await store.load("a")).seq == 1
             assert len(await collect(store.entries("a"))) == 1
+
+
+async def test_a_new_file_can_give_free_pages_back(tmp_path: Path) -> None:
+    path = tmp_path / "collab.db"
+    async with SQLiteStore(path):
+        assert query(path, "PRAGMA auto_vacuum") == [(2,)]
 
 
 @pytest.mark.parametrize(("synchronous", "level"), [("FULL", 2), ("NORMAL", 1)])

@@ -1,0 +1,331 @@
+"""The archive in a SQLite store: what compaction reads, and what each of its steps writes.
+
+What a step was made from is read before it, outside its transaction; so each write looks first
+whether that is still there, and does nothing where it is not.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from collab.access import check_name
+from collab.archive import Base, Retention
+from collab.errors import DocumentNotFound
+from collab.storage.block import unpack
+from collab.storage.compaction import Block, Shape
+from collab.storage.compression import Form, compress, expand
+from collab.storage.log_reader import read_head, retention_of
+from collab.storage.trash_rows import LEAST_NAME, refuse_deleted
+from collab.store import Entry
+
+_SHAPES = """
+    SELECT documents.id, documents.epoch, documents.name, documents.seq, documents.updated_ms,
+           documents.retention_ms,
+           coalesce(bases.seq, 0), coalesce(bases.bytes, 0),
+           coalesce(checkpoints.seq, 0), coalesce(checkpoints.bytes, 0),
+           blocks.first_seq, blocks.last_seq, blocks.bytes,
+           coalesce(
+               (SELECT first_ms FROM blocks
+                WHERE document_id = documents.id ORDER BY last_seq LIMIT 1),
+               (SELECT time_ms FROM updates
+                WHERE document_id = documents.id ORDER BY seq LIMIT 1))
+    FROM documents LEFT JOIN bases ON bases.document_id = documents.id
+         LEFT JOIN checkpoints ON checkpoints.document_id = documents.id
+         LEFT JOIN blocks ON blocks.document_id = documents.id AND blocks.last_seq =
+             (SELECT max(last_seq) FROM blocks WHERE document_id = documents.id)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """A document as compaction finds it.
+
+    Attributes:
+        id: its row.
+        epoch: tells it from one that was made in its place.
+        name: its name.
+        shape: what the policy knows of it.
+    """
+
+    id: int
+    epoch: str
+    name: str
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A state or a block as it is stored.
+
+    Attributes:
+        size: length before packing.
+        form: how it is packed.
+        payload: what is stored.
+    """
+
+    size: int
+    form: Form
+    payload: bytes
+
+    @classmethod
+    def state(cls, update: bytes) -> "Packed":
+        """Packs a whole state."""
+        return cls(len(update), *compress(update, fast=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedBlock:
+    """A block to be stored: its columns in ``blocks``."""
+
+    first_seq: int
+    last_seq: int
+    first_ms: int
+    size: int
+    form: Form
+    payload: bytes
+
+
+def read_filed(connection: sqlite3.Connection, document: str) -> Filed:
+    """Reads a document's shape.
+
+    Raises:
+        DocumentNotFound: the store has no such document.
+    """
+    row = connection.execute(
+        f"{_SHAPES} WHERE documents.name = ?", (check_name(document),)
+    ).fetchone()
+    if row is None:
+        refuse_deleted(connection, document)
+        raise DocumentNotFound(document)
+    return _filed(row)
+
+
+def read_page(connection: sqlite3.Connection, after: str, limit: int) -> list[Filed]:
+    """Reads the shapes of the next documents in order of name."""
+    rows = connection.execute(
+        f"{_SHAPES} WHERE documents.name >= ? AND documents.name <> ?"
+        " ORDER BY documents.name LIMIT ?",
+        (max(after, LEAST_NAME), after, limit),
+    )
+    return [_filed(row) for row in rows]
+
+
+def read_base(connection: sqlite3.Connection, document: str) -> Base:
+    """Reads where a document's history begins; see ``Archive.base``."""
+    head = read_head(connection, check_name(document))
+    if head is None:
+        raise DocumentNotFound(document)
+    row = connection.execute(
+        "SELECT seq, form, payload FROM bases WHERE document_id = ?", (head[0],)
+    ).fetchone()
+    return Base(seq=0, update=None) if row is None else Base(seq=row[0], update=expand(*row[1:]))
+
+
+def write_retention(
+    connection: sqlite3.Connection, document: str, retention: Retention | None
+) -> None:
+    """Sets how long a document's entries are kept; see ``Archive.retain``."""
+    retention_ms = None
+    if retention is not None:
+        retention_ms = -1 if retention.milliseconds is None else retention.milliseconds
+    cursor = connection.execute(
+        "UPDATE documents SET retention_ms = ? WHERE name = ?", (retention_ms, check_name(document))
+    )
+    if cursor.rowcount == 0:
+        refuse_deleted(connection, document)
+        raise DocumentNotFound(document)
+
+
+def read_unpinned(connection: sqlite3.Connection, filed: Filed, before_seq: int) -> set[int]:
+    """Reads the seqs of versions that need the entries before ``before_seq``."""
+    rows = connection.execute(
+        "SELECT DISTINCT seq FROM versions"
+        " WHERE document_id = ? AND seq >= ? AND seq < ? AND payload IS NULL",
+        (filed.id, filed.shape.base_seq, before_seq),
+    )
+    return {seq for (seq,) in rows}
+
+
+def read_block_rest(connection: sqlite3.Connection, filed: Filed, after_seq: int) -> list[Entry]:
+    """Reads what follows an entry in its block; nothing where it is the last or in none."""
+    row = connection.execute(
+        "SELECT first_seq, form, payload FROM blocks"
+        " WHERE document_id = ? AND last_seq > ? AND first_seq <= ?",
+        (filed.id, after_seq, after_seq),
+    ).fetchone()
+    if row is None:
+        return []
+    entries = unpack(expand(row[1], row[2]), row[0])
+    return [entry for entry in entries if entry.seq > after_seq]
+
+
+def write_checkpoint(
+    connection: sqlite3.Connection, filed: Filed, seq: int, entries: Sequence[Entry], state: Packed
+) -> bool:
+    """Writes a checkpoint unless there is a newer one.
+
+    Args:
+        connection: in a transaction.
+        filed: what it was made from.
+        seq: its seq.
+        entries: the entries it was made from, after the state before it.
+        state: whole state at ``seq``.
+
+    Returns:
+        Whether it was written.
+    """
+    if not _is_there(connection, filed, entries):
+        return False
+    cursor = connection.execute(
+        "INSERT INTO checkpoints (document_id, seq, bytes, form, payload) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (document_id) DO UPDATE SET seq = excluded.seq, bytes = excluded.bytes,"
+        " form = excluded.form, payload = excluded.payload WHERE excluded.seq > seq",
+        (filed.id, seq, state.size, state.form, state.payload),
+    )
+    return cursor.rowcount > 0
+
+
+def write_block(
+    connection: sqlite3.Connection, filed: Filed, entries: Sequence[Entry], block: PackedBlock
+) -> bool:
+    """Puts a block in the place of its entries.
+
+    Args:
+        connection: in a transaction.
+        filed: what it was made from.
+        entries: what is in it.
+        block: the block.
+
+    Returns:
+        Whether it was written.
+    """
+    tail = filed.shape.tail
+    extends = tail is not None and tail.first_seq == block.first_seq
+    if extends:
+        entries = [entry for entry in entries if tail is None or entry.seq > tail.last_seq]
+    if not _is_there(connection, filed, entries):
+        return False
+    if extends:
+        connection.execute(
+            "DELETE FROM blocks WHERE document_id = ? AND first_seq = ?",
+            (filed.id, block.first_seq),
+        )
+    _insert_block(connection, filed.id, block)
+    connection.execute(
+        "DELETE FROM updates WHERE document_id = ? AND seq >= ? AND seq <= ?",
+        (filed.id, block.first_seq, block.last_seq),
+    )
+    return True
+
+
+def write_base(
+    connection: sqlite3.Connection,
+    filed: Filed,
+    entries: Sequence[Entry],
+    state: Packed,
+    pins: Mapping[int, bytes],
+    rest: PackedBlock | None,
+) -> bool:
+    """Drops the oldest entries and keeps the state they lead to.
+
+    Args:
+        connection: in a transaction.
+        filed: what it was made from.
+        entries: what is dropped, from the first entry there is.
+        state: whole state after them.
+        pins: for the versions before that, by seq: whole state.
+        rest: what stays of the block that the last of ``entries`` is in; None where that is the
+            last of its block or in none.
+
+    Returns:
+        Whether they were dropped.
+    """
+    seq = entries[-1].seq
+    loose = [
+        entry
+        for entry in entries
+        if filed.shape.tail is None or entry.seq > filed.shape.tail.last_seq
+    ]
+    if not _is_there(connection, filed, loose) or read_unpinned(connection, filed, seq) - set(pins):
+        return False
+    connection.executemany(
+        "UPDATE versions SET payload = ? WHERE document_id = ? AND seq = ? AND payload IS NULL",
+        [(update, filed.id, pinned_seq) for pinned_seq, update in pins.items()],
+    )
+    connection.execute(
+        "INSERT OR REPLACE INTO bases (document_id, seq, bytes, form, payload)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (filed.id, seq, state.size, state.form, state.payload),
+    )
+    connection.execute(
+        "DELETE FROM checkpoints WHERE document_id = ? AND seq <= ?", (filed.id, seq)
+    )
+    connection.execute(
+        "DELETE FROM blocks WHERE document_id = ? AND first_seq <= ?", (filed.id, seq)
+    )
+    if rest is not None:
+        _insert_block(connection, filed.id, rest)
+    connection.execute("DELETE FROM updates WHERE document_id = ? AND seq <= ?", (filed.id, seq))
+    connection.execute(
+        "UPDATE documents SET bytes = bytes - ? WHERE id = ?",
+        (sum(len(entry.update) for entry in entries), filed.id),
+    )
+    return True
+
+
+def _is_there(connection: sqlite3.Connection, filed: Filed, loose: Sequence[Entry]) -> bool:
+    """Whether the document, its base, its tail and these of its rows are still as they were."""
+    head = connection.execute(
+        f"{_SHAPES} WHERE documents.id = ? AND documents.name = ? AND documents.epoch = ?",
+        (filed.id, filed.name, filed.epoch),
+    ).fetchone()
+    if head is None:
+        return False
+    now = _filed(head).shape
+    if (now.base_seq, now.tail) != (filed.shape.base_seq, filed.shape.tail):
+        return False
+    if not loose:
+        return True
+    there: tuple[int, int | None] = connection.execute(
+        "SELECT count(*), sum(length(payload)) FROM updates"
+        " WHERE document_id = ? AND seq >= ? AND seq <= ?",
+        (filed.id, loose[0].seq, loose[-1].seq),
+    ).fetchone()
+    return there == (len(loose), sum(len(entry.update) for entry in loose))
+
+
+def _insert_block(connection: sqlite3.Connection, document_id: int, block: PackedBlock) -> None:
+    connection.execute(
+        "INSERT INTO blocks (document_id, first_seq, last_seq, first_ms, bytes, form, payload)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            document_id,
+            block.first_seq,
+            block.last_seq,
+            block.first_ms,
+            block.size,
+            block.form,
+            block.payload,
+        ),
+    )
+
+
+def _filed(row: tuple[Any, ...]) -> Filed:
+    document_id, epoch, name, seq, newest_ms, retention_ms, *states = row
+    base_seq, base_bytes, checkpoint_seq, checkpoint_bytes, *blocks = states
+    first_seq, last_seq, tail_bytes, oldest_ms = blocks
+    state_seq, state_bytes = max((checkpoint_seq, checkpoint_bytes), (base_seq, base_bytes))
+    shape = Shape(
+        seq=seq,
+        base_seq=base_seq,
+        state_seq=state_seq,
+        state_bytes=state_bytes,
+        tail=None
+        if last_seq is None
+        else Block(first_seq=first_seq, last_seq=last_seq, bytes=tail_bytes),
+        oldest_ms=oldest_ms,
+        newest_ms=newest_ms,
+        retention=retention_of(retention_ms),
+    )
+    return Filed(id=document_id, epoch=epoch, name=name, shape=shape)

@@ -1,0 +1,46 @@
+"""How states and blocks are written: plain or compressed, told by a number beside them."""
+
+from enum import IntEnum
+
+import zstandard
+
+from collab.errors import StoreError
+
+_FAST = 3
+"""zstd level for states: they are written while somebody waits. 1.7 MB in 10 ms."""
+
+_SMALL = 19
+"""zstd level for what is packed once and for all: half the size of level 3, ten times the time."""
+
+
+class Form(IntEnum):
+    """What a stored payload is; kept beside it, so that it can change."""
+
+    PLAIN = 0
+    """The bytes themselves."""
+    ZSTD = 1
+    """One zstandard frame that tells its length."""
+
+
+def compress(content: bytes, *, fast: bool) -> tuple[Form, bytes]:
+    """Compresses bytes, or leaves them where that makes them no shorter."""
+    compressed = zstandard.ZstdCompressor(level=_FAST if fast else _SMALL).compress(content)
+    if len(compressed) < len(content):
+        return Form.ZSTD, compressed
+    return Form.PLAIN, content
+
+
+def expand(form: int, payload: bytes) -> bytes:
+    """Returns what was compressed.
+
+    Raises:
+        StoreError: it is broken, or of a form that is not known here.
+    """
+    if form == Form.PLAIN:
+        return payload
+    if form != Form.ZSTD:
+        raise StoreError(f"expected a payload of a known form, got form {form}")
+    try:
+        return zstandard.ZstdDecompressor().decompress(payload)
+    except zstandard.ZstdError as error:
+        raise StoreError(f"expected a payload that can be expanded, got: {error}") from error
