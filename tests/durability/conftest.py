@@ -6,7 +6,6 @@ import pytest
 
 from tests.e2e.conftest import driver as driver
 from tests.e2e.conftest import node_clients as node_clients
-from tests.storage.disks import small_disk as small_disk
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -24,8 +24,6 @@ WITHIN_SECONDS = 30.0
 
 ROOT = "words"
 _RETRY_SECONDS = 0.05
-_AHEAD = 3
-"""Words an editor types before it hears the first of them again."""
 
 
 class Crowd:
@@ -34,11 +32,13 @@ class Crowd:
     Attributes:
         editors: all of them.
         typing: whether they type as fast as they are acknowledged.
+        ahead: words that each types before it hears the first of them again.
         acknowledgements: how often one of them heard its own words again.
     """
 
     def __init__(self, size: int, seed: int, padding: int = 0) -> None:
         self.typing = False
+        self.ahead = 3
         self.acknowledgements = 0
         self.editors = [Editor(self, number, seed, padding) for number in range(size)]
         self._changed = asyncio.Event()
@@ -74,11 +74,14 @@ class Crowd:
                 f" heard, typed and see {seen}"
             ) from None
 
-    async def type(self) -> None:
-        """Has everyone type from now on."""
-        self.typing = True
-        for editor in self.editors:
-            await editor.type_ahead()
+    def type(self, ahead: int = 3) -> None:
+        """Has everyone type from now on, so many words before the first of them is acknowledged."""
+        self.typing, self.ahead = True, ahead
+        self.announce()
+
+    async def next_change(self) -> None:
+        """Waits until something happens to an editor."""
+        await self._changed.wait()
 
     async def agree(self) -> list[str]:
         """Has everyone stop, and waits until all are in sync.
@@ -119,7 +122,6 @@ class Editor:
         self._chance = random.Random(seed * 1000 + number)
         self._doc: pycrdt.Doc[pycrdt.Array[str]] = pycrdt.Doc(client_id=self.client)
         self._list = self._doc.get(ROOT, type=pycrdt.Array)
-        self._socket: ClientConnection | None = None
 
     @property
     def settled(self) -> bool:
@@ -134,46 +136,58 @@ class Editor:
         """Edits until it is cancelled, and reconnects for as long as it takes."""
         while True:
             try:
-                async with connect(url, max_size=None, ping_interval=None) as socket:
-                    self._socket = socket
-                    await socket.send(yjs.sync_step1(self._doc.get_state()))
-                    async for frame in socket:
-                        assert isinstance(frame, bytes)
-                        await self._take(frame)
+                async with (
+                    connect(url, max_size=None, ping_interval=None) as socket,
+                    anyio.create_task_group() as tasks,
+                ):
+                    tasks.start_soon(self._type, socket)
+                    await self._listen(socket)
+                    tasks.cancel_scope.cancel()
             except (OSError, WebSocketException):
-                pass  # Killed, or not up again yet.
-            self._socket, self.online = None, False
+                pass  # Not up again yet.
+            self.online = False
             self._crowd.announce()
             await anyio.sleep(_RETRY_SECONDS)
 
-    async def type_ahead(self) -> None:
-        """Types as far as it goes before echoes come."""
-        while (
-            self._crowd.typing
-            and self.online
-            and self._socket is not None
-            and len(self.words) - self.acknowledged < _AHEAD
-        ):
-            before = self._doc.get_state()
-            word = f"{self._number}.{len(self.words)}{self._padding}"
-            self._list.insert(self._chance.randint(0, len(self._list)), word)
-            self.words.append(word)
-            try:
-                await self._socket.send(yjs.update(self._doc.get_update(before)))
-            except WebSocketException:
-                return  # What it typed goes out when it is in sync again.
+    async def _listen(self, socket: ClientConnection) -> None:
+        with suppress(WebSocketException):
+            await socket.send(yjs.sync_step1(self._doc.get_state()))
+            async for frame in socket:
+                assert isinstance(frame, bytes)
+                await self._take(frame, socket)
 
-    async def _take(self, frame: bytes) -> None:
+    async def _type(self, socket: ClientConnection) -> None:
+        """Types; where the server does not read, it waits in the middle of it."""
+        with suppress(WebSocketException):  # What it typed goes out when it is in sync again.
+            while True:
+                if self._may_type:
+                    await self._type_word(socket)
+                else:
+                    await self._crowd.next_change()
+
+    @property
+    def _may_type(self) -> bool:
+        ahead = len(self.words) - self.acknowledged
+        return self._crowd.typing and self.online and ahead < self._crowd.ahead
+
+    async def _type_word(self, socket: ClientConnection) -> None:
+        before = self._doc.get_state()
+        word = f"{self._number}.{len(self.words)}{self._padding}"
+        self._list.insert(self._chance.randint(0, len(self._list)), word)
+        self.words.append(word)
+        self._crowd.announce()
+        await socket.send(yjs.update(self._doc.get_update(before)))
+
+    async def _take(self, frame: bytes, socket: ClientConnection) -> None:
         if frame[0] != 0:
             return
-        assert self._socket is not None
         message = yjs.decode(frame)
         if isinstance(message, SyncStep1):
             if not self.online:
                 # A server that has just started has what is stored, and will not echo it again.
                 known = state_vector.decode(message.state_vector).get(self.client, 0)
                 self.acknowledged = max(self.acknowledged, known)
-            await self._socket.send(yjs.sync_step2(self._doc.get_update(message.state_vector)))
+            await socket.send(yjs.sync_step2(self._doc.get_update(message.state_vector)))
         elif isinstance(message, (SyncStep2, Update)):
             self._doc.apply_update(message.update)
             if isinstance(message, SyncStep2):
@@ -181,7 +195,6 @@ class Editor:
             else:
                 self._hear(message.update)
             self._crowd.announce()
-            await self.type_ahead()
 
     def _hear(self, update: bytes) -> None:
         for struct in read_structs(update):

@@ -16,10 +16,16 @@ OWN_PROCESS = 0
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MB."""
-    disk = tmp_path / "disk"
+    with disk_of(4, tmp_path / "disk") as disk:
+        yield disk
+
+
+@contextmanager
+def disk_of(megabytes: int, disk: Path) -> Iterator[Path]:
+    """Mounts a file system of a size, where that is allowed."""
     disk.mkdir()
     mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "collab-test", str(disk)],
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "collab-test", str(disk)],
         capture_output=True,
         text=True,
         check=False,
