@@ -3,97 +3,118 @@ import { EventEmitter } from 'node:events'
 import { setInterval, setTimeout as wait } from 'node:timers/promises'
 
 import * as decoding from 'lib0/decoding'
-import WebSocket from 'ws'
-import { WebsocketProvider } from 'y-websocket'
-import { WebsocketProvider as WebsocketProvider1 } from 'y-websocket-1'
-import { WebsocketProvider as WebsocketProvider2 } from 'y-websocket-2'
-import * as Y from 'yjs'
+import * as Yjs from 'yjs'
 
+import { HocuspocusLink } from './hocuspocus.mjs'
 import { Typist } from './typist.mjs'
 import { replay } from './trace.mjs'
+import { YSweetLink } from './y-sweet.mjs'
+import { YWebsocketLink } from './y-websocket.mjs'
 
-const PROVIDERS = { 1: WebsocketProvider1, 2: WebsocketProvider2, 3: WebsocketProvider }
+const LINKS = { 'y-websocket': YWebsocketLink, hocuspocus: HocuspocusLink, 'y-sweet': YSweetLink }
 
 const ROOT = 'content'
 const [SYNC, AWARENESS] = [0, 1]
 const UPDATE = 2
 
-/** A stock y-websocket provider on its own document, and a record of what it went through. */
+/** A stock provider on its own document, and a record of what it went through. */
 export class Client extends EventEmitter {
+  #Y
+  #link
   #statuses = []
   #synced = false
   #bytesReceived = 0
   #acknowledged = 0
   #acknowledgedDeletions = []
   #departed = new Set()
+  #refusals = []
+  #messages = []
   #traffic = { connects: 0, closes: [], syncs: 0, frames: 0, updates: 0, sent: 0, longest_silence_ms: 0 }
   #heardAt = 0
 
   /**
-   * @param base where the server's WebSockets are, such as `ws://127.0.0.1:8000/ws`
+   * @param family of client: `y-websocket`, `hocuspocus` or `y-sweet`
+   * @param version of it, the major number
+   * @param base where the server speaks with such clients
    * @param room document name
-   * @param version of y-websocket: 1, 2 or 3
    * @param presence the awareness state to publish; null publishes none
+   * @param tokens what it shows, one after the other; the last one from then on
+   * @param options what that family takes besides
    */
-  constructor({ base, room, version = 3, presence = {} }) {
+  constructor({ family, version, base, room, presence = {}, tokens = [], ...options }) {
     super()
     this.setMaxListeners(0)
-    this.doc = new Y.Doc()
-    this.text = this.doc.getText(ROOT)
+    const Link = LINKS[family]
+    this.#Y = Link.yjs(version)
+    this.doc = new this.#Y.Doc()
+    // Version 14 of Yjs has one type for everything.
+    this.text = this.doc.getText?.(ROOT) ?? this.doc.get(ROOT)
     this.typist = new Typist(this)
-    const client = this
-    this.provider = new PROVIDERS[version](base, encodeURIComponent(room), this.doc, {
-      // Clients in one process would otherwise talk to each other past the server.
-      disableBc: true,
-      connect: false,
-      WebSocketPolyfill: class extends WebSocket {
-        constructor(...options) {
-          super(...options)
-          this.on('message', (frame) => client.#heard(new Uint8Array(frame)))
-        }
+    this.#link = new Link({ base, room, version, doc: this.doc, tokens, ...options })
+    this.awareness.setLocalState(presence)
+    this.#listen()
+    this.#link.connect()
+  }
 
-        send(...options) {
-          client.#traffic.sent += 1
-          super.send(...options)
-        }
-      },
-    })
-    this.provider.awareness.setLocalState(presence)
-    this.provider.on('status', ({ status }) => {
+  #listen() {
+    const link = this.#link
+    link.on('status', (status) => {
       this.#statuses.push(status)
       if (status === 'connected') {
         this.#traffic.connects += 1
         this.#heardAt = performance.now()
+      } else {
+        this.#synced = false
       }
-      if (status !== 'connected') this.#synced = false
       this.emit('change')
     })
-    const noteSync = (synced) => {
+    link.on('sync', (synced) => {
       this.#synced = synced
       if (synced) this.#traffic.syncs += 1
       this.emit('change')
-    }
-    this.provider.on('sync', noteSync)
-    this.provider.on('connection-close', (event) => {
-      if (event) this.#traffic.closes.push(event.code)
+    })
+    link.on('closed', (code) => {
+      this.#traffic.closes.push(code)
       this.emit('change')
     })
+    link.on('saved', () => {
+      this.#acknowledged = this.clock
+      this.emit('change')
+    })
+    link.on('refused', (reason) => {
+      this.#refusals.push(reason)
+      this.emit('change')
+    })
+    link.on('message', (payload) => {
+      this.#messages.push(payload)
+      this.emit('change')
+    })
+    link.on('changed', () => this.emit('change'))
+    link.on('sent', () => (this.#traffic.sent += 1))
+    link.on('heard', (frame, message) => this.#heard(frame, message))
     this.doc.on('update', () => this.emit('change'))
-    this.provider.awareness.on('change', () => this.emit('change'))
-    this.provider.connect()
+    this.awareness.on('change', () => this.emit('change'))
+  }
+
+  get awareness() {
+    return this.#link.awareness
   }
 
   get synced() {
     return this.#synced
   }
 
-  /** How much of what was typed here is known to be durable: the clock after the last echo. */
-  get acknowledged() {
-    return this.#acknowledged
+  get bufferedBytes() {
+    return this.#link.bufferedBytes
+  }
+
+  /** Whether the server has said of everything typed here that it is durable. */
+  get isSaved() {
+    return this.#link.echoes ? this.#acknowledged >= this.clock : this.#link.isSaved
   }
 
   get clock() {
-    return Y.getState(this.doc.store, this.doc.clientID)
+    return this.#clocks().get(this.doc.clientID) ?? 0
   }
 
   facts() {
@@ -102,14 +123,24 @@ export class Client extends EventEmitter {
       text: this.text.toString(),
       statuses: this.#statuses.filter((status) => status !== 'connecting'),
       synced: this.#synced,
+      saved: this.isSaved,
+      access: this.#link.access,
       bytes_received: this.#bytesReceived,
       acknowledged: this.#acknowledged,
       acknowledged_deletions: this.#acknowledgedDeletions,
       clock: this.clock,
-      known: Object.fromEntries(Y.decodeStateVector(Y.encodeStateVector(this.doc))),
+      known: Object.fromEntries(this.#clocks()),
       typed: this.typist.typed.join(''),
-      present: [...this.provider.awareness.getStates().keys()],
+      present: [...this.awareness.getStates().keys()],
+      refusals: this.#refusals,
+      messages: this.#messages,
     }
+  }
+
+  /** What makes two documents the same: clocks, deletions and the text. */
+  fingerprint() {
+    const { encodeSnapshot, snapshot } = this.#Y
+    return `${Buffer.from(encodeSnapshot(snapshot(this.doc))).toString('base64')} ${this.text}`
   }
 
   insert({ at, text }) {
@@ -135,7 +166,7 @@ export class Client extends EventEmitter {
   }
 
   present({ presence }) {
-    this.provider.awareness.setLocalState(presence)
+    this.awareness.setLocalState(presence)
   }
 
   /** Moves its cursor at a pace, from some time on; resolves after the last move. */
@@ -144,21 +175,35 @@ export class Client extends EventEmitter {
     let moves = 0
     for await (const _ of setInterval(every_ms)) {
       moves += 1
-      this.provider.awareness.setLocalStateField('cursor', { anchor: moves, head: moves })
+      this.awareness.setLocalStateField('cursor', { anchor: moves, head: moves })
       if (moves >= times) return
     }
   }
 
   /** Ends the TCP connection without a WebSocket close and without a goodbye, for good. */
   cut() {
-    this.provider.shouldConnect = false
-    this.provider.ws._socket.destroy()
+    this.#link.cut()
   }
 
   destroy() {
     this.typist.stop()
-    this.provider.destroy()
+    this.#link.destroy()
     this.doc.destroy()
+  }
+
+  /** Sends an application's message to the room. */
+  say({ payload }) {
+    this.#link.say(payload)
+  }
+
+  /** Comes back with the next token after one that was refused. */
+  retry() {
+    this.#link.retry()
+  }
+
+  /** Shows the next token in place of one that is still good. */
+  refresh() {
+    this.#link.refresh()
   }
 
   /** Types a recorded history as fast as the socket takes it; resolves once all was echoed. */
@@ -198,12 +243,12 @@ export class Client extends EventEmitter {
     })
   }
 
-  /** Resolves once everything typed here was echoed. */
+  /** Resolves once everything typed here is durable. */
   when_acknowledged() {
-    return this.#when(() => this.#acknowledged >= this.clock)
+    return this.#when(() => this.isSaved)
   }
 
-  /** Resolves once something more than now was echoed. */
+  /** Resolves once something more than now is durable. */
   when_acknowledged_more() {
     const now = this.#acknowledged
     return this.#when(() => this.#acknowledged > now)
@@ -213,7 +258,7 @@ export class Client extends EventEmitter {
   when_hears_others() {
     return new Promise((resolve) => {
       const listen = (_update, origin) => {
-        if (origin !== this.provider) return
+        if (!this.#link.isOrigin(origin)) return
         this.doc.off('update', listen)
         resolve()
       }
@@ -222,16 +267,34 @@ export class Client extends EventEmitter {
   }
 
   when_disconnected() {
-    return this.#when(() => !this.provider.wsconnected)
+    return this.#when(() => !this.#link.isConnected)
   }
 
   when_sees({ client_id }) {
-    return this.#when(() => this.provider.awareness.getStates().has(client_id))
+    return this.#when(() => this.awareness.getStates().has(client_id))
   }
 
   /** Resolves once the server has said that a client is gone. */
   when_told_gone({ client_id }) {
     return this.#when(() => this.#departed.has(client_id))
+  }
+
+  when_shows({ text }) {
+    return this.#when(() => this.text.toString() === text)
+  }
+
+  /** Resolves once the server says that this may be done. */
+  when_access({ access }) {
+    return this.#when(() => this.#link.access === access)
+  }
+
+  /** Resolves once it was refused so often. */
+  when_refused({ times }) {
+    return this.#when(() => this.#refusals.length >= times)
+  }
+
+  when_message({ payload }) {
+    return this.#when(() => this.#messages.includes(payload))
   }
 
   #when(isSo) {
@@ -246,14 +309,18 @@ export class Client extends EventEmitter {
     })
   }
 
-  #heard(frame) {
+  #clocks() {
+    return this.#Y.decodeStateVector(this.#Y.encodeStateVector(this.doc))
+  }
+
+  #heard(frame, message) {
     this.#bytesReceived += frame.byteLength
     this.#noteTraffic()
-    const decoder = decoding.createDecoder(frame)
+    const decoder = decoding.createDecoder(message)
     const type = decoding.readVarUint(decoder)
     if (type === SYNC && decoding.readVarUint(decoder) === UPDATE) {
       this.#traffic.updates += 1
-      this.#noteEcho(Y.decodeUpdate(decoding.readVarUint8Array(decoder)))
+      if (this.#link.echoes) this.#noteEcho(Yjs.decodeUpdate(decoding.readVarUint8Array(decoder)))
     } else if (type === AWARENESS) {
       this.#noteDepartures(decoding.createDecoder(decoding.readVarUint8Array(decoder)))
     }
@@ -310,11 +377,6 @@ export function whenAgreed(clients) {
 }
 
 function haveSame([first, ...others]) {
-  const vector = Buffer.from(Y.encodeStateVector(first.doc))
-  const text = first.text.toString()
-  return (
-    others.every(({ doc }) => vector.equals(Y.encodeStateVector(doc))) &&
-    others.every((other) => other.text.toString() === text) &&
-    others.every(({ doc }) => Y.equalSnapshots(Y.snapshot(first.doc), Y.snapshot(doc)))
-  )
+  const fingerprint = first.fingerprint()
+  return others.every((other) => other.fingerprint() === fingerprint)
 }

@@ -11,6 +11,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from tests.clients.kinds import Family, Kind
+
 FOLDER = Path(__file__).parent
 WITHIN_SECONDS = 30.0
 """How long anything may take that should take moments; the machine may be busy."""
@@ -25,19 +27,25 @@ class Facts:
         text: what it shows.
         statuses: ``connected`` and ``disconnected``, as its provider announced them.
         synced: whether it says it is in sync.
+        saved: whether it knows of everything typed there that it is durable.
+        access: what it was told it may do, in its own words; None where it was told nothing.
         bytes_received: payload of all frames so far.
-        acknowledged: clock up to which its insertions were echoed.
+        acknowledged: clock up to which it knows its insertions to be durable.
         acknowledged_deletions: (clock, length) of its own characters whose deletion was echoed.
         clock: clock up to which it has typed.
         known: clocks it has of all clients, by client id.
         typed: the characters it typed and did not delete again.
         present: client ids whose awareness it has.
+        refusals: why it was refused something, each time.
+        messages: what applications said in the room.
     """
 
     client_id: int
     text: str
     statuses: list[str]
     synced: bool
+    saved: bool
+    access: str | None
     bytes_received: int
     acknowledged: int
     acknowledged_deletions: list[tuple[int, int]]
@@ -45,6 +53,8 @@ class Facts:
     known: dict[int, int]
     typed: str
     present: list[int]
+    refusals: list[str]
+    messages: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,14 +121,56 @@ class Driver:
         base: str,
         room: str,
         *,
+        family: Family = Family.Y_WEBSOCKET,
         version: int = 3,
         presence: dict[str, Any] | None = None,
+        tokens: Sequence[str] = (),
+        socket: "Socket | None" = None,
+        **options: object,
     ) -> "Client":
-        """Connects a new client; without ``presence`` it publishes none."""
+        """Connects a new client.
+
+        Args:
+            base: where the server speaks with its family.
+            room: document name.
+            family: what it speaks.
+            version: its major version.
+            presence: its awareness state; None publishes none.
+            tokens: what it shows, one after the other; the last one from then on.
+            socket: what it shares with others, where its family does; None for one of its own.
+            options: what its family takes besides; see ``client.mjs``.
+        """
+        if socket is not None:
+            options["socket"] = socket.name
         name = self.call(
-            None, "open_client", base=base, room=room, version=version, presence=presence
+            None,
+            "open_client",
+            base=base,
+            room=room,
+            family=family,
+            version=version,
+            presence=presence,
+            tokens=list(tokens),
+            **options,
         )
         return Client(self, name)
+
+    def connect(self, kind: Kind, port: int, room: str, **options: Any) -> "Client":
+        """Connects a new client of a kind; see ``open``.
+
+        Args:
+            kind: of which.
+            port: the server's, or that of a proxy to it.
+            room: document name.
+            options: as ``open`` takes them.
+        """
+        base = kind.base(port)
+        return self.open(base, room, family=kind.family, version=kind.version, **options)
+
+    def socket(self, kind: Kind, port: int) -> "Socket":
+        """Opens a socket that clients of a kind can share."""
+        name = self.call(None, "open_socket", base=kind.base(port), version=kind.version)
+        return Socket(self, name)
 
     def proxy(self, port: int) -> "Proxy":
         """Opens a proxy to a local port."""
@@ -177,7 +229,7 @@ def drive() -> Iterator[Driver]:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A stock y-websocket client; see ``client.mjs`` for what the calls do."""
+    """A stock client; see ``client.mjs`` for what the calls do."""
 
     driver: Driver
     name: int
@@ -217,6 +269,15 @@ class Client:
     def cut(self) -> None:
         self.driver.call(self.name, "cut")
 
+    def say(self, payload: str) -> None:
+        self.driver.call(self.name, "say", payload=payload)
+
+    def retry(self) -> None:
+        self.driver.call(self.name, "retry")
+
+    def refresh(self) -> None:
+        self.driver.call(self.name, "refresh")
+
     def destroy(self) -> None:
         self.driver.call(self.name, "destroy")
 
@@ -252,8 +313,31 @@ class Client:
     def wait_sees(self, client_id: int, within: float = WITHIN_SECONDS) -> None:
         self.driver.call(self.name, "when_sees", client_id=client_id, within=within)
 
+    def wait_shows(self, text: str, within: float = WITHIN_SECONDS) -> None:
+        self.driver.call(self.name, "when_shows", text=text, within=within)
+
+    def wait_access(self, access: str) -> None:
+        self.driver.call(self.name, "when_access", access=access)
+
+    def wait_refused(self, times: int = 1) -> None:
+        self.driver.call(self.name, "when_refused", times=times)
+
+    def wait_message(self, payload: str) -> None:
+        self.driver.call(self.name, "when_message", payload=payload)
+
     def wait_told_gone(self, client_id: int, within: float = WITHIN_SECONDS) -> None:
         self.driver.call(self.name, "when_told_gone", client_id=client_id, within=within)
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """A socket that several clients share."""
+
+    driver: Driver
+    name: int
+
+    def destroy(self) -> None:
+        self.driver.call(self.name, "destroy")
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,14 +29,14 @@ export async function replay(client, path) {
       }
     })
     edits += patches.length
-    if (index % BREATH === 0) await drained(client.provider)
+    if (index % BREATH === 0) await drained(client)
   }
   return edits
 }
 
-async function drained(provider) {
+async function drained(client) {
   do await new Promise(setImmediate)
-  while (provider.ws?.bufferedAmount > MOST_BUFFERED_BYTES)
+  while (client.bufferedBytes > MOST_BUFFERED_BYTES)
 }
 
 /** Where a text holds characters of two UTF-16 units; turns code points into units. */

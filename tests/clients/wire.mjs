@@ -1,0 +1,21 @@
+import WebSocket from 'ws'
+
+/**
+ * A WebSocket class whose instances tell of every frame that passes.
+ *
+ * @param heard called with each frame that comes, before the provider has it
+ * @param sent called for each frame that goes
+ */
+export function overheard({ heard, sent }) {
+  return class extends WebSocket {
+    constructor(...options) {
+      super(...options)
+      this.on('message', (frame) => heard(new Uint8Array(frame)))
+    }
+
+    send(...options) {
+      sent()
+      super.send(...options)
+    }
+  }
+}
