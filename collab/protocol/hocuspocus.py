@@ -26,6 +26,7 @@ _STATELESS = 5
 CLOSE = 7
 _SYNC_STATUS = 8
 _PONG = b"\x0a"
+_QUESTION = b"\x00\x00"
 
 _SEND_TOKEN = 0
 _DENIED = 1
@@ -62,6 +63,11 @@ def document_of(address: bytes) -> str:
         ProtocolError: it is not UTF-8.
     """
     return lib0.read_var_string(address, 0)[0].partition("\0")[0]
+
+
+def is_question(body: bytes) -> bool:
+    """Whether a frame after its address is a step 1: what a client says after its token."""
+    return body[:2] == _QUESTION
 
 
 def read_token(body: bytes) -> tuple[str, bool]:

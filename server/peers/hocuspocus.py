@@ -181,8 +181,11 @@ class HocuspocusPeer:
     def forget(self, seat: "_Seat") -> None:
         """Forgets a seat that was left: the next frame with its address begins anew."""
         self._seats.pop(seat.address, None)
+
+    def left(self, seat: "_Seat") -> None:
+        """A seat was left; a connection that is left with none is ended after a while."""
         self.read_for(seat, reads=True)
-        if not self._seats and not self._ended:
+        if not self._ended and not any(other.taken for other in self._seats.values()):
             self._timers.call_later(self._settings.dead_seconds, self._close_if_idle)
 
     async def admit(self, name: str, token: str) -> Permit:
@@ -211,6 +214,9 @@ class HocuspocusPeer:
         if body[0] == hocuspocus.CLOSE:
             return None
         if len(self._seats) >= self._settings.connection_documents:
+            for seat in [seat for seat in self._seats.values() if seat.closed]:
+                self.forget(seat)
+        if len(self._seats) >= self._settings.connection_documents:
             if body[0] == hocuspocus.AUTH:
                 self.connection.send(address + hocuspocus.denied("too many documents are open"))
             return None
@@ -220,7 +226,7 @@ class HocuspocusPeer:
 
     def _close_if_idle(self) -> None:
         if not self._ended and not any(seat.taken for seat in self._seats.values()):
-            self.connection.close(CloseCode.TRY_AGAIN_LATER, "no document was opened")
+            self.connection.close(CloseCode.TRY_AGAIN_LATER, "no document is open")
 
 
 class _Seat:
@@ -228,19 +234,21 @@ class _Seat:
 
     Attributes:
         address: what the client calls it, encoded.
+        closed: whether it was refused or closed: nothing counts until the next token.
     """
 
     __slots__ = (
         "_attempt",
-        "_closed",
         "_heard",
         "_member",
         "_name",
         "_peer",
         "_room",
+        "_tells_version",
         "_told",
         "_waiting",
         "address",
+        "closed",
     )
 
     def __init__(self, peer: HocuspocusPeer, address: bytes, name: str) -> None:
@@ -251,7 +259,8 @@ class _Seat:
         self._member: Member | None = None
         self._waiting: list[bytes] = []
         self._attempt = 0
-        self._closed = False
+        self._tells_version = False
+        self.closed = False
         self._heard = -1
         self._told = -1
 
@@ -270,18 +279,19 @@ class _Seat:
         """
         kind = body[0]
         if kind == hocuspocus.AUTH:
-            token, _ = hocuspocus.read_token(body)
-            self._closed = False
-            self._attempt += 1
-            self._peer.rooms.spawn(partial(self._authenticate, token, self._attempt))
+            token, self._tells_version = hocuspocus.read_token(body)
+            self.closed = False
+            self._ask(token)
         elif kind == hocuspocus.CLOSE:
             self.leave()
             self._peer.forget(self)
         elif self._room is not None and self._member is not None:
             self._room.receive(self._member, body)
-        elif not self._closed:
+        elif not self.closed:
             self._peer.keep_waiting(len(body))
             self._waiting.append(body)
+            if not self._attempt and hocuspocus.is_question(body):
+                self._ask("")  # Version 2 says nothing of a token it does not have.
 
     def pause(self) -> None:
         """The connection is full."""
@@ -302,6 +312,7 @@ class _Seat:
         if room is not None and member is not None:
             room.leave(member)
             self._peer.rooms.release(room)
+        self._peer.left(self)
 
     # What the room calls; see ``collab.server.connection.Connection``.
 
@@ -341,8 +352,12 @@ class _Seat:
         """Closes the document, or the connection for what passes by itself."""
         if code in _PASSING:
             self._peer.connection.close(code, reason)
-        elif not self._closed:
-            self._closed = True
+        elif not self.closed:
+            self.closed = True
+            if not self._tells_version:
+                # Version 2 fails on the message for this, and lets go of a document it is denied;
+                # 3, which does not tell its version either, takes both.
+                self.send(hocuspocus.denied(reason))
             self.send(hocuspocus.closed(reason))
             self.leave()
 
@@ -362,6 +377,10 @@ class _Seat:
         """Asks the client for a sign of life below the dialect."""
         return self._peer.connection.probe()
 
+    def _ask(self, token: str) -> None:
+        self._attempt += 1
+        self._peer.rooms.spawn(partial(self._authenticate, token, self._attempt))
+
     async def _authenticate(self, token: str, attempt: int) -> None:
         try:
             permit = await self._peer.admit(self._name, token)
@@ -375,7 +394,7 @@ class _Seat:
         except (InvalidName, Unauthenticated, AccessDenied, KeysUnavailable) as error:
             if attempt == self._attempt:
                 self.leave()
-                self._peer.forget(self)  # A retry starts clean.
+                self.closed = True  # What it said without waiting for this is for nothing.
                 self.send(hocuspocus.denied(str(error)))
 
     async def _open(self, permit: Permit, attempt: int) -> None:

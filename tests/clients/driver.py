@@ -126,7 +126,7 @@ class Driver:
         presence: dict[str, Any] | None = None,
         tokens: Sequence[str] = (),
         socket: "Socket | None" = None,
-        **options: object,
+        **options: Any,
     ) -> "Client":
         """Connects a new client.
 

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.anyio
 
 HANDSHAKE = {"type": "websocket", "path": "/hocuspocus", "query_string": b"", "headers": []}
 APPLIED, REFUSED = b"\x08\x01", b"\x08\x00"
+DENIED, CLOSED = b"\x02\x01", b"\x07"
 READ_WRITE = hocuspocus.authenticated(may_write=True)
 
 
@@ -167,7 +168,6 @@ async def test_what_is_said_before_the_token_was_looked_at_waits() -> None:
     async with inside() as inner:
         one = provider(inner, by_token)
         one.say("a", yjs.update(poison.HELLO))
-        one.say("a", yjs.sync_step1(b"\x00"))
         assert one.frames("a") == []
         one.say("a", b"\x02\x00" + write_var_string("ana"))
         await one.until("a", APPLIED)
@@ -179,10 +179,75 @@ async def test_a_refused_token_leaves_the_connection_and_a_retry_starts_clean() 
         one = provider(inner, by_token)
         one.open("a", "mallory")
         one.say("a", yjs.update(poison.HELLO))
-        await one.wire.until(lambda: any(f[:2] == b"\x02\x01" for f in one.frames("a")))
+        await one.wire.until(lambda: any(f[:2] == DENIED for f in one.frames("a")))
         assert one.wire.closed is None
         await one.opened("a", "ana")
         assert yjs.sync_step2(EMPTY_UPDATE) in one.frames("a")
+
+
+async def test_a_client_without_a_token_says_nothing_of_it_and_is_let_in_where_it_needs_none() -> (
+    None
+):
+    async with inside() as inner:
+        one = provider(inner)
+        one.say("a", yjs.sync_step1(b"\x00"))
+        await one.until("a", yjs.sync_step2(EMPTY_UPDATE))
+        assert one.frames("a")[0] == READ_WRITE
+
+
+async def test_a_client_without_a_token_is_refused_where_it_needs_one() -> None:
+    async with inside() as inner:
+        one = provider(inner, by_token)
+        one.say("a", yjs.sync_step1(b"\x00"))
+        await one.wire.until(lambda: bool(one.frames("a")))
+        assert [frame[:2] for frame in one.frames("a")] == [DENIED]
+
+
+async def test_a_refusal_is_said_once_whatever_comes_after_it() -> None:
+    async with inside() as inner:
+        one = provider(inner, by_token)
+        one.say("a", b"\x02\x00" + write_var_string("mallory"))
+        await one.wire.until(lambda: bool(one.frames("a")))
+        one.say("a", yjs.sync_step1(b"\x00"))
+        one.say("a", yjs.update(poison.HELLO))
+        await one.opened("b", "ana")
+        assert [frame[:2] for frame in one.frames("a")] == [DENIED]
+
+
+async def test_refused_documents_make_room_for_others() -> None:
+    async with inside(settings=Settings(connection_documents=1)) as inner:
+        one = provider(inner, by_token)
+        one.open("a", "mallory")
+        await one.wire.until(lambda: bool(one.frames("a")))
+        await one.opened("b", "ana")
+
+
+@pytest.mark.parametrize(
+    ("version", "said"), [(b"", [DENIED, CLOSED]), (write_var_string("4.8.0"), [CLOSED])]
+)
+async def test_a_closed_document_is_denied_first_to_clients_that_fail_on_a_close(
+    version: bytes, said: list[bytes]
+) -> None:
+    async with inside() as inner:
+        one = provider(inner)
+        one.say("a", b"\x02\x00" + write_var_string("") + version)
+        await one.until("a", READ_WRITE)
+        one.heard.clear()
+        room = inner.rooms.find("a")
+        assert room is not None
+        room.close_all(CloseCode.NOT_FOUND, "it was deleted")
+        reason = write_var_string("it was deleted")
+        assert one.frames("a") == [kind + reason for kind in said]
+
+
+async def test_who_has_left_every_document_is_sent_away() -> None:
+    settings = replace(Settings(), heartbeat_seconds=0.05, dead_seconds=0.1)
+    async with inside(settings=settings) as inner:
+        one = provider(inner)
+        await one.opened("a")
+        one.say("a", yjs.update(b"\xff\xff"))
+        await one.wire.until(lambda: one.wire.closed is not None)
+        assert one.wire.closed == (CloseCode.TRY_AGAIN_LATER, "no document is open")
 
 
 async def test_a_reader_is_refused_each_change() -> None:
@@ -256,7 +321,7 @@ async def test_so_are_documents() -> None:
         one = provider(inner)
         await one.opened("a")
         one.open("b")
-        assert [frame[:2] for frame in one.frames("b")] == [b"\x02\x01"]
+        assert [frame[:2] for frame in one.frames("b")] == [DENIED]
         assert one.wire.closed is None
 
 
