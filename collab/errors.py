@@ -8,6 +8,7 @@
     │   └── PoisonedUpdate       an update the CRDT cannot apply
     ├── Unauthenticated          nobody knows who this is
     ├── AccessDenied             the identity may not do this
+    ├── OriginRefused            a web page from elsewhere, which was not listed
     ├── KeysUnavailable          the keys that tokens are checked with cannot be fetched now
     ├── InvalidName              not a document name
     ├── InvalidGrant             not a pattern of document names, or not an access
@@ -84,6 +85,18 @@ class AccessDenied(CollabError):
     def __init__(self, message: str, document: str) -> None:
         super().__init__(message)
         self.document = document
+
+
+class OriginRefused(CollabError):
+    """A request of a web page from elsewhere, which was not listed.
+
+    Attributes:
+        origin: where the page is from, as the browser says.
+    """
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(f"expected a page of this server or a listed origin, got {origin!r}")
+        self.origin = origin
 
 
 class KeysUnavailable(CollabError):

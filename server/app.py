@@ -1,7 +1,7 @@
 """Collab: the ASGI app, and the place where its parts are put together."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from types import TracebackType
@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import anyio
 from anyio.abc import TaskGroup
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -26,6 +27,7 @@ from collab.server.http.health import Health
 from collab.server.http.status import status_of
 from collab.server.http.updates import Updates
 from collab.server.live import LiveDocument
+from collab.server.origins import OriginCheck, Origins
 from collab.server.persister import Persister
 from collab.server.rooms import Rooms
 from collab.server.settings import Settings
@@ -51,8 +53,13 @@ class Collab:
             with the app.
         authorize: says what an identity may do with a document, and is asked about each; None has
             the identity's own grants say so.
+        allow_origins: origins of web pages that may use it beside its own, such as
+            ``https://example.org``; ``*`` for all.
         settings: bounds and times; the defaults suit most.
         demo: whether ``/`` serves the editor demo.
+
+    Raises:
+        SettingsError: ``allow_origins`` has something that is no origin.
 
     Attributes:
         authenticate: as given.
@@ -65,12 +72,14 @@ class Collab:
         *,
         authenticate: Authenticate | None = None,
         authorize: Authorize | None = None,
+        allow_origins: Iterable[str] = (),
         settings: Settings | None = None,
         demo: bool = False,
     ) -> None:
         self._store = open_store(store) if isinstance(store, str) else store
         self.authenticate = authenticate
         self._guard = Guard(authenticate, authorize)
+        self._origins = Origins(allow_origins)
         self.settings = settings or Settings()
         self._demo = demo
         self._exits = AsyncExitStack()
@@ -104,7 +113,9 @@ class Collab:
                 await exits.enter_async_context(self.authenticate)
             tasks = await exits.enter_async_context(anyio.create_task_group())
             exits.callback(tasks.cancel_scope.cancel)
-            running = _Running(self._store, self._guard, self.settings, tasks, demo=self._demo)
+            running = _Running(
+                self._store, self._guard, self._origins, self.settings, tasks, demo=self._demo
+            )
             exits.push_async_callback(running.drain)
             self._exits = exits.pop_all()
         self._running = running
@@ -183,6 +194,7 @@ class _Running:
         self,
         store: Store,
         guard: Guard,
+        origins: Origins,
         settings: Settings,
         tasks: TaskGroup,
         *,
@@ -193,7 +205,7 @@ class _Running:
         self.timers = make_timers()
         self.persister = Persister(store, settings, self.timers)
         self.rooms = Rooms(store, self.persister, self.timers, settings, spawner(tasks))
-        self.handshakes = Handshakes(self.rooms, guard, settings, self.timers)
+        self.handshakes = Handshakes(self.rooms, guard, origins, settings, self.timers)
         routes: list[BaseRoute] = [
             *websocket_routes(self.handshakes, settings),
             *Health(self.persister).routes(),
@@ -201,9 +213,9 @@ class _Running:
             *Updates(store, self.rooms, guard, settings).routes(),
             *(demo_routes() if demo else []),
         ]
-        self.app = _encoded_paths(
-            ExceptionMiddleware(Router(routes), handlers={CollabError: _explain})
-        )
+        checked = OriginCheck(Router(routes), origins)
+        answering = ExceptionMiddleware(checked, handlers={CollabError: _explain})
+        self.app = _encoded_paths(_shared(answering, origins))
         tasks.start_soon(self.timers.run)
         tasks.start_soon(self.persister.run)
         Heartbeat(self.rooms, self.timers, settings).start()
@@ -232,6 +244,18 @@ def _encoded_paths(app: ASGIApp) -> ASGIApp:
         await app({**scope, "path": path}, receive, send)
 
     return routed
+
+
+def _shared(app: ASGIApp, origins: Origins) -> ASGIApp:
+    """Lets browsers hand answers to pages of the origins listed."""
+    if not origins.allowed:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins.allowed,
+        allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+        allow_headers=("Authorization", "Content-Type"),
+    )
 
 
 async def _explain(request: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ from collab.protocol.hocuspocus import HOCUSPOCUS
 from collab.protocol.yjs import Y_WEBSOCKET
 from collab.protocol.ysweet import Y_SWEET
 from collab.server.auth import Guard, Permit
+from collab.server.origins import Origins
 from collab.server.peers.hocuspocus import HocuspocusPeer
 from collab.server.peers.peer import Peer
 from collab.server.peers.single import SinglePeer
@@ -65,13 +66,22 @@ class Handshakes:
     Args:
         rooms: where clients are led to.
         guard: decides who is let in.
+        origins: which web pages may come.
         settings: the server's settings.
         timers: the server's timers.
     """
 
-    def __init__(self, rooms: Rooms, guard: Guard, settings: Settings, timers: Timers) -> None:
+    def __init__(
+        self,
+        rooms: Rooms,
+        guard: Guard,
+        origins: Origins,
+        settings: Settings,
+        timers: Timers,
+    ) -> None:
         self._rooms = rooms
         self._guard = guard
+        self._origins = origins
         self._settings = settings
         self._timers = timers
 
@@ -89,22 +99,26 @@ class Handshakes:
             handshake: scope of the handshake.
 
         Raises:
+            OriginRefused: it is a web page from elsewhere.
             InvalidName: this cannot name a document.
             Unauthenticated: nobody is known by the request's credentials.
             AccessDenied: somebody is, who may not read the document.
         """
+        connection = HTTPConnection(handshake)
+        self._origins.check(connection)
         if not endpoint.names_document:
             return self._peer_of_many(handshake)
-        check_name(name)
-        permit = await self._guard.admit(HTTPConnection(handshake), name)
+        permit = await self._guard.admit(connection, check_name(name))
         return self._peer_of_one(endpoint, permit)
 
     def admit_anyone(self, endpoint: Endpoint, name: str, handshake: Scope) -> Peer:
         """Lets a client in where anyone may do anything; for ``ask``, without the wait.
 
         Raises:
+            OriginRefused: it is a web page from elsewhere.
             InvalidName: this cannot name a document.
         """
+        self._origins.check(HTTPConnection(handshake))
         if not endpoint.names_document:
             return self._peer_of_many(handshake)
         return self._peer_of_one(endpoint, self._guard.permit_anyone(check_name(name)))

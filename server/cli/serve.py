@@ -81,6 +81,15 @@ _COLLECT_EVERY = 20_000
     help="Listen beyond this machine although nobody is authenticated: whoever reaches the "
     "address may read, change and delete every document.",
 )
+@click.option(
+    "--allow-origin",
+    "allow_origins",
+    multiple=True,
+    envvar="COLLAB_ALLOW_ORIGIN",
+    metavar="ORIGIN",
+    help="Web pages of which origin may use the server, beside its own: https://example.org, or * "
+    "for all. May be repeated; in the variable, spaces are between them.",
+)
 @settings_options
 def serve(
     address: str,
@@ -90,6 +99,7 @@ def serve(
     keyfile: str | None,
     demo: bool,
     open_to_everyone: bool,
+    allow_origins: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Serve documents over WebSockets and HTTP until SIGTERM or Ctrl-C."""
@@ -106,6 +116,7 @@ def serve(
     app = Collab(
         address,
         authenticate=admit_operator(tokens, secret),
+        allow_origins=allow_origins,
         demo=demo,
         settings=settings_of(options),
     )

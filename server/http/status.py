@@ -14,6 +14,7 @@ from collab.errors import (
     InvalidQuery,
     KeysUnavailable,
     NotRunning,
+    OriginRefused,
     ProtocolError,
     RenderError,
     ServerBusy,
@@ -27,6 +28,7 @@ from collab.errors import (
 _STATUSES: tuple[tuple[type[CollabError], HTTPStatus], ...] = (
     (Unauthenticated, HTTPStatus.UNAUTHORIZED),
     (AccessDenied, HTTPStatus.FORBIDDEN),
+    (OriginRefused, HTTPStatus.FORBIDDEN),
     (DocumentDeleted, HTTPStatus.GONE),
     (DocumentNotFound, HTTPStatus.NOT_FOUND),
     (DocumentExists, HTTPStatus.CONFLICT),

@@ -5,6 +5,7 @@ from collections import deque
 from urllib.parse import unquote
 
 import anyio
+from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
@@ -15,6 +16,7 @@ from collab.server.endpoints import ENDPOINTS, Endpoint, Handshakes
 from collab.server.http.status import status_of
 from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
+from collab.server.tokens import choose_subprotocol
 
 _RISE = 1.01
 """How fast the known cost of a frame follows frames that take longer."""
@@ -190,7 +192,8 @@ class WebSockets:
         except CollabError as error:
             await _refuse(scope, send, error)
             return
-        await send({"type": "websocket.accept"})
+        subprotocol = choose_subprotocol(HTTPConnection(scope))
+        await send({"type": "websocket.accept", "subprotocol": subprotocol})
         await ASGIConnection(peer, send, self._settings, self._cost).serve(receive)
 
 

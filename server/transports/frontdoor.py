@@ -16,8 +16,14 @@ from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.typing import LifespanState
-from picows import WSAutoPingStrategy, WSListener, WSUpgradeRequest
+from picows import (
+    WSAutoPingStrategy,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+)
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # public in picows, not typed
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Scope
 
 from collab.errors import CollabError
@@ -26,6 +32,7 @@ from collab.server.http.status import status_of
 from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
+from collab.server.tokens import choose_subprotocol
 from collab.server.transports.native import NativeConnection
 
 _HEAD_MAX_BYTES = 16 * 1024
@@ -175,7 +182,7 @@ class _Guest(asyncio.Protocol):
             self._door.spawn(partial(self._ask, endpoint, name, handshake))
             return
         try:
-            self._admit(handshakes.admit_anyone(endpoint, name, handshake))
+            self._admit(handshakes.admit_anyone(endpoint, name, handshake), handshake)
         except CollabError as error:
             self._refuse(error)
 
@@ -191,15 +198,20 @@ class _Guest(asyncio.Protocol):
         else:
             if self._transport is not None:
                 self._transport.resume_reading()
-                self._admit(peer)
+                self._admit(peer, handshake)
 
-    def _admit(self, peer: Peer) -> None:
+    def _admit(self, peer: Peer, handshake: Scope) -> None:
         """Lets picows do the handshake and all that follows."""
         door, transport = self._door, self._transport
         assert transport is not None
 
-        def listen(request: WSUpgradeRequest) -> WSListener:
-            return NativeConnection(peer, door.settings)
+        def listen(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+            subprotocol = choose_subprotocol(HTTPConnection(handshake))
+            headers = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None
+            return WSUpgradeResponseWithListener(
+                WSUpgradeResponse.create_101_response(headers),
+                NativeConnection(peer, door.settings),
+            )
 
         protocol = WSProtocol(
             None,  # host and port: for clients

@@ -57,7 +57,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with a store of its own."""
-    with serve(tmp_path_factory.mktemp("store") / "collab.db") as server:
+    store = tmp_path_factory.mktemp("store") / "collab.db"
+    # The pages have no address here.
+    with serve(store, options=["--allow-origin", "null"]) as server:
         yield server
 
 

@@ -425,3 +425,40 @@ class TestAuthorize:
             with pytest.raises(AccessDenied, match="read-only"):
                 async with collab.document("minutes", identity=ana) as document:
                     document.doc["text"] = pycrdt.Text("x")
+
+
+class TestPagesFromElsewhere:
+    @pytest.fixture
+    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
+        collab = Collab(MemoryStore(), allow_origins=["https://app.example"])
+        async with collab, requests_to(collab) as client:
+            yield client
+
+    async def test_they_change_nothing(self, client: httpx.AsyncClient) -> None:
+        path = "/api/docs/a/updates"
+        evil = {"Origin": "https://evil.example", "Content-Type": "text/plain"}
+        answer = await client.post(path, content=poison.HELLO, headers=evil)
+        assert answer.status_code == 403
+        assert "access-control-allow-origin" not in answer.headers
+        assert (await client.get("/api/docs/a")).status_code == 404
+
+    async def test_a_browser_is_told_which_may_see_answers(self, client: httpx.AsyncClient) -> None:
+        for origin, shown in (("https://app.example", True), ("https://evil.example", False)):
+            for path in ("/api/docs", "/api/docs/nobody"):
+                answer = await client.get(path, headers={"Origin": origin})
+                assert ("access-control-allow-origin" in answer.headers) == shown
+            asked = {
+                "Origin": origin,
+                "Access-Control-Request-Method": "DELETE",
+                "Access-Control-Request-Headers": "authorization",
+            }
+            answer = await client.options("/api/docs/a", headers=asked)
+            assert (answer.status_code == 200) == shown
+            assert "access-control-allow-credentials" not in answer.headers
+
+    async def test_listed_ones_do_what_others_do(self, client: httpx.AsyncClient) -> None:
+        for origin in ("https://app.example", "http://localhost", None):
+            headers = {} if origin is None else {"Origin": origin}
+            path = "/api/docs/a/updates"
+            answer = await client.post(path, content=poison.HELLO, headers=headers)
+            assert answer.status_code == 204

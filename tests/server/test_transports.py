@@ -16,6 +16,7 @@ import trustme
 from starlette.requests import HTTPConnection
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin, Subprotocol
 
 from collab.access import Access, Identity
 from collab.close import CloseCode
@@ -23,6 +24,7 @@ from collab.protocol import yjs
 from collab.protocol.messages import SyncStep2, Update
 from collab.server.app import Collab
 from collab.server.settings import Settings
+from collab.server.tokens import find_token
 from collab.storage.memory import MemoryStore
 from tests.core import poison
 from tests.server.hosts import HOSTS, front_door
@@ -44,7 +46,7 @@ def anyio_backend() -> str:
 
 async def authenticate(connection: HTTPConnection) -> Identity | None:
     """Tokens: "bad" is nobody, "none" may nothing, "read" may read, others may write."""
-    match connection.query_params.get("token"):
+    match find_token(connection):
         case "bad":
             return None
         case "none":
@@ -58,7 +60,12 @@ async def authenticate(connection: HTTPConnection) -> Identity | None:
 
 @pytest.fixture(params=list(HOSTS.values()), ids=list(HOSTS))
 async def port(request: pytest.FixtureRequest) -> AsyncIterator[int]:
-    app = Collab(MemoryStore(), settings=SMALL, authenticate=authenticate)
+    app = Collab(
+        MemoryStore(),
+        settings=SMALL,
+        authenticate=authenticate,
+        allow_origins=["https://listed.example"],
+    )
     async with request.param(app) as port:
         yield port
 
@@ -138,6 +145,25 @@ class TestHandshake:
             async with socket_to(port, f"ws/{name}"):
                 pass
         assert caught.value.response.status_code == 400
+
+    @pytest.mark.parametrize("path", ["ws/room", "hocuspocus", "y-sweet/ws/room"])
+    async def test_a_page_from_elsewhere_is_refused(self, port: int, path: str) -> None:
+        with pytest.raises(InvalidStatus) as caught:
+            async with connect(url(port, path), origin=Origin("https://evil.example")):
+                pass
+        assert caught.value.response.status_code == 403
+        async with connect(url(port, path), origin=Origin(f"http://127.0.0.1:{port}")):
+            pass
+        async with connect(url(port, path), origin=Origin("https://listed.example")):
+            pass
+
+    async def test_a_token_may_come_as_a_subprotocol_and_is_not_sent_back(self, port: int) -> None:
+        offered = [Subprotocol("collab"), Subprotocol("collab.token.read")]
+        async with connect(url(port), subprotocols=offered) as socket:
+            assert socket.subprotocol == "collab"
+            await synced(socket)
+            await socket.send(yjs.update(poison.HELLO))
+            assert (await receive(socket))[:2] == b"\x02\x00"
 
     async def test_a_name_means_the_same_however_it_is_encoded(self, port: int) -> None:
         async with (

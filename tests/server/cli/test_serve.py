@@ -169,10 +169,11 @@ def test_a_server_with_a_secret_serves_who_brings_a_token_of_it(tmp_path: Path) 
         ),
         (["--jwt-issuer", "x"], "expected --jwt-secret, --jwt-public-key or --jwks-url with"),
         (["--jwt-public-key", "collab.toml"], "expected a public key in PEM"),
+        (["--allow-origin", "example"], "expected an origin such as https://example.org"),
         (["--jwks-url", "keys"], "expected an https or http address of a key set, got 'keys'"),
     ],
 )
-def test_keys_that_cannot_be_used_are_told(
+def test_keys_and_origins_that_cannot_be_used_are_told(
     tmp_path: Path, options: list[str], message: str
 ) -> None:
     (tmp_path / "collab.toml").write_text("")
@@ -180,3 +181,21 @@ def test_keys_that_cannot_be_used_are_told(
     assert code == 1
     assert errors.startswith(f"collab: {message}")
     assert errors.count("\n") == 1
+
+
+def test_origins_are_listed_by_flags_by_a_variable_or_in_the_file(tmp_path: Path) -> None:
+    config = tmp_path / "collab.toml"
+    config.write_text('allow-origin = ["https://a.example", "https://b.example"]\n')
+    for options, environment in (
+        (["--allow-origin", "https://a.example", "--allow-origin", "https://b.example"], {}),
+        ([], {"COLLAB_ALLOW_ORIGIN": "https://a.example https://b.example"}),
+        (["--config", str(config)], {}),
+    ):
+        with serving(tmp_path, "--bind", "127.0.0.1:0", *options, environment=environment) as (
+            line,
+            _,
+        ):
+            listing = f"{line.split()[-1]}/api/docs"
+            for origin in ("https://a.example", "https://b.example"):
+                answer = httpx.get(listing, headers={"Origin": origin})
+                assert answer.headers["access-control-allow-origin"] == origin
