@@ -3,6 +3,7 @@
 import click
 
 from collab.errors import CollabError
+from collab.server.cli.backup import back_up, restore
 from collab.server.cli.export import export_document
 from collab.server.cli.importing import import_documents
 from collab.server.cli.list import list_documents
@@ -30,5 +31,7 @@ def main() -> None:
 main.add_command(serve)
 main.add_command(export_document)
 main.add_command(import_documents)
+main.add_command(back_up)
+main.add_command(restore)
 main.add_command(list_documents)
 main.add_command(make_token)

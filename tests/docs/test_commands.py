@@ -46,6 +46,7 @@ def board() -> "pycrdt.Doc[Any]":
 DOCUMENTS: dict[str, dict[str, Callable[[], "pycrdt.Doc[Any]"]]] = {
     "tutorial.md": {"notes": shopping},
     "how-to/exports.md": {"notes": shopping, "team/plan": plan, "board": board},
+    "how-to/backups.md": {"notes": shopping},
     "how-to/move-in.md": {},
     "how-to/production.md": {"notes": shopping},
 }
