@@ -146,7 +146,11 @@ def test_a_page_hands_its_token_over(installed: None, browser: Browser, tmp_path
         {snippet}
         provider.on('sync', (synced) => {{ document.title = `synced: ${{synced}}` }})
     """
-    with run(app, tmp_path) as address:
+    # The page has no address here.
+    listed = 'authenticate=authenticate, allow_origins=["null"])'
+    shared = app.replace("authenticate=authenticate)", listed)
+    assert shared != app
+    with run(shared, tmp_path) as address:
         script, _ = bundle(tmp_path, "notes", {"page.js": source}, f"{address}/collab/ws")
         page = browser.new_page()
         page.add_script_tag(content=script)
