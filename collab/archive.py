@@ -165,11 +165,22 @@ class Archive(Protocol):
         """
         ...
 
-    async def reclaim(self) -> bool:
+    async def reclaim(self, *, spare: bool = True) -> bool:
         """Gives a bounded part of the space that is free inside the store back to the system.
+
+        Args:
+            spare: whether some of it is left for what is written next.
 
         Returns:
             Whether there is more.
+        """
+        ...
+
+    async def rebuild(self) -> None:
+        """Writes the store anew, as small as it can be; appends wait as long as that takes.
+
+        Raises:
+            StoreUnavailable: somebody else uses it, or there is no space for a second one.
         """
         ...
 

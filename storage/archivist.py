@@ -31,7 +31,8 @@ from collab.storage.compaction import (
     pages_to_free,
 )
 from collab.storage.compression import compress
-from collab.storage.log_reader import read_entries, read_stored
+from collab.storage.connection import INCREMENTAL
+from collab.storage.log_reader import read_entries, read_state
 from collab.storage.log_writer import LogWriter
 from collab.storage.reader_pool import ReaderPool
 from collab.storage.states import states_at
@@ -41,9 +42,6 @@ _T = TypeVar("_T")
 
 _PAGE = 200
 """Documents whose shapes one read looks at."""
-
-_INCREMENTAL = 2
-"""How ``PRAGMA auto_vacuum`` calls a file that gives space back when told; older ones do not."""
 
 _FREE_AT_ONCE = 256
 """Pages that one step gives back: a megabyte, some milliseconds."""
@@ -86,28 +84,23 @@ class Archivist:
             moved = self._pack(filed, action)
         return Step(moved, more=True)
 
-    def reclaim(self) -> bool:
+    def reclaim(self, *, spare: bool) -> bool:
         """Gives a part of the file's free space back; see ``Archive.reclaim``."""
-        free = self._read(_pages_to_free)
+        free = self._read(partial(_pages_to_free, spare=spare))
         if free:
-            # The pragma frees a page a step.
-            self._writer.transact(
-                lambda connection: connection.execute(
-                    f"PRAGMA incremental_vacuum({min(free, _FREE_AT_ONCE)})"
-                ).fetchall()
-            )
+            self._writer.transact(partial(_free_pages, count=min(free, _FREE_AT_ONCE)))
         return free > _FREE_AT_ONCE
 
     def _checkpoint(self, filed: Filed, action: Checkpoint) -> int:
-        stored = self._read(partial(read_stored, document=filed.name))
-        entries = [entry for entry in stored.entries if entry.seq <= action.seq]
-        if not entries or entries[-1].seq != action.seq:
+        seq, state = self._read(partial(read_state, document_id=filed.id))
+        entries = self._entries(filed, seq, action.seq)
+        if seq != filed.shape.state_seq or not entries:
             return 0  # Somebody has written one meanwhile.
-        before = Base(seq=stored.checkpoint_seq, update=stored.checkpoint)
-        update = states_at(filed.name, before, entries, {action.seq})[action.seq]
+        reached = entries[-1].seq
+        update = states_at(filed.name, Base(seq=seq, update=state), entries, {reached})[reached]
         packed = Packed.state(update)
         self._writer.transact(
-            partial(write_checkpoint, filed=filed, seq=action.seq, entries=entries, state=packed)
+            partial(write_checkpoint, filed=filed, seq=reached, entries=entries, state=packed)
         )
         return _size(entries) + len(update) + len(packed.payload)
 
@@ -187,8 +180,16 @@ def _size(entries: Sequence[Entry]) -> int:
     return sum(len(entry.update) for entry in entries)
 
 
-def _pages_to_free(connection: sqlite3.Connection) -> int:
+def _pages_to_free(connection: sqlite3.Connection, spare: bool) -> int:
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     (total,) = connection.execute("PRAGMA page_count").fetchone()
     (vacuum,) = connection.execute("PRAGMA auto_vacuum").fetchone()
-    return pages_to_free(free, total) if vacuum == _INCREMENTAL else 0
+    if vacuum != INCREMENTAL:
+        return 0
+    return pages_to_free(free, total) if spare else int(free)
+
+
+def _free_pages(connection: sqlite3.Connection, count: int) -> None:
+    # The pragma frees a page at each step of the statement, and sqlite3 makes one step of it.
+    for _ in range(count):
+        connection.execute("PRAGMA incremental_vacuum(1)")

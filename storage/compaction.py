@@ -122,7 +122,14 @@ Action = Checkpoint | Drop | Pack
 
 def next_action(shape: Shape, terms: Terms) -> Action | None:
     """Decides what to do for a document; None where it is as it should be."""
-    return _checkpoint(shape, terms) or _drop(shape, terms) or _pack(shape, terms)
+    # A checkpoint comes after what ends by itself: somebody who writes all the time would otherwise
+    # keep everything else from being done. The last block comes after the checkpoint it reaches to.
+    return (
+        _drop(shape, terms)
+        or _pack(shape, at_rest=False)
+        or _checkpoint(shape, terms)
+        or _pack(shape, at_rest=_is_quiet(shape, terms))
+    )
 
 
 def pages_to_free(free: int, total: int) -> int:
@@ -158,7 +165,7 @@ def _drop(shape: Shape, terms: Terms) -> Drop | None:
     return Drop(until_ms, min(shape.state_seq, shape.base_seq + STEP_ENTRIES))
 
 
-def _pack(shape: Shape, terms: Terms) -> Pack | None:
+def _pack(shape: Shape, *, at_rest: bool) -> Pack | None:
     packed_seq = shape.base_seq if shape.tail is None else shape.tail.last_seq
     loose = shape.state_seq - packed_seq
     first_seq = packed_seq + 1
@@ -166,8 +173,11 @@ def _pack(shape: Shape, terms: Terms) -> Pack | None:
         first_seq = shape.tail.first_seq
     last_seq = min(shape.state_seq, first_seq + BLOCK_ENTRIES - 1)
     fills = last_seq - first_seq + 1 == BLOCK_ENTRIES
-    rests = _is_quiet(shape, terms) and loose >= FEW_ENTRIES
-    return Pack(first_seq, last_seq) if loose > 0 and (fills or rests) else None
+    return (
+        Pack(first_seq, last_seq)
+        if loose > 0 and (fills or (at_rest and loose >= FEW_ENTRIES))
+        else None
+    )
 
 
 def _is_quiet(shape: Shape, terms: Terms) -> bool:

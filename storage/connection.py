@@ -36,6 +36,10 @@ _WAL_LIMIT_BYTES = 64 << 20
 """Length to which the write-ahead log is cut once moved: a long read may have let it grow."""
 
 
+INCREMENTAL = 2
+"""How ``PRAGMA auto_vacuum`` calls files that give space back when told; older ones do not."""
+
+
 @contextmanager
 def store_errors(path: Path) -> Iterator[None]:
     """Turns errors of SQLite into errors of the store.
@@ -138,6 +142,25 @@ def prepare(path: Path, *, create: bool, busy_seconds: float) -> None:
         if mode != "wal":
             raise StoreError(f"expected {path} to allow a write-ahead log, got mode {mode!r}")
         migrate(connection)
+
+
+def rebuild(path: Path, *, busy_seconds: float) -> None:
+    """Writes a store's file anew without a free page, and able to give pages back from then on.
+
+    Args:
+        path: absolute path of a store that ``prepare`` has seen.
+        busy_seconds: how long to wait for another process's lock.
+
+    Raises:
+        StoreUnavailable: somebody else uses it, or there is not as much space again on the disk.
+    """
+    with (
+        store_errors(path),
+        closing(connect_writer(path, synchronous="FULL", busy_seconds=busy_seconds)) as connection,
+    ):
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
 def _check_file(path: Path, *, create: bool) -> None:

@@ -4,7 +4,7 @@ import sqlite3
 
 from collab.archive import Retention
 from collab.storage.block import unpack
-from collab.storage.compression import Form, expand
+from collab.storage.compression import expand
 from collab.storage.trash_rows import LEAST_NAME, refuse_deleted
 from collab.store import Entry, Stored, Summary
 
@@ -66,8 +66,7 @@ def read_stored(connection: sqlite3.Connection, document: str) -> Stored:
         (epoch,) = connection.execute(
             "SELECT epoch FROM documents WHERE id = ?", (document_id,)
         ).fetchone() or (None,)
-        state = connection.execute(_WHOLE, (document_id,)).fetchone()
-        checkpoint_seq, form, payload = state or (0, Form.PLAIN, None)
+        checkpoint_seq, checkpoint = read_state(connection, document_id)
         rows = connection.execute(_ENTRIES, (document_id, checkpoint_seq, seq)).fetchall()
     finally:
         if connection.in_transaction:  # some errors end it themselves
@@ -75,11 +74,17 @@ def read_stored(connection: sqlite3.Connection, document: str) -> Stored:
     return Stored(
         document=document,
         seq=seq,
-        checkpoint=None if payload is None else expand(form, payload),
+        checkpoint=checkpoint,
         checkpoint_seq=checkpoint_seq,
         entries=tuple(_entry(row) for row in rows),
         epoch=epoch,
     )
+
+
+def read_state(connection: sqlite3.Connection, document_id: int) -> tuple[int, bytes | None]:
+    """Reads the newest whole state, checkpoint or base, and its seq; (0, None) where none is."""
+    row = connection.execute(_WHOLE, (document_id,)).fetchone()
+    return (0, None) if row is None else (row[0], expand(row[1], row[2]))
 
 
 def read_entries(

@@ -115,10 +115,14 @@ class MemoryStore:
         """
         return self._find(document).compact(document, terms)
 
-    async def reclaim(self) -> bool:
+    async def reclaim(self, *, spare: bool = True) -> bool:
         """Has nothing to give back; see ``Archive.reclaim``."""
         self._check_open()
         return False
+
+    async def rebuild(self) -> None:
+        """Is as small as it can be; see ``Archive.rebuild``."""
+        self._check_open()
 
     async def bytes_on_disk(self) -> int:
         """Takes no space on a disk; see ``Archive.bytes_on_disk``."""

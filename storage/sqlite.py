@@ -18,7 +18,7 @@ from collab.quarantine import Outcome, Refused
 from collab.storage.archive_rows import read_base, write_retention
 from collab.storage.archivist import Archivist
 from collab.storage.checks import check_bounds
-from collab.storage.connection import Synchronous, prepare
+from collab.storage.connection import Synchronous, prepare, rebuild
 from collab.storage.log_reader import read_entries, read_head, read_stored, read_summaries
 from collab.storage.log_writer import LogWriter
 from collab.storage.quarantine import read_quarantine, write_quarantine
@@ -180,9 +180,13 @@ class SQLiteStore:
         """Does a bounded piece of the work there is for a document; see ``Archive.compact``."""
         return await self._archive(partial(self._archivist.step, document, terms))
 
-    async def reclaim(self) -> bool:
+    async def reclaim(self, *, spare: bool = True) -> bool:
         """Gives a part of the file's free space back; see ``Archive.reclaim``."""
-        return await self._archive(self._archivist.reclaim)
+        return await self._archive(partial(self._archivist.reclaim, spare=spare))
+
+    async def rebuild(self) -> None:
+        """Writes the file anew, as small as it can be; see ``Archive.rebuild``."""
+        await self._archive(partial(rebuild, self._path, busy_seconds=self._busy_seconds))
 
     async def bytes_on_disk(self) -> int:
         """Tells the length of the file and of what is beside it; see ``Archive.bytes_on_disk``."""

@@ -93,8 +93,11 @@ class SteeredStore:
     async def compact(self, document: str, terms: Terms) -> Step:
         return await self.kept.compact(document, terms)
 
-    async def reclaim(self) -> bool:
-        return await self.kept.reclaim()
+    async def reclaim(self, *, spare: bool = True) -> bool:
+        return await self.kept.reclaim(spare=spare)
+
+    async def rebuild(self) -> None:
+        await self.kept.rebuild()
 
     async def bytes_on_disk(self) -> int:
         return await self.kept.bytes_on_disk()

@@ -152,7 +152,7 @@ def test_full_blocks_are_packed_while_people_type() -> None:
 def test_the_rest_is_packed_once_a_document_is_quiet() -> None:
     quiet = Terms(now_ms=3_600_000)
     full = Block(first_seq=1, last_seq=1000, bytes=1)
-    assert next_action(shape(1500, state_seq=1400), quiet) == Checkpoint(1500)
+    assert next_action(shape(1500, state_seq=1400, tail=full), quiet) == Checkpoint(1500)
     assert next_action(shape(1500, state_seq=1500, tail=full), quiet) == Pack(1001, 1500)
     heavy = Block(first_seq=1, last_seq=3, bytes=BLOCK_BYTES)
     assert next_action(shape(50, state_seq=50, tail=heavy), quiet) == Pack(4, 50)
