@@ -14,6 +14,9 @@
     ├── InvalidGrant             not a pattern of document names, or not an access
     ├── InvalidQuery             a request asks for something that makes no sense
     ├── BodyTooLarge             a request brings more than it may
+    ├── BodyTooSlow              a request takes longer than it may to bring it
+    ├── SessionEnded             a request belongs to a session that is over
+    ├── OutOfTurn                a request of a session came when it was another's turn
     ├── SourceError              what is to be imported cannot be read
     ├── RenderError              a document cannot be shown this way
     │   ├── UnknownRoot          no such root type in the document
@@ -133,6 +136,26 @@ class BodyTooLarge(CollabError):
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"expected a body of at most {max_bytes} bytes, got more")
         self.max_bytes = max_bytes
+
+
+class BodyTooSlow(CollabError):
+    """A request's body took longer to come than the configured bound.
+
+    Attributes:
+        seconds: the bound.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"expected a body within {seconds:g} s, got a part of it")
+        self.seconds = seconds
+
+
+class SessionEnded(CollabError):
+    """A request belongs to a session that is over, or that there never was."""
+
+
+class OutOfTurn(CollabError):
+    """A request of a session came before those it follows, or gave way to a newer one."""
 
 
 class SourceError(CollabError):

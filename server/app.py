@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collab.access import ANYONE, Identity, check_name
 from collab.errors import CollabError, NotRunning
+from collab.protocol.fallback import POST_HEADER, SESSION_HEADER
 from collab.server.auth import Authenticate, Authorize, Guard
 from collab.server.endpoints import Handshakes
 from collab.server.heartbeat import Heartbeat
@@ -34,6 +35,7 @@ from collab.server.settings import Settings
 from collab.server.tasks import spawner
 from collab.server.timers import make_timers
 from collab.server.transports.asgi import websocket_routes
+from collab.server.transports.sse import Sessions, fallback_routes
 from collab.storage.address import open_store
 from collab.store import Store
 
@@ -206,8 +208,10 @@ class _Running:
         self.persister = Persister(store, settings, self.timers)
         self.rooms = Rooms(store, self.persister, self.timers, settings, spawner(tasks))
         self.handshakes = Handshakes(self.rooms, guard, origins, settings, self.timers)
+        self._sessions = Sessions(self.handshakes, settings, self.timers)
         routes: list[BaseRoute] = [
             *websocket_routes(self.handshakes, settings),
+            *fallback_routes(self._sessions, settings),
             *Health(self.persister).routes(),
             *Documents(store, self.rooms, guard).routes(),
             *Updates(store, self.rooms, guard, settings).routes(),
@@ -226,6 +230,7 @@ class _Running:
             return
         self._drained = True
         with anyio.move_on_after(self.settings.drain_seconds, shield=True) as scope:
+            self._sessions.close()
             await self.rooms.close()
         if scope.cancelled_caught:
             logger.error(
@@ -254,7 +259,13 @@ def _shared(app: ASGIApp, origins: Origins) -> ASGIApp:
         app,
         allow_origins=origins.allowed,
         allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
-        allow_headers=("Authorization", "Content-Type"),
+        allow_headers=(
+            "Authorization",
+            "Content-Type",
+            "Last-Event-ID",
+            SESSION_HEADER,
+            POST_HEADER,
+        ),
     )
 
 

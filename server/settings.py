@@ -43,6 +43,14 @@ class Settings:
             allows several. 256: more than people have, and a bound.
         unauthenticated_max_bytes: what a client may send before its token was looked at. 1 MiB:
             what was written meanwhile, and little memory for strangers.
+        fallback_sessions: how many clients may be served without WebSockets. 1,000: more than one
+            network that blocks them has, and a bound on what waits for them.
+        resume_seconds: how long such a client keeps its seat while it is cut off. 30 s: a change of
+            networks or a slow proxy takes less.
+        poll_seconds: how long a poll waits for something to come. 20 s: proxies cut off what takes
+            30 s.
+        post_seconds: how long a POST of such a client may take. 120 s: a long offline document on
+            a slow link comes in one.
         drain_seconds: how long a shutdown may take to commit and to say goodbye. 4 s: with what the
             store then takes to close, below the 10 s after which supervisors kill.
     """
@@ -62,6 +70,10 @@ class Settings:
     checkpoint_entries: int = 200
     connection_documents: int = 256
     unauthenticated_max_bytes: int = MIB
+    fallback_sessions: int = 1000
+    resume_seconds: float = 30.0
+    poll_seconds: float = 20.0
+    post_seconds: float = 120.0
     drain_seconds: float = 4.0
 
     def __post_init__(self) -> None:

@@ -29,6 +29,10 @@ class Dialect(Protocol):
         """See ``Attributes``."""
         ...
 
+    def welcome(self, *, may_write: bool) -> bytes | None:
+        """Encodes what a client may do that was let in; None where the dialect does not say."""
+        ...
+
     def probe(self, state_vector: bytes) -> bytes:
         """Encodes what makes a living client send something, where the transport has no pings.
 

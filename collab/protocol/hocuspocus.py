@@ -121,6 +121,10 @@ class Hocuspocus:
     echoes = False
     asks_first = False
 
+    def welcome(self, *, may_write: bool) -> bytes:
+        """Encodes the scope; see ``authenticated``."""
+        return authenticated(may_write=may_write)
+
     def probe(self, state_vector: bytes) -> bytes:
         """Asks for presence: another step 1 would be answered, and the answer counted."""
         return bytes((_QUERY_AWARENESS,))

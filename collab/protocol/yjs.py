@@ -88,6 +88,10 @@ class YWebsocket:
     echoes = True
     asks_first = True
 
+    def welcome(self, *, may_write: bool) -> None:
+        """Readers are told when they try to write."""
+        return
+
     def probe(self, state_vector: bytes) -> bytes:
         """Asks what the client has that we lack."""
         return sync_step1(state_vector)

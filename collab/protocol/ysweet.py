@@ -17,6 +17,10 @@ class YSweet:
     echoes = False
     asks_first = True
 
+    def welcome(self, *, may_write: bool) -> None:
+        """Readers are told when they try to write."""
+        return
+
     def probe(self, state_vector: bytes) -> bytes:
         """Asks for presence."""
         return bytes((_QUERY_AWARENESS,))

@@ -2,6 +2,7 @@
 
 import logging
 
+from collab.access import Access
 from collab.close import CloseCode
 from collab.errors import AccessDenied, NotRunning, StoreError, Unauthenticated
 from collab.protocol.dialect import Dialect
@@ -114,6 +115,9 @@ class SinglePeer:
 
     def _enter(self, room: Room, seat: Member) -> None:
         self._room = room
+        welcome = self._session.dialect.welcome(may_write=self._session.access >= Access.WRITE)
+        if welcome is not None:
+            seat.connection.send(welcome)
         room.join(seat)
         early, self._early = self._early, []
         for frame in early:

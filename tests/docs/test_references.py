@@ -14,6 +14,7 @@ from collab.server.http.documents import Documents
 from collab.server.http.health import Health
 from collab.server.http.status import status_of
 from collab.server.http.updates import Updates
+from collab.server.transports.sse import FALLBACKS
 from collab.storage.memory import MemoryStore
 from scripts.reference import pages
 from tests.docs.pages import PAGES, ROOT, blocks
@@ -54,7 +55,8 @@ async def test_the_page_on_http_names_every_path_and_no_others() -> None:
             *Documents(MemoryStore(), server.rooms, Guard(None, None)).routes(),
             *Updates(MemoryStore(), server.rooms, Guard(None, None), Settings()).routes(),
         ]
-    assert named == {"/", "/ws/{document}"} | {route.path for route in routes}
+    fallbacks = {f"{each.path}{'{document}' * each.names_document}" for each in FALLBACKS}
+    assert named == {"/", "/ws/{document}"} | fallbacks | {route.path for route in routes}
 
 
 def test_the_page_on_http_names_errors_under_their_statuses() -> None:

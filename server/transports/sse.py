@@ -1,0 +1,242 @@
+"""The fallback transport: event streams and polls down, POSTs up, where WebSockets are blocked."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from http import HTTPMethod, HTTPStatus
+from urllib.parse import unquote
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from collab.close import CloseCode
+from collab.errors import (
+    BodyTooSlow,
+    InvalidQuery,
+    NotRunning,
+    OutOfTurn,
+    ServerBusy,
+    SessionEnded,
+)
+from collab.event_stream import MEDIA_TYPE
+from collab.protocol.fallback import POST_HEADER, SESSION_HEADER, read_place, split_frames
+from collab.protocol.hocuspocus import HOCUSPOCUS
+from collab.server.endpoints import Endpoint, Handshakes
+from collab.server.http.body import read_body
+from collab.server.settings import Settings
+from collab.server.timers import Timers
+from collab.server.transports.resumable import ResumableConnection
+
+FALLBACKS = (
+    Endpoint("/sse/", HOCUSPOCUS, names_document=True),
+    Endpoint("/sse", HOCUSPOCUS, names_document=False),
+)
+
+HEADERS = {
+    "Content-Type": f"{MEDIA_TYPE}; charset=utf-8",
+    "Cache-Control": "no-cache, no-store, no-transform",  # no-transform: nor compressed, to be sent
+    "X-Accel-Buffering": "no",  # nginx passes on what comes when it comes.
+}
+"""What proxies must be told about an event stream."""
+
+_MAX_DIGITS = 15
+
+
+class Sessions:
+    """The sessions of the fallback protocol."""
+
+    def __init__(self, handshakes: Handshakes, settings: Settings, timers: Timers) -> None:
+        self._handshakes = handshakes
+        self._settings = settings
+        self._timers = timers
+        self._open: dict[tuple[Endpoint, str, str], ResumableConnection] = {}
+        self._closing = False
+
+    def find(self, endpoint: Endpoint, name: str, session: str) -> ResumableConnection | None:
+        """The session of this id, if it was begun at this path and is not over."""
+        return self._open.get((endpoint, name, session))
+
+    async def begin(self, endpoint: Endpoint, name: str, handshake: Scope) -> ResumableConnection:
+        """Begins a session.
+
+        Raises:
+            CollabError: what ``Handshakes.ask`` raises.
+            ServerBusy: there are too many.
+            NotRunning: the server is shutting down.
+        """
+        peer = await self._handshakes.ask(endpoint, name, handshake)
+        if self._closing:
+            raise NotRunning("the server is shutting down")
+        if len(self._open) >= self._settings.fallback_sessions:
+            raise ServerBusy(
+                f"expected at most {self._settings.fallback_sessions} sessions, got one more"
+            )
+        session = secrets.token_urlsafe(16)
+        key = (endpoint, name, session)
+        forget = partial(self._forget, key)
+        connection = ResumableConnection(session, peer, self._settings, self._timers, forget)
+        self._open[key] = connection
+        connection.open()
+        return connection
+
+    def close(self) -> None:
+        """Closes all of them, and begins no more."""
+        self._closing = True
+        for connection in tuple(self._open.values()):
+            connection.close(CloseCode.GOING_AWAY, "the server is shutting down")
+
+    def _forget(self, key: tuple[Endpoint, str, str]) -> None:
+        self._open.pop(key, None)
+
+
+class Fallback:
+    """The ASGI app of one path; the path parameter ``document`` names a document, if any."""
+
+    def __init__(self, sessions: Sessions, endpoint: Endpoint, settings: Settings) -> None:
+        self._sessions = sessions
+        self._endpoint = endpoint
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request.
+
+        Raises:
+            CollabError: it is refused; nothing was answered yet.
+        """
+        request = Request(scope, receive)
+        name = unquote(request.path_params.get("document", ""))
+        answer = Response(status_code=HTTPStatus.NO_CONTENT)
+        if request.method == HTTPMethod.GET:
+            await self._get(name, request, send)
+            return
+        if request.method == HTTPMethod.POST:
+            await self._post(name, request)
+        elif request.method == HTTPMethod.DELETE:
+            self._named(name, request).abort()
+        else:
+            answer = Response(
+                status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET, POST, DELETE"}
+            )
+        await answer(scope, receive, send)
+
+    async def _get(self, name: str, request: Request, send: Send) -> None:
+        place = read_place(request.headers.get("Last-Event-ID", ""))
+        connection = None
+        if place is not None:
+            connection = self._sessions.find(self._endpoint, name, place.session)
+            if connection is not None and not connection.can_resume(place.number):
+                connection.abort()  # Too much got lost: the client begins anew.
+                connection = None
+        resumed = connection is not None
+        if connection is None:
+            connection = await self._sessions.begin(self._endpoint, name, request.scope)
+        number = place.number if place is not None and resumed else 0
+        if request.query_params.get("poll") == "1":
+            await self._poll(connection, number, resumed, request, send)
+        else:
+            await self._stream(connection, number, resumed, request, send)
+
+    async def _stream(
+        self,
+        connection: ResumableConnection,
+        number: int,
+        resumed: bool,
+        request: Request,
+        send: Send,
+    ) -> None:
+        async def write(piece: bytes) -> None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+        async with _there(request.receive):
+            with suppress(OSError):  # What some servers raise once the client has gone.
+                await send(_head())
+                await connection.stream(number, write, resumed=resumed)
+                await send({"type": "http.response.body", "body": b""})
+
+    async def _poll(
+        self,
+        connection: ResumableConnection,
+        number: int,
+        resumed: bool,
+        request: Request,
+        send: Send,
+    ) -> None:
+        events = None
+        async with _there(request.receive):
+            events = await connection.poll(number, resumed=resumed)
+        if events is None:
+            raise OutOfTurn("expected one GET of a session at a time, got a newer one")
+        await send(_head({"Content-Length": str(len(events))}))
+        await send({"type": "http.response.body", "body": events})
+
+    async def _post(self, name: str, request: Request) -> None:
+        connection = self._named(name, request)
+        number = _read_number(request.headers.get(POST_HEADER, ""))
+        deadline = anyio.current_time() + self._settings.post_seconds
+        body: bytes | None = None
+        with connection.posting(deadline) as turn:
+            body = await read_body(request, self._settings.message_max_bytes)
+            frames = split_frames(body)
+            await connection.readable()
+            connection.receive(number, frames)
+            return
+        if anyio.current_time() < turn.deadline:
+            raise OutOfTurn("expected one POST of a session at a time, got a newer one")
+        if body is None:
+            raise BodyTooSlow(self._settings.post_seconds)
+        raise ServerBusy("expected the store to keep up, got too much that waits for it")
+
+    def _named(self, name: str, request: Request) -> ResumableConnection:
+        session = request.headers.get(SESSION_HEADER)
+        if session is None:
+            raise InvalidQuery(f"expected a session in {SESSION_HEADER}, got none")
+        connection = self._sessions.find(self._endpoint, name, session)
+        if connection is None:
+            raise SessionEnded("expected a session that is open, got one that is not known")
+        return connection
+
+
+def fallback_routes(sessions: Sessions, settings: Settings) -> list[Route]:
+    """The routes, relative to where the app is mounted."""
+    return [
+        Route(
+            f"{endpoint.path}{{document:path}}" if endpoint.names_document else endpoint.path,
+            Fallback(sessions, endpoint, settings),
+        )
+        for endpoint in FALLBACKS
+    ]
+
+
+def _read_number(text: str) -> int:
+    digits = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+    if not digits or int(text) == 0:
+        raise InvalidQuery(f"expected a number from 1 on in {POST_HEADER}, got {text[:20]!r}")
+    return int(text)
+
+
+@asynccontextmanager
+async def _there(receive: Receive) -> AsyncIterator[None]:
+    """Cancels what is done in it when the client goes away."""
+
+    async def until_gone() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(until_gone)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+def _head(more: dict[str, str] | None = None) -> Message:
+    headers = HEADERS | (more or {})
+    return {
+        "type": "http.response.start",
+        "status": 200,
+        "headers": [(key.lower().encode(), value.encode()) for key, value in headers.items()],
+    }
