@@ -95,6 +95,12 @@ def merge(updates: Sequence[bytes]) -> bytes:
     return merged[0]
 
 
+_PENDING_BYTES = 256
+"""What keeping an update that waits costs beside its bytes."""
+_LOOKS = 8
+"""How many of those that wait each update may have looked at, on average."""
+
+
 class Document:
     """A Doc with everything it was given, integrated or not.
 
@@ -105,9 +111,18 @@ class Document:
 
     Attributes:
         version: how many updates were applied; another number means another state.
+        pending_max_bytes: what may wait for its dependencies; None where there is no bound.
     """
 
-    __slots__ = ("_doc", "_encoded", "_pending", "_state_vector", "version")
+    __slots__ = (
+        "_doc",
+        "_encoded",
+        "_look_at_pending",
+        "_pending",
+        "_state_vector",
+        "pending_max_bytes",
+        "version",
+    )
 
     def __init__(self, *, keep_deleted: bool = False) -> None:
         # Documents are loaded in worker threads and then used on the event loop's.
@@ -115,6 +130,8 @@ class Document:
             allow_multithreading=True, skip_gc=keep_deleted
         )
         self._pending: dict[bytes, None] = {}
+        self._look_at_pending = 0
+        self.pending_max_bytes: int | None = None
         self.version = 0
         self._state_vector: bytes | None = None
         self._encoded: bytes | None = None
@@ -155,7 +172,7 @@ class Document:
     @property
     def pending_bytes(self) -> int:
         """Bytes of updates that wait for others they depend on."""
-        return sum(map(len, self._pending))
+        return sum(map(len, self._pending)) + len(self._pending) * _PENDING_BYTES
 
     @property
     def state_vector(self) -> bytes:
@@ -168,7 +185,8 @@ class Document:
         """Applies an update; one that depends on others not here yet is kept until they come.
 
         Raises:
-            PoisonedUpdate: the CRDT cannot apply it, and the Document may be broken.
+            PoisonedUpdate: the CRDT cannot apply it, and the Document may be broken; or more would
+                wait for dependencies than may.
         """
         doc = self._doc
         try:
@@ -230,11 +248,20 @@ class Document:
         self.version += 1
         before, self._state_vector = self._state_vector, here
         self._encoded = None
-        if self._pending and here != before:
+        if self._pending and here != before and self.version >= self._look_at_pending:
             waiting, self._pending = self._pending, {}
             for earlier in waiting:
                 self._keep_unless_integrated(earlier, here)
+            # Looked at once in a while, many that wait cost each update a few looks.
+            self._look_at_pending = self.version + len(self._pending) // _LOOKS
+        pending_before = len(self._pending)
         self._keep_unless_integrated(update, here)
+        most = self.pending_max_bytes
+        if most is not None and len(self._pending) > pending_before and self.pending_bytes > most:
+            raise PoisonedUpdate(
+                f"expected its dependencies, got more than {most} bytes that wait for theirs",
+                update,
+            )
 
     def _keep_unless_integrated(self, update: bytes, here: bytes) -> None:
         rest = pycrdt.get_update(update, here)

@@ -5,6 +5,7 @@
     CollabError
     ├── ProtocolError            a peer broke the wire protocol; closes that client only
     │   ├── Truncated            ended in the middle of a value
+    │   ├── TooLarge             more than a limit allows
     │   └── PoisonedUpdate       an update the CRDT cannot apply
     ├── Unauthenticated          nobody knows who this is
     ├── AccessDenied             the identity may not do this
@@ -37,6 +38,7 @@
     │   └── StoreVersionError    the store was written by a newer collab
     ├── NotRunning               the app was used before it was entered, or after it was left
     ├── ServerBusy               a bound is reached; try again later
+    ├── TooMany                  one address or user takes too much; later, or with less
     ├── RequestRefused           the server that a command turned to refused
     └── SettingsError            a setting that cannot work
 """
@@ -60,6 +62,12 @@ class ProtocolError(CollabError):
 
 class Truncated(ProtocolError):
     """A message ended in the middle of a value."""
+
+
+class TooLarge(ProtocolError):
+    """A peer sent more than a limit allows."""
+
+    code = CloseCode.TOO_LARGE
 
 
 class PoisonedUpdate(ProtocolError):
@@ -325,6 +333,10 @@ class StoreVersionError(StoreError):
 
 class NotRunning(CollabError):
     """The app was used before it was entered, or after it was left."""
+
+
+class TooMany(CollabError):
+    """One address or user has as many connections as it may."""
 
 
 class ServerBusy(CollabError):

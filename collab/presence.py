@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from collab import lib0
-from collab.errors import ProtocolError
+from collab.errors import ProtocolError, TooLarge
 
 EXPIRY_SECONDS = 30.0
 """A client that was not heard of for so long is gone; clients renew their state every 15 s."""
@@ -42,11 +42,15 @@ class Presence:
 
     Changes gather until ``take`` encodes them, the latest state of each client once, so that what
     is sent grows with readers and ticks and not with writers times readers.
+
+    Args:
+        state_max_bytes: longest state one client may publish, as JSON.
     """
 
-    __slots__ = ("_changed", "_clients", "_everyone", "_gone", "_owned")
+    __slots__ = ("_changed", "_clients", "_everyone", "_gone", "_owned", "_state_max_bytes")
 
-    def __init__(self) -> None:
+    def __init__(self, state_max_bytes: int = 1 << 16) -> None:
+        self._state_max_bytes = state_max_bytes
         self._clients: dict[int, _Client] = {}
         self._owned: dict[Hashable, set[int]] = {}
         self._gone: dict[int, int] = {}
@@ -71,11 +75,16 @@ class Presence:
 
         Raises:
             ProtocolError: it is no awareness update, or announces too many clients.
+            TooLarge: a state is longer than it may be.
         """
         entries = _decode(payload)
         first = owner not in self._owned and len(entries) == 1
         unseen: list[tuple[int, int, bytes]] = []
         for client_id, clock, state in entries:
+            if len(state) > self._state_max_bytes:
+                raise TooLarge(
+                    f"expected a state of up to {self._state_max_bytes} bytes, got {len(state)}"
+                )
             known = self._clients.get(client_id)
             if known is None:
                 if state == _GONE:

@@ -70,13 +70,21 @@ class Session:
                 return message.receipt
             check_update(message.update)
             if self.access < Access.WRITE:
-                return self._refuse(message)
+                return self.refuse(message, "this document is read-only for you")
         elif isinstance(message, Receipt) and self._refused:
             return None  # It asks about changes of which some were refused.
         return message
 
-    def _refuse(self, message: Update | SyncStep2) -> Reply | Receipt | None:
-        """Says that a change is refused: each time, or once where nobody waits for an answer."""
+    def refuse(self, message: Update | SyncStep2, reason: str) -> Reply | Receipt | None:
+        """Says that a change is refused: each time, or once where nobody waits for an answer.
+
+        Args:
+            message: the change.
+            reason: what people are told, where the dialect has words.
+
+        Returns:
+            What the client is to be sent, or None.
+        """
         receipt = message.receipt
         if isinstance(message, SyncStep2) and message.update[0] == 0:
             return receipt  # No structs: the deletions every step 2 repeats, which we have.
@@ -85,4 +93,4 @@ class Session:
         if self._refused:
             return None
         self._refused = True
-        return Reply(yjs.permission_denied("this document is read-only for you"))
+        return Reply(yjs.permission_denied(reason))

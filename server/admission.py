@@ -15,6 +15,16 @@ class Admission:
         self._waiting: dict[Hashable, Callable[[], None]] = {}
         self._starting = False
 
+    @property
+    def in_flight(self) -> int:
+        """How many are in."""
+        return len(self._in_flight)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     def enter(self, who: Hashable, start: Callable[[], None]) -> None:
         """Calls ``start`` when it is ``who``'s turn, perhaps at once.
 

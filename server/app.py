@@ -25,9 +25,13 @@ from collab.server.heartbeat import Heartbeat
 from collab.server.http.demo import demo_routes
 from collab.server.http.documents import Documents
 from collab.server.http.health import Health
+from collab.server.http.metrics import MetricsPage
 from collab.server.http.status import status_of
 from collab.server.http.updates import Updates
+from collab.server.limits.addresses import Network, parse_networks
+from collab.server.limits.census import Census
 from collab.server.live import LiveDocument
+from collab.server.metrics import Metrics
 from collab.server.origins import OriginCheck, Origins
 from collab.server.persister import Persister
 from collab.server.rooms import Rooms
@@ -59,6 +63,8 @@ class Collab:
             ``https://example.org``; ``*`` for all.
         settings: bounds and times; the defaults suit most.
         demo: whether ``/`` serves the editor demo.
+        trusted_proxies: networks such as ``10.0.0.0/8`` whose word on a client's address
+            (``X-Forwarded-For``) is taken.
 
     Raises:
         SettingsError: ``allow_origins`` has something that is no origin.
@@ -77,7 +83,9 @@ class Collab:
         allow_origins: Iterable[str] = (),
         settings: Settings | None = None,
         demo: bool = False,
+        trusted_proxies: Iterable[str] = (),
     ) -> None:
+        self._proxies = parse_networks(trusted_proxies)
         self._store = open_store(store) if isinstance(store, str) else store
         self.authenticate = authenticate
         self._guard = Guard(authenticate, authorize)
@@ -116,7 +124,13 @@ class Collab:
             tasks = await exits.enter_async_context(anyio.create_task_group())
             exits.callback(tasks.cancel_scope.cancel)
             running = _Running(
-                self._store, self._guard, self._origins, self.settings, tasks, demo=self._demo
+                self._store,
+                self._guard,
+                self._origins,
+                self.settings,
+                tasks,
+                self._proxies,
+                demo=self._demo,
             )
             exits.push_async_callback(running.drain)
             self._exits = exits.pop_all()
@@ -199,25 +213,34 @@ class _Running:
         origins: Origins,
         settings: Settings,
         tasks: TaskGroup,
+        proxies: tuple[Network, ...],
         *,
         demo: bool,
     ) -> None:
         self.settings = settings
         self._drained = False
         self.timers = make_timers()
-        self.persister = Persister(store, settings, self.timers)
-        self.rooms = Rooms(store, self.persister, self.timers, settings, spawner(tasks))
-        self.handshakes = Handshakes(self.rooms, guard, origins, settings, self.timers)
+        self.metrics = Metrics()
+        self.persister = Persister(store, settings, self.timers, self.metrics)
+        self.rooms = Rooms(
+            store, self.persister, self.timers, settings, spawner(tasks), self.metrics
+        )
+        census = Census(settings, self.metrics, proxies)
+        self.handshakes = Handshakes(
+            self.rooms, guard, origins, settings, self.timers, census, self.metrics
+        )
         self._sessions = Sessions(self.handshakes, settings, self.timers)
-        routes: list[BaseRoute] = [
+        _watch(self.metrics, self.rooms, self.persister)
+        self.routes: list[BaseRoute] = [
             *websocket_routes(self.handshakes, settings),
             *fallback_routes(self._sessions, settings),
             *Health(self.persister).routes(),
+            *MetricsPage(self.metrics, guard).routes(),
             *Documents(store, self.rooms, guard).routes(),
             *Updates(store, self.rooms, guard, settings).routes(),
             *(demo_routes() if demo else []),
         ]
-        checked = OriginCheck(Router(routes), origins)
+        checked = OriginCheck(Router(self.routes), origins)
         answering = ExceptionMiddleware(checked, handlers={CollabError: _explain})
         self.app = _encoded_paths(_shared(answering, origins))
         tasks.start_soon(self.timers.run)
@@ -238,6 +261,41 @@ class _Running:
                 self.persister.uncommitted_bytes,
                 self.persister.failure or "too slow",
             )
+
+
+def _watch(metrics: Metrics, rooms: Rooms, persister: Persister) -> None:
+    """Has the metrics read how full the server is."""
+    metrics.watch("collab_rooms", "Documents in memory.", lambda: len(rooms.loaded))
+    metrics.watch(
+        "collab_members",
+        "Clients in rooms.",
+        lambda: sum(len(room.members) for room in rooms.loaded),
+    )
+    metrics.watch(
+        "collab_paused_members",
+        "Clients that do not read what they are sent fast enough.",
+        lambda: sum(member.paused for room in rooms.loaded for member in room.members),
+    )
+    metrics.watch(
+        "collab_syncs_in_flight",
+        "Clients that are being brought up to date.",
+        lambda: rooms.admission.in_flight,
+    )
+    metrics.watch(
+        "collab_syncs_waiting",
+        "Clients that wait for that.",
+        lambda: rooms.admission.waiting,
+    )
+    metrics.watch(
+        "collab_uncommitted_bytes",
+        "Changes that wait for the store.",
+        lambda: persister.uncommitted_bytes,
+    )
+    metrics.watch(
+        "collab_store_failing",
+        "1 while the store does not take changes.",
+        lambda: persister.failure is not None,
+    )
 
 
 def _encoded_paths(app: ASGIApp) -> ASGIApp:

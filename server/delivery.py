@@ -8,6 +8,7 @@ from collab.protocol import yjs
 from collab.server.admission import Admission
 from collab.server.catch_up import CatchUp
 from collab.server.member import Batch, Hold, Member
+from collab.server.metrics import Metrics
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
 
@@ -26,7 +27,12 @@ class Delivery:
     """
 
     def __init__(
-        self, document: Document, settings: Settings, admission: Admission, spawn: Spawn
+        self,
+        document: Document,
+        settings: Settings,
+        admission: Admission,
+        spawn: Spawn,
+        metrics: Metrics,
     ) -> None:
         self.document = document
         self.members: dict[Member, None] = {}
@@ -34,6 +40,7 @@ class Delivery:
         self._direct: dict[Member, None] = {}
         self._holding: dict[Member, None] = {}
         self._owed: dict[Member, None] = {}
+        self._metrics = metrics
 
     def add(self, member: Member) -> None:
         """Lets a member in; it is brought up to date when it asks."""
@@ -66,6 +73,7 @@ class Delivery:
                 member.missed_presence = True
             else:
                 member.connection.send(frame)
+        self._metrics.presence_deliveries += len(self.members)
         return self._send_seconds()
 
     def send_stateless(self, sender: Member, payload: str) -> None:
@@ -105,6 +113,7 @@ class Delivery:
         for member in tuple(self._direct):
             if member is not lone:
                 member.connection.send(frame)
+        self._metrics.deliveries += len(self.members)
         if not wait:
             self.stop_waiting()
         return self._send_seconds()

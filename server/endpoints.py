@@ -11,6 +11,8 @@ from collab.protocol.hocuspocus import HOCUSPOCUS
 from collab.protocol.yjs import Y_WEBSOCKET
 from collab.protocol.ysweet import Y_SWEET
 from collab.server.auth import Guard, Permit
+from collab.server.limits.census import Census, Visit
+from collab.server.metrics import Metrics
 from collab.server.origins import Origins
 from collab.server.peers.hocuspocus import HocuspocusPeer
 from collab.server.peers.peer import Peer
@@ -69,6 +71,8 @@ class Handshakes:
         origins: which web pages may come.
         settings: the server's settings.
         timers: the server's timers.
+        census: counts who is connected.
+        metrics: counts who is refused.
     """
 
     def __init__(
@@ -78,7 +82,11 @@ class Handshakes:
         origins: Origins,
         settings: Settings,
         timers: Timers,
+        census: Census,
+        metrics: Metrics,
     ) -> None:
+        self.metrics = metrics
+        self._census = census
         self._rooms = rooms
         self._guard = guard
         self._origins = origins
@@ -103,13 +111,15 @@ class Handshakes:
             InvalidName: this cannot name a document.
             Unauthenticated: nobody is known by the request's credentials.
             AccessDenied: somebody is, who may not read the document.
+            TooMany: its address or its user has too many connections.
         """
         connection = HTTPConnection(handshake)
         self._origins.check(connection)
+        visit = self._census.visit(handshake)
         if not endpoint.names_document:
-            return self._peer_of_many(handshake)
+            return self._peer_of_many(handshake, visit)
         permit = await self._guard.admit(connection, check_name(name))
-        return self._peer_of_one(endpoint, permit)
+        return self._peer_of_one(endpoint, permit, visit)
 
     def admit_anyone(self, endpoint: Endpoint, name: str, handshake: Scope) -> Peer:
         """Lets a client in where anyone may do anything; for ``ask``, without the wait.
@@ -117,15 +127,20 @@ class Handshakes:
         Raises:
             OriginRefused: it is a web page from elsewhere.
             InvalidName: this cannot name a document.
+            TooMany: its address or its user has too many connections.
         """
         self._origins.check(HTTPConnection(handshake))
+        visit = self._census.visit(handshake)
         if not endpoint.names_document:
-            return self._peer_of_many(handshake)
-        return self._peer_of_one(endpoint, self._guard.permit_anyone(check_name(name)))
+            return self._peer_of_many(handshake, visit)
+        return self._peer_of_one(endpoint, self._guard.permit_anyone(check_name(name)), visit)
 
-    def _peer_of_one(self, endpoint: Endpoint, permit: Permit) -> Peer:
-        return SinglePeer(self._rooms, self._guard, permit, endpoint.dialect)
+    def _peer_of_one(self, endpoint: Endpoint, permit: Permit, visit: Visit) -> Peer:
+        visit.check_user(permit.identity.id)
+        return SinglePeer(self._rooms, self._guard, permit, endpoint.dialect, visit)
 
-    def _peer_of_many(self, handshake: Scope) -> Peer:
+    def _peer_of_many(self, handshake: Scope, visit: Visit) -> Peer:
         """Each document will bring a token of its own."""
-        return HocuspocusPeer(self._rooms, self._guard, handshake, self._settings, self._timers)
+        return HocuspocusPeer(
+            self._rooms, self._guard, handshake, self._settings, self._timers, visit
+        )

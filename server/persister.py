@@ -9,6 +9,7 @@ from typing import Protocol
 import anyio
 
 from collab.errors import StoreError
+from collab.server.metrics import Metrics
 from collab.server.settings import Settings
 from collab.server.timers import Timers
 from collab.store import Append, NewEntry, Store
@@ -87,10 +88,11 @@ class Persister:
         uncommitted_bytes: what was submitted and is not committed.
     """
 
-    def __init__(self, store: Store, settings: Settings, timers: Timers) -> None:
+    def __init__(self, store: Store, settings: Settings, timers: Timers, metrics: Metrics) -> None:
         self._store = store
         self._settings = settings
         self._timers = timers
+        self._metrics = metrics
         self._queue: deque[Write] = deque()
         self._committing: list[Write] = []
         self._wake: anyio.Event | None = None
@@ -148,7 +150,8 @@ class Persister:
         appends = self._gather()
         alarm = self._timers.call_later(self._settings.slow_commit_seconds, self._turn_slow)
         try:
-            await self._append(appends)
+            with self._metrics.commit_seconds.time():
+                await self._append(appends)
         finally:
             alarm.cancel()
         writes, self._committing = self._committing, []

@@ -26,6 +26,7 @@ from collab.quarantine import refusal
 from collab.server.admission import Admission
 from collab.server.delivery import Delivery
 from collab.server.member import Batch, Member
+from collab.server.metrics import Metrics
 from collab.server.opening import Opened
 from collab.server.persister import Persister, Write
 from collab.server.refusals import Refusals
@@ -75,18 +76,20 @@ class Room:
         timers: Timers,
         admission: Admission,
         settings: Settings,
+        metrics: Metrics,
     ) -> None:
         stored, document = opened.stored, opened.document
         self.name = stored.document
         self.document = document
-        self.presence = Presence()
+        self.presence = Presence(settings.presence_max_bytes)
         self.seq = stored.seq
         self._load = load
         self._spawn = spawn
         self._persister = persister
         self._refusals = refusals
         self._settings = settings
-        self._delivery = Delivery(document, settings, admission, spawn)
+        self._metrics = metrics
+        self._delivery = Delivery(document, settings, admission, spawn, metrics)
         self._changes = Window(timers, settings.window_max_seconds, self._flush)
         self._presence_changes = Window(
             timers,
@@ -102,6 +105,7 @@ class Room:
         self._entries_logged = stored.seq - stored.checkpoint_seq
         self._bytes_logged = sum(len(entry.update) for entry in stored.entries)
         self._checkpoint_bytes = len(stored.checkpoint or b"")
+        document.pending_max_bytes = settings.pending_max_bytes
 
     @property
     def members(self) -> Sequence[Member]:
@@ -143,10 +147,15 @@ class Room:
         """
         if self._deferred is not None:
             self._deferred.append((member, effect))
+            member.hold_back()  # What is deferred is bounded by what was read already.
             return
         kind = type(effect)
         if kind is Update:
             assert isinstance(effect, Update)
+            if self._is_full:
+                self._refuse(member, effect)
+                return
+            self._metrics.updates += 1
             self._hold_back(member)
             self._pending.append((member, effect))
             self._changes.touch()
@@ -166,7 +175,10 @@ class Room:
         elif isinstance(effect, SyncStep1):
             self._delivery.synchronise(member, effect.state_vector)
         elif isinstance(effect, SyncStep2):
-            self._integrate(member, effect)
+            if self._is_full and effect.update[0] != 0:  # With structs, and not deletions alone.
+                self._refuse(member, effect)
+            else:
+                self._integrate(member, effect)
         elif isinstance(effect, QueryAwareness):
             member.connection.send(yjs.awareness(self.presence.encode() or EMPTY_AWARENESS))
         elif isinstance(effect, Stateless):
@@ -333,6 +345,18 @@ class Room:
         self._submit(batch)
         return self._delivery.deliver(batch, wait=starts_at_once)
 
+    @property
+    def _is_full(self) -> bool:
+        """Whether the document is as large as one may be."""
+        return self._checkpoint_bytes + self._bytes_logged > self._settings.document_max_bytes
+
+    def _refuse(self, member: Member, message: Update | SyncStep2) -> None:
+        """Tells a writer that the document takes no more; it goes on reading."""
+        self._metrics.count_limit("document_max_bytes")
+        refusal = member.session.refuse(message, "this document is as large as one may be")
+        if refusal is not None:
+            self.handle(member, refusal)
+
     def _hold_back(self, writer: Member) -> None:
         """Does not read from a writer while too much waits for the store, or for it to read."""
         if self._persister.full:
@@ -396,6 +420,8 @@ class Room:
                     self.handle(member, effect)
                 except ProtocolError as error:
                     member.connection.close(error.code, str(error)[:120])
+                if not self._persister.full:
+                    member.read_on()
             if not self._uncommitted:
                 self._announce_settled()
 
@@ -432,6 +458,7 @@ class Room:
 
     def _set_aside(self, member: Member, error: PoisonedUpdate) -> None:
         """Keeps what a writer sent for whoever looks into it; readers have nothing to be kept."""
+        self._metrics.count_refused_update()
         session = member.session
         if session.access >= Access.WRITE:
             refused = refusal(error, time_ms=_now_ms(), author=session.identity.id)
@@ -440,10 +467,13 @@ class Room:
     async def _rebuilt(self) -> Document:
         while True:
             try:
-                return (await self._load()).document
+                document = (await self._load()).document
             except StoreError as error:
                 logger.error("rebuilding %r: %s", self.name, error)
                 await anyio.sleep(_RETRY_SECONDS)
+            else:
+                document.pending_max_bytes = self._settings.pending_max_bytes
+                return document
 
 
 def _parts(pending: list[tuple[Member, Update | Receipt]]) -> dict[Member, bytes]:

@@ -7,8 +7,9 @@ import anyio
 
 from collab.access import check_name
 from collab.close import CloseCode
-from collab.errors import NotRunning
+from collab.errors import NotRunning, ServerBusy
 from collab.server.admission import Admission
+from collab.server.metrics import Metrics
 from collab.server.opening import open_document, report
 from collab.server.persister import Persister
 from collab.server.refusals import Refusals
@@ -48,16 +49,23 @@ class Rooms:
         timers: Timers,
         settings: Settings,
         spawn: Spawn,
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._persister = persister
         self._timers = timers
         self._settings = settings
+        self._metrics = metrics
         self.spawn = spawn
         self._refusals = Refusals(store, spawn)
         self._admission = Admission(settings.syncs_in_flight, settings.syncs_waiting)
         self._entries: dict[str, _Entry] = {}
         self._closing = False
+
+    @property
+    def admission(self) -> Admission:
+        """Who is being brought up to date, over all rooms."""
+        return self._admission
 
     @property
     def loaded(self) -> list[Room]:
@@ -84,12 +92,16 @@ class Rooms:
             InvalidName: this cannot name a document.
             StoreError: it could not be loaded.
             NotRunning: the server is shutting down.
+            ServerBusy: too many documents are open.
         """
         check_name(name)
         if self._closing:
             raise NotRunning("the server is shutting down")
         entry = self._entries.get(name)
         if entry is None:
+            if len(self._entries) >= self._settings.rooms:
+                self._metrics.count_limit("rooms")
+                raise ServerBusy("expected fewer documents open at once")
             entry = self._entries[name] = _Entry()
             # A task of the server's, not of whoever asks first: their end must not end the load.
             self.spawn(partial(self._load, name, entry))
@@ -140,6 +152,7 @@ class Rooms:
                 timers=self._timers,
                 admission=self._admission,
                 settings=self._settings,
+                metrics=self._metrics,
             )
             self.spawn(partial(report, self._store, opened))
             if entry.leases == 0:  # Whoever asked has given up.

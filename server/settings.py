@@ -51,6 +51,25 @@ class Settings:
             30 s.
         post_seconds: how long a POST of such a client may take. 120 s: a long offline document on
             a slow link comes in one.
+        connection_messages_per_second: how fast a client may send messages; two seconds' worth may
+            come at once, and whoever sends faster is read from more slowly. 2,000: a hundred times
+            what typing and cursors make.
+        connection_bytes_per_second: the same in bytes. 16 MiB: more than most networks carry.
+        address_connections: how many connections one address may have; more are refused (429).
+            5,000: a proxy whose addresses are not trusted is one address.
+        user_connections: how many documents one user may have open, in all connections. 500: tabs
+            and devices, and a bound.
+        rooms: how many documents may be in memory at once; for others clients are told to come back
+            (1013). 50,000: what fits into a few gigabytes where they are short.
+        document_max_bytes: how large a document may get, as it is stored; further changes are
+            refused then. 256 MiB: opening takes seconds already.
+        pending_max_bytes: what of a document's changes may wait for others that they depend on;
+            whoever sends more is closed (4400). 8 MiB: a relay's hiccup, not a flood.
+        presence_max_bytes: longest presence state a client may publish. 16 KiB: a name, a color
+            and a cursor, a hundred times over.
+        handshake_seconds: how long a client may take to send its first request. 10 s: slow links
+            do, idle sockets do not.
+        handshake_max_bytes: longest head of a WebSocket handshake. 16 KiB: cookies and tokens.
         drain_seconds: how long a shutdown may take to commit and to say goodbye. 4 s: with what the
             store then takes to close, below the 10 s after which supervisors kill.
     """
@@ -74,6 +93,16 @@ class Settings:
     resume_seconds: float = 30.0
     poll_seconds: float = 20.0
     post_seconds: float = 120.0
+    connection_messages_per_second: int = 2_000
+    connection_bytes_per_second: int = 16 * MIB
+    address_connections: int = 5_000
+    user_connections: int = 500
+    rooms: int = 50_000
+    document_max_bytes: int = 256 * MIB
+    pending_max_bytes: int = 8 * MIB
+    presence_max_bytes: int = 16 * 1024
+    handshake_seconds: float = 10.0
+    handshake_max_bytes: int = 16 * 1024
     drain_seconds: float = 4.0
 
     def __post_init__(self) -> None:

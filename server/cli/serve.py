@@ -90,6 +90,15 @@ _COLLECT_EVERY = 20_000
     help="Web pages of which origin may use the server, beside its own: https://example.org, or * "
     "for all. May be repeated; in the variable, spaces are between them.",
 )
+@click.option(
+    "--trust-proxy",
+    "trusted_proxies",
+    multiple=True,
+    envvar="COLLAB_TRUST_PROXY",
+    metavar="NETWORK",
+    help="Proxies whose word on a client's address (X-Forwarded-For) is taken: 10.0.0.0/8, or one "
+    "address. May be repeated; in the variable, spaces are between them.",
+)
 @settings_options
 def serve(
     address: str,
@@ -98,6 +107,7 @@ def serve(
     certfile: str | None,
     keyfile: str | None,
     demo: bool,
+    trusted_proxies: tuple[str, ...],
     open_to_everyone: bool,
     allow_origins: tuple[str, ...],
     **options: Any,
@@ -118,6 +128,7 @@ def serve(
         authenticate=admit_operator(tokens, secret),
         allow_origins=allow_origins,
         demo=demo,
+        trusted_proxies=trusted_proxies,
         settings=settings_of(options),
     )
     with _listen(bind) as listener:

@@ -14,12 +14,15 @@ from collab.errors import (
     KeysUnavailable,
     NotRunning,
     ProtocolError,
+    ServerBusy,
     StoreError,
+    TooMany,
     Unauthenticated,
 )
 from collab.protocol import hocuspocus
 from collab.server.auth import Guard, Permit
 from collab.server.connection import Connection
+from collab.server.limits.census import Visit
 from collab.server.member import Member
 from collab.server.room import Room
 from collab.server.rooms import Rooms
@@ -51,6 +54,7 @@ class HocuspocusPeer:
             token in its ``Authorization`` header.
         settings: the server's settings.
         timers: where it waits for a client that opens nothing.
+        visit: its place in the census.
     """
 
     __slots__ = (
@@ -67,6 +71,7 @@ class HocuspocusPeer:
         "_waiting_bytes",
         "guard",
         "rooms",
+        "visit",
     )
 
     def __init__(
@@ -76,7 +81,9 @@ class HocuspocusPeer:
         handshake: Scope,
         settings: Settings,
         timers: Timers,
+        visit: Visit,
     ) -> None:
+        self.visit = visit
         self.rooms = rooms
         self.guard = guard
         self._handshake = handshake
@@ -96,6 +103,7 @@ class HocuspocusPeer:
     def opened(self, connection: Connection) -> None:
         """Waits for the client to open documents."""
         self._connection = connection
+        self.visit.begin()
         self._timers.call_later(self._settings.dead_seconds, self._close_if_idle)
 
     def receive(self, frame: bytes) -> None:
@@ -130,6 +138,7 @@ class HocuspocusPeer:
         for seat in tuple(self._seats.values()):
             seat.leave()
         self._seats.clear()
+        self.visit.end()
 
     # What seats call.
 
@@ -246,6 +255,7 @@ class _Seat:
         "_room",
         "_tells_version",
         "_told",
+        "_user",
         "_waiting",
         "address",
         "closed",
@@ -260,6 +270,7 @@ class _Seat:
         self._waiting: list[bytes] = []
         self._attempt = 0
         self._tells_version = False
+        self._user: str | None = None
         self.closed = False
         self._heard = -1
         self._told = -1
@@ -311,6 +322,7 @@ class _Seat:
         member, self._member = self._member, None
         if room is not None and member is not None:
             room.leave(member)
+            self._peer.visit.close(self._user)
             self._peer.rooms.release(room)
         self._peer.left(self)
 
@@ -385,13 +397,14 @@ class _Seat:
         try:
             permit = await self._peer.admit(self._name, token)
             if attempt == self._attempt and self._member is None:
+                self._peer.visit.check_user(permit.identity.id)
                 await self._open(permit, attempt)
             elif attempt == self._attempt:
                 assert self._member is not None
                 self._member.session.identity = permit.identity
                 self._member.session.access = permit.access
                 self.send(hocuspocus.authenticated(may_write=permit.access >= Access.WRITE))
-        except (InvalidName, Unauthenticated, AccessDenied, KeysUnavailable) as error:
+        except (InvalidName, Unauthenticated, AccessDenied, KeysUnavailable, TooMany) as error:
             if attempt == self._attempt:
                 self.leave()
                 self.closed = True  # What it said without waiting for this is for nothing.
@@ -403,7 +416,7 @@ class _Seat:
         if room is None:
             try:
                 room = await rooms.acquire(self._name)
-            except (StoreError, NotRunning) as error:
+            except (StoreError, NotRunning, ServerBusy) as error:
                 logger.warning("cannot open %r: %s", self._name, error)
                 if attempt == self._attempt:
                     self.close(CloseCode.TRY_AGAIN_LATER, "a document cannot be opened now")
@@ -417,6 +430,8 @@ class _Seat:
             rooms.release(room)
             return
         self._room = room
+        self._user = permit.identity.id
+        self._peer.visit.open(self._user)
         session = Session(permit.identity, permit.access, hocuspocus.HOCUSPOCUS)
         self._member = Member(self, session)
         self.send(hocuspocus.authenticated(may_write=permit.access >= Access.WRITE))

@@ -4,10 +4,11 @@ import logging
 
 from collab.access import Access
 from collab.close import CloseCode
-from collab.errors import AccessDenied, NotRunning, StoreError, Unauthenticated
+from collab.errors import AccessDenied, NotRunning, ServerBusy, StoreError, Unauthenticated
 from collab.protocol.dialect import Dialect
 from collab.server.auth import Guard, Permit
 from collab.server.connection import Connection
+from collab.server.limits.census import Visit
 from collab.server.member import Member
 from collab.server.room import Room
 from collab.server.rooms import Rooms
@@ -24,6 +25,7 @@ class SinglePeer:
         guard: asked again where grants change before the seat is taken.
         permit: who the client speaks for, and what it may do with which document.
         dialect: what it speaks.
+        visit: its place in the census.
     """
 
     __slots__ = (
@@ -36,10 +38,14 @@ class SinglePeer:
         "_rooms",
         "_seat",
         "_session",
+        "_visit",
     )
 
-    def __init__(self, rooms: Rooms, guard: Guard, permit: Permit, dialect: Dialect) -> None:
+    def __init__(
+        self, rooms: Rooms, guard: Guard, permit: Permit, dialect: Dialect, visit: Visit
+    ) -> None:
         assert permit.document is not None
+        self._visit = visit
         self._rooms = rooms
         self._guard = guard
         self._permit = permit
@@ -54,6 +60,8 @@ class SinglePeer:
     def opened(self, connection: Connection) -> None:
         """Takes the seat at once where the room is in memory."""
         self._seat = Member(connection, self._session)
+        self._visit.begin()
+        self._visit.open(self._session.identity.id)
         current = self._guard.is_current(self._permit)
         room = self._rooms.acquire_loaded(self._name) if current else None
         if room is not None:
@@ -83,6 +91,7 @@ class SinglePeer:
     def ended(self) -> None:
         """Leaves the room."""
         self._ended = True
+        self._visit.end()
         room, self._room = self._room, None
         if room is not None and self._seat is not None:
             room.leave(self._seat)
@@ -93,7 +102,7 @@ class SinglePeer:
         assert seat is not None
         try:
             room = await self._rooms.acquire(self._name)
-        except (StoreError, NotRunning) as error:
+        except (StoreError, NotRunning, ServerBusy) as error:
             logger.warning("cannot open %r: %s", self._name, error)
             seat.connection.close(CloseCode.TRY_AGAIN_LATER, "the document cannot be opened now")
             return

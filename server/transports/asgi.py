@@ -14,6 +14,8 @@ from collab.errors import CollabError
 from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.endpoints import ENDPOINTS, Endpoint, Handshakes
 from collab.server.http.status import status_of
+from collab.server.limits.throttle import Throttle
+from collab.server.metrics import Metrics
 from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
 from collab.server.tokens import choose_subprotocol
@@ -44,6 +46,7 @@ class ASGIConnection:
         "_closing",
         "_cost",
         "_ended",
+        "_metrics",
         "_paused",
         "_peer",
         "_queue",
@@ -51,16 +54,21 @@ class ASGIConnection:
         "_readable",
         "_send",
         "_settings",
+        "_throttle",
         "_wake",
         "heard",
         "told",
     )
 
-    def __init__(self, peer: Peer, send: Send, settings: Settings, cost: _SendCost) -> None:
+    def __init__(
+        self, peer: Peer, send: Send, settings: Settings, metrics: Metrics, cost: _SendCost
+    ) -> None:
         self._peer = peer
         self._send = send
         self._cost = cost
         self._settings = settings
+        self._metrics = metrics
+        self._throttle = Throttle(settings, time.monotonic())
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._wake = anyio.Event()
@@ -96,6 +104,7 @@ class ASGIConnection:
     def close(self, code: CloseCode, reason: str = "") -> None:
         """Ends the connection after what is queued."""
         if self._closing is None:
+            self._metrics.count_close(code)
             self._closing = (code, reason)
             self._ended.deadline = anyio.current_time() + GOODBYE_SECONDS
             self._wake.set()
@@ -148,6 +157,10 @@ class ASGIConnection:
                 self.close(CloseCode.TOO_LARGE, "a message is too large")
             else:
                 self._peer.receive(bytes(frame))
+                wait = self._throttle.take(len(frame), time.monotonic())
+                if wait:
+                    self._metrics.count_limit("connection_messages_per_second")
+                    await anyio.sleep(wait)
 
     async def _write(self) -> None:
         while True:
@@ -190,11 +203,13 @@ class WebSockets:
         try:
             peer = await self._handshakes.ask(self._endpoint, name, scope)
         except CollabError as error:
+            self._handshakes.metrics.count_refusal(status_of(error))
             await _refuse(scope, send, error)
             return
         subprotocol = choose_subprotocol(HTTPConnection(scope))
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
-        await ASGIConnection(peer, send, self._settings, self._cost).serve(receive)
+        metrics = self._handshakes.metrics
+        await ASGIConnection(peer, send, self._settings, metrics, self._cost).serve(receive)
 
 
 def websocket_routes(handshakes: Handshakes, settings: Settings) -> list[WebSocketRoute]:

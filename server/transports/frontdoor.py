@@ -35,10 +35,6 @@ from collab.server.tasks import Spawn
 from collab.server.tokens import choose_subprotocol
 from collab.server.transports.native import NativeConnection
 
-_HEAD_MAX_BYTES = 16 * 1024
-"""Longest request head of a handshake; Hypercorn has a bound of its own for other requests."""
-_HEAD_SECONDS = 10.0
-"""How long a peer may take to send the head of its first request."""
 _READ_BUFFER_BYTES = 2048
 """What picows reads into, for each connection; it grows with longer messages."""
 _CLOSE_SECONDS = 2.0
@@ -153,7 +149,9 @@ class _Guest(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not derive from it
         loop = asyncio.get_running_loop()
-        self._patience = loop.call_later(_HEAD_SECONDS, self._transport.abort)
+        self._patience = loop.call_later(
+            self._door.settings.handshake_seconds, self._transport.abort
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._patience is not None:
@@ -163,7 +161,9 @@ class _Guest(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None
         self._received += data
-        if b"\r\n\r\n" not in self._received and len(self._received) < _HEAD_MAX_BYTES:
+        # Hypercorn has a bound of its own for heads that are longer.
+        most = self._door.settings.handshake_max_bytes
+        if b"\r\n\r\n" not in self._received and len(self._received) < most:
             return
         if self._patience is not None:
             self._patience.cancel()
@@ -210,7 +210,7 @@ class _Guest(asyncio.Protocol):
             headers = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None
             return WSUpgradeResponseWithListener(
                 WSUpgradeResponse.create_101_response(headers),
-                NativeConnection(peer, door.settings),
+                NativeConnection(peer, door.settings, door.handshakes.metrics),
             )
 
         protocol = WSProtocol(
@@ -245,6 +245,7 @@ class _Guest(asyncio.Protocol):
         if self._transport is None:
             return
         status = HTTPStatus(status_of(error))
+        self._door.handshakes.metrics.count_refusal(status)
         body = str(error).encode()
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\n"

@@ -1,11 +1,14 @@
 """The native transport: WebSockets through picows, on asyncio, at a fraction of ASGI's cost."""
 
 import asyncio
+import time
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from collab.close import CloseCode
 from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
+from collab.server.limits.throttle import Throttle
+from collab.server.metrics import Metrics
 from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
 
@@ -19,20 +22,26 @@ class NativeConnection(WSListener):
         "_fragments_bytes",
         "_goodbye",
         "_held_back",
+        "_metrics",
         "_peer",
+        "_rest",
         "_settings",
+        "_throttle",
         "_transport",
         "heard",
         "send_seconds",
         "told",
     )
 
-    def __init__(self, peer: Peer, settings: Settings) -> None:
+    def __init__(self, peer: Peer, settings: Settings, metrics: Metrics) -> None:
         self.heard = True
         self.told = True
         self.send_seconds = 0.0
         self._peer = peer
         self._settings = settings
+        self._metrics = metrics
+        self._throttle = Throttle(settings, time.monotonic())
+        self._rest: asyncio.TimerHandle | None = None
         self._transport: WSTransport | None = None
         self._fragments: list[bytes] | None = None
         self._fragments_bytes = 0
@@ -59,6 +68,7 @@ class NativeConnection(WSListener):
         """Ends the connection after what is queued."""
         if self._transport is None or self._goodbye is not None:
             return
+        self._metrics.count_close(code)
         # picows takes any code; its enumeration names the registered ones alone.
         self._transport.send_close(int(code), reason)  # type: ignore[arg-type]
         self._goodbye = asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.abort)
@@ -72,13 +82,15 @@ class NativeConnection(WSListener):
         """Takes no more frames until ``resume_reading``."""
         if self._transport is not None and not self._held_back and not self._ended:
             self._held_back = True
-            self._transport.underlying_transport.pause_reading()
+            if self._rest is None:
+                self._transport.underlying_transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Takes frames again."""
+        """Takes frames again, when it has rested long enough."""
         if self._transport is not None and self._held_back and not self._ended:
             self._held_back = False
-            self._transport.underlying_transport.resume_reading()
+            if self._rest is None:
+                self._transport.underlying_transport.resume_reading()
 
     def probe(self) -> bool:
         """Sends a ping; its pong is a sign of life."""
@@ -112,8 +124,9 @@ class NativeConnection(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The socket has ended, however it did."""
         self._ended = True
-        if self._goodbye is not None:
-            self._goodbye.cancel()
+        for timer in (self._goodbye, self._rest):
+            if timer is not None:
+                timer.cancel()
         self._peer.ended()
 
     def pause_writing(self) -> None:
@@ -125,8 +138,27 @@ class NativeConnection(WSListener):
         self._peer.resume()
 
     def _receive(self, frame: bytes) -> None:
-        if self._goodbye is None:
-            self._peer.receive(frame)
+        if self._goodbye is not None:
+            return
+        wait = self._throttle.take(len(frame), time.monotonic())
+        if wait and not self._ended:
+            self._rest_for(wait)
+        self._peer.receive(frame)
+
+    def _rest_for(self, seconds: float) -> None:
+        """Reads nothing for a while: the client is faster than it may be."""
+        if self._rest is None:
+            self._metrics.count_limit("connection_messages_per_second")
+            if self._transport is not None and not self._held_back:
+                self._transport.underlying_transport.pause_reading()
+        else:
+            self._rest.cancel()
+        self._rest = asyncio.get_running_loop().call_later(seconds, self._end_rest)
+
+    def _end_rest(self) -> None:
+        self._rest = None
+        if self._transport is not None and not self._held_back and not self._ended:
+            self._transport.underlying_transport.resume_reading()
 
     def _gather(self, frame: WSFrame) -> None:
         """Puts a fragmented message together, within the bound on messages."""

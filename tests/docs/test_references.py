@@ -8,17 +8,11 @@ import pytest
 import collab.errors
 from collab.errors import CollabError
 from collab.server import Collab, Settings
-from collab.server.auth import Guard
 from collab.server.cli.serve import serve
-from collab.server.http.documents import Documents
-from collab.server.http.health import Health
 from collab.server.http.status import status_of
-from collab.server.http.updates import Updates
-from collab.server.transports.sse import FALLBACKS
 from collab.storage.memory import MemoryStore
 from scripts.reference import pages
 from tests.docs.pages import PAGES, ROOT, blocks
-from tests.server.wire import house
 
 _LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)")
 
@@ -49,14 +43,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 async def test_the_page_on_http_names_every_path_and_no_others() -> None:
     page = (ROOT / "docs" / "reference" / "http.md").read_text()
     named = set(re.findall(r"^\| `(/\S*)` \|", page, re.MULTILINE))
-    async with house(MemoryStore()) as server:
-        routes = [
-            *Health(server.persister).routes(),
-            *Documents(MemoryStore(), server.rooms, Guard(None, None)).routes(),
-            *Updates(MemoryStore(), server.rooms, Guard(None, None), Settings()).routes(),
-        ]
-    fallbacks = {f"{each.path}{'{document}' * each.names_document}" for each in FALLBACKS}
-    assert named == {"/", "/ws/{document}"} | fallbacks | {route.path for route in routes}
+    async with Collab(MemoryStore()) as collab:
+        served = {
+            route.path.replace("{document:path}", "{document}")
+            for route in collab.running.routes
+            if isinstance(route, (Route, WebSocketRoute))
+        }
+    assert named == {"/"} | served
 
 
 def test_the_page_on_http_names_errors_under_their_statuses() -> None:

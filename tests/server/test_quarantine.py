@@ -11,6 +11,7 @@ from collab.close import CloseCode
 from collab.errors import StoreUnavailable
 from collab.protocol import yjs
 from collab.quarantine import IN_A_DOCUMENT, Outcome, Refused
+from collab.server.metrics import Metrics
 from collab.server.persister import Persister
 from collab.server.rooms import Rooms
 from collab.server.settings import Settings
@@ -135,8 +136,9 @@ async def test_what_is_refused_in_the_last_moment_is_kept_at_shutdown() -> None:
     async with store, anyio.create_task_group() as tasks:
         timers = make_timers()
         settings = Settings()
-        persister = Persister(store, settings, timers)
-        rooms = Rooms(store, persister, timers, settings, spawner(tasks))
+        metrics = Metrics()
+        persister = Persister(store, settings, timers, metrics)
+        rooms = Rooms(store, persister, timers, settings, spawner(tasks), metrics)
         tasks.start_soon(timers.run)
         tasks.start_soon(persister.run)
         with anyio.fail_after(10):

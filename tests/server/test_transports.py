@@ -429,10 +429,10 @@ class TestHTTP:
 
 class TestFrontDoor:
     async def test_a_head_that_does_not_come_is_waited_for_no_longer_than_told(
-        self, monkeypatch: pytest.MonkeyPatch
+        self,
     ) -> None:
-        monkeypatch.setattr("collab.server.transports.frontdoor._HEAD_SECONDS", 0.05)
-        async with front_door(Collab(MemoryStore())) as port:
+        settings = Settings(handshake_seconds=0.05)
+        async with front_door(Collab(MemoryStore(), settings=settings)) as port:
             raw = await Raw.open(port)
             raw.write(b"GET /ws/room HTTP/1.1\r\nHost:")
             async with asyncio.timeout(DEADLINE_SECONDS):

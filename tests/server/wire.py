@@ -15,6 +15,7 @@ from collab.lib0 import write_var_string, write_var_uint
 from collab.protocol import yjs
 from collab.protocol.messages import EMPTY_UPDATE, AwarenessUpdate, SyncStep1, SyncStep2, Update
 from collab.server.member import Member
+from collab.server.metrics import Metrics
 from collab.server.persister import Persister
 from collab.server.room import Room
 from collab.server.rooms import Rooms
@@ -35,6 +36,7 @@ class House:
     persister: Persister
     timers: Timers
     settings: Settings
+    metrics: Metrics
 
 
 @asynccontextmanager
@@ -53,12 +55,13 @@ async def house(
         settings = replace(settings, window_max_seconds=1e-6)
     async with store, anyio.create_task_group() as tasks:
         timers = make_timers()
-        persister = Persister(store, settings, timers)
-        rooms = Rooms(store, persister, timers, settings, spawner(tasks))
+        metrics = Metrics()
+        persister = Persister(store, settings, timers, metrics)
+        rooms = Rooms(store, persister, timers, settings, spawner(tasks), metrics)
         tasks.start_soon(timers.run)
         tasks.start_soon(persister.run)
         with anyio.fail_after(DEADLINE_SECONDS):
-            yield House(rooms, persister, timers, settings)
+            yield House(rooms, persister, timers, settings, metrics)
         tasks.cancel_scope.cancel()
 
 

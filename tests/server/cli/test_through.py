@@ -99,7 +99,7 @@ async def test_a_server_that_was_killed_leaves_the_store_free(store: Path) -> No
 async def test_a_server_on_every_address_is_asked_on_the_loopback_one(
     store: Path, bind: str
 ) -> None:
-    with serving(store, "--bind", bind) as line:
+    with serving(store, "--bind", bind, "--open-to-everyone") as line:
         assert "listening" in line
         async with reach(address(store)) as place:
             assert isinstance(place, RunningServer)

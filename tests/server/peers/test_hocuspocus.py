@@ -14,6 +14,7 @@ from collab.lib0 import write_var_string
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.auth import Authenticate, Guard
+from collab.server.limits.census import Census, Visit
 from collab.server.peers.hocuspocus import HocuspocusPeer
 from collab.server.rooms import Rooms
 from collab.server.settings import Settings
@@ -46,10 +47,12 @@ class Provider:
         rooms: Rooms,
         settings: Settings,
         timers: Timers,
+        visit: Visit,
         authenticate: Authenticate | None = None,
     ) -> None:
         self.wire = Wire()
-        self.peer = HocuspocusPeer(rooms, Guard(authenticate, None), HANDSHAKE, settings, timers)
+        guard = Guard(authenticate, None)
+        self.peer = HocuspocusPeer(rooms, guard, HANDSHAKE, settings, timers, visit)
         self.wire.on_pressure(self.peer.pause, self.peer.resume)
         self.peer.opened(self.wire)
         self.heard: list[bytes] = []
@@ -90,7 +93,8 @@ async def inside(
 
 
 def provider(inner: House, authenticate: Authenticate | None = None) -> Provider:
-    return Provider(inner.rooms, inner.settings, inner.timers, authenticate)
+    visit = Census(inner.settings, inner.metrics, ()).visit(HANDSHAKE)
+    return Provider(inner.rooms, inner.settings, inner.timers, visit, authenticate)
 
 
 async def test_two_documents_on_one_connection_stay_apart() -> None:

@@ -1,0 +1,44 @@
+"""Addresses: only trusted proxies are believed, and only as far as they wrote it."""
+
+import pytest
+from starlette.types import Scope
+
+from collab.errors import SettingsError
+from collab.server.limits.addresses import client_address, parse_networks
+
+PROXIES = parse_networks(["10.0.0.0/8", "fd00::/8"])
+
+
+def request(client: str | None, *forwarded: str) -> Scope:
+    return {
+        "type": "http",
+        "client": (client, 4711) if client is not None else None,
+        "headers": [(b"x-forwarded-for", value.encode()) for value in forwarded],
+    }
+
+
+@pytest.mark.parametrize(
+    ("scope", "address"),
+    [
+        (request("192.0.2.1"), "192.0.2.1"),
+        (request("192.0.2.1", "198.51.100.7"), "192.0.2.1"),
+        (request("10.1.1.1", "198.51.100.7"), "198.51.100.7"),
+        (request("10.1.1.1", "203.0.113.9, 198.51.100.7"), "198.51.100.7"),
+        (request("10.1.1.1", "203.0.113.9", "198.51.100.7, 10.2.2.2"), "198.51.100.7"),
+        (request("10.1.1.1", "198.51.100.7, not an address"), "10.1.1.1"),
+        (request("10.1.1.1"), "10.1.1.1"),
+        (request("fd00::1", "2001:db8::5"), "2001:db8::5"),
+        (request(None, "198.51.100.7"), ""),
+    ],
+)
+def test_the_first_hop_from_the_end_that_is_no_proxy_counts(scope: Scope, address: str) -> None:
+    assert client_address(scope, PROXIES) == address
+
+
+def test_nobody_is_believed_where_no_proxy_is_named() -> None:
+    assert client_address(request("10.1.1.1", "198.51.100.7"), ()) == "10.1.1.1"
+
+
+def test_what_is_no_network_is_refused() -> None:
+    with pytest.raises(SettingsError, match="got 'local'"):
+        parse_networks(["local"])

@@ -1,0 +1,46 @@
+"""Limits on documents: how large one gets, and how much of it may wait."""
+
+import pycrdt
+import pytest
+
+from collab.close import CloseCode
+from collab.protocol import yjs
+from collab.server.settings import Settings
+from tests.server.stores import SteeredStore
+from tests.server.wire import Client, house
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_full_document_refuses_changes_and_is_read_on() -> None:
+    async with house(SteeredStore(), Settings(document_max_bytes=200)) as inner:
+        room = await inner.rooms.acquire("a")
+        writer = Client(room, client_id=1).connect()
+        reader = Client(room, client_id=2).connect()
+        writer.type("x" * 300)
+        await reader.wire.until(lambda: bool(reader.read() or reader.text))
+        writer.type("y")
+        await writer.wire.until(lambda: any(f[:2] == b"\x02\x00" for f in writer.wire.frames))
+        assert "y" not in str(room.document.doc.get("text", type=pycrdt.Text))
+        assert writer.wire.closed is None
+
+
+async def test_changes_that_wait_for_others_are_bounded_and_their_sender_is_closed() -> None:
+    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+    text = doc.get("t", type=pycrdt.Text)
+    text += "never sent"
+    async with house(SteeredStore(), Settings(pending_max_bytes=2000)) as inner:
+        room = await inner.rooms.acquire("a")
+        flood = Client(room, client_id=1).connect()
+        honest = Client(room, client_id=2).connect()
+        for _ in range(20):
+            before = doc.get_state()
+            text += "z" * 100
+            flood.say(yjs.update(doc.get_update(before)))
+        await flood.wire.until(lambda: flood.wire.closed is not None)
+        assert flood.wire.closed is not None
+        assert flood.wire.closed[0] == CloseCode.MALFORMED
+        honest.type("hello")
+        await room.saved()
+        assert "hello" in str(room.document.doc.get("text", type=pycrdt.Text))
+        assert room.document.pending_bytes <= 2000
