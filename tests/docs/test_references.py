@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from starlette.routing import Route, WebSocketRoute
 
 import collab.errors
 from collab.errors import CollabError
