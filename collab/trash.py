@@ -75,8 +75,13 @@ class Trash(Protocol):
         """
         ...
 
-    async def erase(self, document: str) -> None:
+    async def erase(self, document: str, *, deleted_ms: int | None = None) -> None:
         """Erases a deleted document; one that is erased stays so.
+
+        Args:
+            document: document name.
+            deleted_ms: when it was deleted: one that was deleted at another time, after it had been
+                undeleted, stays in the trash. None erases it in any case.
 
         Raises:
             DocumentNotFound: there is no tombstone of this name.

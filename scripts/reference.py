@@ -97,7 +97,7 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     yield from (f"{context.command_path} {usage}", "```", "")
     yield _markdown(inspect.cleandoc(command.help or ""))
     yield from ("", "| option | variable | default | |", "| --- | --- | --- | --- |")
-    settings = {field.name for field in fields(Settings)}
+    settings = {field.name for field in fields(Settings)} - {"trash_seconds"}
     options = [option for option in command.params if isinstance(option, click.Option)]
     for option in options:
         if option.name in settings:
@@ -141,7 +141,8 @@ def _settings() -> Iterator[str]:
     yield (
         "Every setting is a keyword of `Settings`, an option of `collab serve`, a variable, and a "
         "line of the TOML file that `--config` names: `unload_seconds`, `--unload-seconds`, "
-        "`COLLAB_UNLOAD_SECONDS`. `collab.server.asgi:app` runs with the defaults."
+        "`COLLAB_UNLOAD_SECONDS`. `trash_seconds` alone is spelt `--trash 30d` and `COLLAB_TRASH` "
+        "there. `collab.server.asgi:app` runs with the defaults."
     )
     yield from ("", "| setting | default | |", "| --- | --- | --- |")
     for field in fields(Settings):

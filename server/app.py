@@ -20,13 +20,16 @@ from collab.access import ANYONE, Identity, check_name
 from collab.errors import CollabError, NotRunning
 from collab.protocol.fallback import POST_HEADER, SESSION_HEADER
 from collab.server.auth import Authenticate, Authorize, Guard
+from collab.server.catalogue import Catalogue
 from collab.server.endpoints import Handshakes
+from collab.server.erasing import Eraser
 from collab.server.heartbeat import Heartbeat
 from collab.server.http.demo import demo_routes
 from collab.server.http.documents import Documents
 from collab.server.http.health import Health
 from collab.server.http.metrics import MetricsPage
 from collab.server.http.status import status_of
+from collab.server.http.trash import TrashEndpoints
 from collab.server.http.updates import Updates
 from collab.server.limits.addresses import Network, parse_networks
 from collab.server.limits.census import Census
@@ -172,6 +175,7 @@ class Collab:
             AccessDenied: the identity may not read it; on leaving: it was changed by one that may
                 only read.
             NotRunning: the app is not entered.
+            DocumentDeleted: it was deleted, before or meanwhile.
             StoreError: the document cannot be loaded.
             ServerBusy: too many clients are joining.
         """
@@ -237,6 +241,7 @@ class _Running:
             *Health(self.persister).routes(),
             *MetricsPage(self.metrics, guard).routes(),
             *Documents(store, self.rooms, guard).routes(),
+            *TrashEndpoints(Catalogue(store, self.rooms), guard).routes(),
             *Updates(store, self.rooms, guard, settings).routes(),
             *(demo_routes() if demo else []),
         ]
@@ -245,6 +250,7 @@ class _Running:
         self.app = _encoded_paths(_shared(answering, origins))
         tasks.start_soon(self.timers.run)
         tasks.start_soon(self.persister.run)
+        tasks.start_soon(Eraser(store, settings.trash_seconds).run)
         Heartbeat(self.rooms, self.timers, settings).start()
 
     async def drain(self) -> None:

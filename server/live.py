@@ -49,12 +49,14 @@ class LiveDocument:
 
         Raises:
             AccessDenied: it was changed by an identity that may only read.
+            DocumentDeleted: it was deleted meanwhile.
             NotRunning: the server has closed it, or it was left.
         """
         self._pass_on()
         if self._refused:
             raise AccessDenied(f"expected no changes of {self.name!r}: read-only", self.name)
         if self._connection.closed is not None:
+            self._room.refuse_if_ended()
             raise NotRunning(f"{self.name!r} was closed: {self._connection.closed}")
         await self._room.saved()
 
@@ -62,10 +64,12 @@ class LiveDocument:
         """Waits until everything of the document is here.
 
         Raises:
+            DocumentDeleted: it was deleted meanwhile.
             ServerBusy: too many clients are joining.
         """
         while not self._seat.synced:
             if self._connection.closed is not None:
+                self._room.refuse_if_ended()
                 raise ServerBusy(f"{self.name!r} was closed: {self._connection.closed}")
             await self._connection.next_event()
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import anyio
 
-from collab.errors import StoreError
+from collab.errors import DocumentDeleted, StoreError
 from collab.server.metrics import Metrics
 from collab.server.settings import Settings
 from collab.server.timers import Timers
@@ -47,6 +47,10 @@ class Owner(Protocol):
 
     def commit_is_slow(self) -> None:
         """Called when a commit takes too long to keep anybody waiting for it."""
+        ...
+
+    def refused(self, error: DocumentDeleted) -> None:
+        """Called when the document is gone: none of the writes so far will be committed."""
         ...
 
 
@@ -147,11 +151,11 @@ class Persister:
                 self._settled = None
 
     async def _commit_group(self) -> None:
-        appends = self._gather()
+        appends: Sequence[Append] = self._gather()
         alarm = self._timers.call_later(self._settings.slow_commit_seconds, self._turn_slow)
         try:
             with self._metrics.commit_seconds.time():
-                await self._append(appends)
+                appends = await self._append(appends)
         finally:
             alarm.cancel()
         writes, self._committing = self._committing, []
@@ -195,12 +199,19 @@ class Persister:
             for name, new in entries.items()
         ]
 
-    async def _append(self, appends: Sequence[Append]) -> None:
-        """Appends, trying again until the store has taken it."""
+    async def _append(self, appends: Sequence[Append]) -> Sequence[Append]:
+        """Appends, trying again until the store has taken it.
+
+        Returns:
+            What it has taken: all but the writes to documents that were deleted.
+        """
         wait = _RETRY_FIRST_SECONDS
-        while True:
+        while appends:
             try:
                 await self._store.append(appends)
+            except DocumentDeleted as error:
+                appends = [append for append in appends if append.document != error.document]
+                self._give_up(error)
             except Exception as error:
                 # Whatever it is, dropping the changes would be worse than trying again.
                 if self.failure is None:
@@ -217,7 +228,18 @@ class Persister:
                 if self.failure is not None:
                     logger.warning("the store works again")
                     self.failure = None
-                return
+                break
+        return appends
+
+    def _give_up(self, error: DocumentDeleted) -> None:
+        """Drops what was to be written to a document that is gone."""
+        waiting = [*self._committing, *self._queue]
+        dropped = {write for write in waiting if write.document == error.document}
+        self._committing = [write for write in self._committing if write not in dropped]
+        self._queue = deque(write for write in self._queue if write not in dropped)
+        self.uncommitted_bytes -= sum(write.size for write in dropped)
+        for owner in {write.owner for write in dropped}:
+            owner.refused(error)
 
     def _turn_slow(self) -> None:
         for owner in {write.owner for write in [*self._committing, *self._queue]}:

@@ -3,13 +3,21 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 import anyio
 
 from collab.access import Access
 from collab.close import CloseCode
 from collab.document import Document, merge
-from collab.errors import PoisonedUpdate, ProtocolError, ServerBusy, StoreError
+from collab.errors import (
+    CollabError,
+    DocumentDeleted,
+    PoisonedUpdate,
+    ProtocolError,
+    ServerBusy,
+    StoreError,
+)
 from collab.presence import Presence
 from collab.protocol import yjs
 from collab.protocol.messages import (
@@ -50,6 +58,21 @@ _ENTRY_BYTES = 32
 _RETRY_SECONDS = 1.0
 
 Load = Callable[[], Awaitable[Opened]]
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """How a room ends.
+
+    Attributes:
+        code: what clients are closed with.
+        reason: up to 123 UTF-8 bytes for them.
+        error: what others get that wait for the room.
+    """
+
+    code: CloseCode
+    reason: str
+    error: CollabError
 
 
 class Room:
@@ -102,6 +125,8 @@ class Room:
         self._last_batch: Batch | None = None
         self._settled: anyio.Event | None = None
         self._deferred: list[tuple[Member, Effect]] | None = None
+        self._stopped = False
+        self._end: Farewell | None = None
         self._entries_logged = stored.seq - stored.checkpoint_seq
         self._bytes_logged = sum(len(entry.update) for entry in stored.entries)
         self._checkpoint_bytes = len(stored.checkpoint or b"")
@@ -112,8 +137,16 @@ class Room:
         """Everyone in the room."""
         return tuple(self._delivery.members)
 
+    @property
+    def ended(self) -> bool:
+        """Whether it serves nobody any more: another room is to be acquired in its place."""
+        return self._end is not None
+
     def join(self, member: Member) -> None:
         """Lets a member in: it hears who is here and is asked what it has."""
+        if self._end is not None:
+            member.connection.close(self._end.code, self._end.reason)
+            return
         self._delivery.add(member)
         if member.session.dialect.asks_first:
             member.connection.send(yjs.sync_step1(self.document.state_vector))
@@ -145,6 +178,8 @@ class Room:
         Raises:
             ProtocolError: what it carries is malformed.
         """
+        if self._stopped:
+            return
         if self._deferred is not None:
             self._deferred.append((member, effect))
             member.hold_back()  # What is deferred is bounded by what was read already.
@@ -210,6 +245,29 @@ class Room:
         for member in self.members:
             member.connection.close(code, reason)
 
+    async def stop(self) -> None:
+        """Takes nothing in any more, and waits until what it took in is durable."""
+        self.flush()
+        self._stopped = True
+        await self.settle()
+
+    def end(self, farewell: Farewell) -> None:
+        """Serves nobody any more, neither those who are in it nor who comes late."""
+        if self._end is None:
+            self._stopped = True
+            self._end = farewell
+            self.close_all(farewell.code, farewell.reason)
+            self._announce_settled()
+
+    def refuse_if_ended(self) -> None:
+        """Raises why it has ended, if it has.
+
+        Raises:
+            CollabError: it has.
+        """
+        if self._end is not None:
+            raise self._end.error
+
     def flush(self) -> None:
         """Applies and passes on what has gathered."""
         self._changes.run()
@@ -223,14 +281,21 @@ class Room:
             await self._next_settled()
 
     async def saved(self) -> None:
-        """Waits until every change so far is durable, however many are made meanwhile."""
+        """Waits until every change so far is durable, however many are made meanwhile.
+
+        Raises:
+            CollabError: the room has ended.
+        """
+        self.refuse_if_ended()
         self.flush()
         while self._deferred is not None:
             await self._next_settled()
+            self.refuse_if_ended()
             self.flush()
         newest = self._uncommitted[-1] if self._uncommitted else None
         while newest in self._uncommitted:
             await self._next_settled()
+            self.refuse_if_ended()
 
     async def take_in(self, effect: bytes, entries: Sequence[NewEntry]) -> None:
         """Takes in changes that were made elsewhere and waits until they are durable.
@@ -251,6 +316,9 @@ class Room:
         while self._deferred is not None:
             await self._next_settled()
             self.flush()
+        self.refuse_if_ended()
+        if self._stopped:
+            raise ServerBusy(f"expected {self.name!r} to take changes, got one that is made anew")
         state_before = self.document.state_vector
         try:
             news = self.document.integrate(effect)
@@ -263,7 +331,7 @@ class Room:
 
     def checkpoint(self) -> None:
         """Writes a checkpoint where opening the document would replay too many entries."""
-        if self._entries_logged > self._settings.checkpoint_entries:
+        if self._entries_logged > self._settings.checkpoint_entries and not self._stopped:
             self._submit(Write(self, self.name, (), self._encode_checkpoint()))
 
     def committed(self, write: Write, seq: int) -> None:
@@ -276,6 +344,11 @@ class Room:
                 self._last_batch = None
             self._delivery.release()
         self._announce_settled()
+
+    def refused(self, error: DocumentDeleted) -> None:
+        """Another process has deleted the document: what waits is not committed any more."""
+        self._uncommitted.clear()
+        self.end(Farewell(CloseCode.NOT_FOUND, "the document was deleted", error))
 
     def commit_is_slow(self) -> None:
         """The store keeps writers waiting: they get what the others wrote."""
@@ -468,6 +541,9 @@ class Room:
         while True:
             try:
                 document = (await self._load()).document
+            except DocumentDeleted as error:
+                self.refused(error)
+                return Document()
             except StoreError as error:
                 logger.error("rebuilding %r: %s", self.name, error)
                 await anyio.sleep(_RETRY_SECONDS)

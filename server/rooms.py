@@ -1,6 +1,8 @@
 """Rooms: the documents in memory, each loaded once and unloaded when nobody needs it."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
@@ -13,7 +15,7 @@ from collab.server.metrics import Metrics
 from collab.server.opening import open_document, report
 from collab.server.persister import Persister
 from collab.server.refusals import Refusals
-from collab.server.room import Room
+from collab.server.room import Farewell, Room
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
 from collab.server.timers import Timers
@@ -60,6 +62,7 @@ class Rooms:
         self._refusals = Refusals(store, spawn)
         self._admission = Admission(settings.syncs_in_flight, settings.syncs_waiting)
         self._entries: dict[str, _Entry] = {}
+        self._changing: dict[str, anyio.Event] = {}
         self._closing = False
 
     @property
@@ -70,17 +73,18 @@ class Rooms:
     @property
     def loaded(self) -> list[Room]:
         """The rooms in memory."""
-        return [entry.room for entry in self._entries.values() if entry.room is not None]
+        rooms = [entry.room for entry in self._entries.values() if entry.room is not None]
+        return [room for room in rooms if not room.ended]
 
     def find(self, name: str) -> Room | None:
         """The room of this name if it is in memory."""
-        entry = self._entries.get(name)
+        entry = self._entry(name)
         return entry.room if entry else None
 
     def acquire_loaded(self, name: str) -> Room | None:
         """Gives out a room that is in memory, without a wait; None where it is not."""
-        entry = self._entries.get(name)
-        if entry is None or entry.room is None or self._closing:
+        entry = self._entry(name)
+        if entry is None or entry.room is None or self._closing or name in self._changing:
             return None
         entry.leases += 1
         return entry.room
@@ -95,9 +99,11 @@ class Rooms:
             ServerBusy: too many documents are open.
         """
         check_name(name)
+        while name in self._changing:
+            await self._changing[name].wait()
         if self._closing:
             raise NotRunning("the server is shutting down")
-        entry = self._entries.get(name)
+        entry = self._entry(name)
         if entry is None:
             if len(self._entries) >= self._settings.rooms:
                 self._metrics.count_limit("rooms")
@@ -122,7 +128,49 @@ class Rooms:
 
     def release(self, room: Room) -> None:
         """Gives a room back."""
-        self._release(room.name, self._entries[room.name])
+        entry = self._entries.get(room.name)
+        if entry is not None and entry.room is room:  # It has not ended.
+            self._release(room.name, entry)
+
+    @asynccontextmanager
+    async def without(self, name: str, farewell: Farewell) -> AsyncIterator[None]:
+        """Keeps a document out of memory while the context lasts, to change it in the store.
+
+        What was taken in of it is durable before, and nothing more is taken in. Those who have it
+        open are closed afterwards, and whoever asks for it meanwhile waits. Where the context
+        raises, they are told to come back.
+
+        Args:
+            name: document name.
+            farewell: how they are closed.
+
+        Raises:
+            InvalidName: this cannot name a document.
+        """
+        check_name(name)
+        while name in self._changing:
+            await self._changing[name].wait()
+        changed = self._changing[name] = anyio.Event()
+        room = None
+        try:
+            entry = self._entry(name)
+            if entry is not None and entry.ready is not None:
+                await entry.ready.wait()
+            room = entry.room if entry is not None else None
+            if room is not None:
+                await room.stop()
+            yield
+        except BaseException:
+            if room is not None:
+                error = ServerBusy(f"expected {name!r} to stay open, got one that is opened anew")
+                room.end(Farewell(CloseCode.RESTART, "the document is opened anew", error))
+            raise
+        else:
+            if room is not None:
+                room.end(farewell)
+        finally:
+            del self._changing[name]
+            changed.set()
 
     async def close(self) -> None:
         """Closes every connection and waits until every change is durable."""
@@ -135,6 +183,14 @@ class Rooms:
         for room in self.loaded:
             await room.settle()
         await self._refusals.settle()
+
+    def _entry(self, name: str) -> _Entry | None:
+        """The entry of a name, unless its room has ended."""
+        entry = self._entries.get(name)
+        if entry is not None and entry.room is not None and entry.room.ended:
+            del self._entries[name]
+            return None
+        return entry
 
     async def _load(self, name: str, entry: _Entry) -> None:
         try:
@@ -189,7 +245,7 @@ class Rooms:
         room.checkpoint()
         await room.settle()
         # Nothing is awaited from the check to the removal: nobody can come in between.
-        if not self._is_held(entry) and self._entries.get(name) is entry:
+        if self._entries.get(name) is entry and (room.ended or not self._is_held(entry)):
             del self._entries[name]
 
     @staticmethod

@@ -70,6 +70,8 @@ class Settings:
         handshake_seconds: how long a client may take to send its first request. 10 s: slow links
             do, idle sockets do not.
         handshake_max_bytes: longest head of a WebSocket handshake. 16 KiB: cookies and tokens.
+        trash_seconds: how long deleted documents can be brought back before they are erased. 30
+            days: longer than most holidays.
         drain_seconds: how long a shutdown may take to commit and to say goodbye. 4 s: with what the
             store then takes to close, below the 10 s after which supervisors kill.
     """
@@ -103,6 +105,7 @@ class Settings:
     presence_max_bytes: int = 16 * 1024
     handshake_seconds: float = 10.0
     handshake_max_bytes: int = 16 * 1024
+    trash_seconds: float = 30 * 86_400.0
     drain_seconds: float = 4.0
 
     def __post_init__(self) -> None:

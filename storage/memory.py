@@ -177,13 +177,15 @@ class MemoryStore:
             _, self._logs[document] = self._deleted.pop(document)
         self._find(document)
 
-    async def erase(self, document: str) -> None:
+    async def erase(self, document: str, *, deleted_ms: int | None = None) -> None:
         """Erases a deleted document; see ``Trash.erase``."""
         self._check_open()
         if check_name(document) in self._erased:
             return
         if document not in self._deleted:
             raise DocumentNotFound(document)
+        if deleted_ms not in (None, self._deleted[document][0].deleted_ms):
+            return
         del self._deleted[document]
         self._quarantine = [kept for kept in self._quarantine if kept[0] != document]
         self._erased.add(document)

@@ -212,9 +212,9 @@ class SQLiteStore:
         """Brings a deleted document back; see ``Trash.undelete``."""
         await self._write(partial(remove_tombstone, document=document))
 
-    async def erase(self, document: str) -> None:
+    async def erase(self, document: str, *, deleted_ms: int | None = None) -> None:
         """Erases a deleted document; see ``Trash.erase``."""
-        await self._write(partial(erase_rows, document=document))
+        await self._write(partial(erase_rows, document=document, deleted_ms=deleted_ms))
         await anyio.to_thread.run_sync(self._writer.empty_log, limiter=self._write_limiter)
 
     async def readmit(self, document: str) -> None:

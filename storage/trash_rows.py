@@ -74,7 +74,7 @@ def remove_tombstone(connection: sqlite3.Connection, document: str) -> None:
     connection.execute("UPDATE documents SET name = ? WHERE id = ?", (document, document_id))
 
 
-def erase_rows(connection: sqlite3.Connection, document: str) -> None:
+def erase_rows(connection: sqlite3.Connection, document: str, deleted_ms: int | None) -> None:
     """Erases a deleted document and leaves a mark; see ``Trash.erase``.
 
     The connection overwrites what it deletes (see ``connect_writer``).
@@ -85,6 +85,11 @@ def erase_rows(connection: sqlite3.Connection, document: str) -> None:
         if _is_erased(connection, document):
             return
         raise DocumentNotFound(document)
+    (then_ms,) = connection.execute(
+        "SELECT deleted_ms FROM tombstones WHERE document_id = ?", (document_id,)
+    ).fetchone()
+    if deleted_ms not in (None, then_ms):
+        return
     for table in _tables_of_documents(connection):
         connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (document_id,))
     connection.execute("DELETE FROM quarantine WHERE document = ?", (document,))

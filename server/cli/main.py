@@ -4,11 +4,13 @@ import click
 
 from collab.errors import CollabError
 from collab.server.cli.backup import back_up, restore
+from collab.server.cli.duplicate import duplicate_document
 from collab.server.cli.export import export_document
 from collab.server.cli.importing import import_documents
 from collab.server.cli.list import list_documents
 from collab.server.cli.serve import serve
 from collab.server.cli.token import make_token
+from collab.server.cli.trash import delete_document, undelete_document
 
 
 class _OneLineErrors(click.Group):
@@ -35,3 +37,6 @@ main.add_command(back_up)
 main.add_command(restore)
 main.add_command(list_documents)
 main.add_command(make_token)
+main.add_command(delete_document)
+main.add_command(undelete_document)
+main.add_command(duplicate_document)

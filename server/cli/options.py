@@ -15,6 +15,9 @@ from collab.server.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_SPELT_APART = frozenset({"trash_seconds"})
+"""Settings that ``collab serve`` has options of its own for."""
+
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n        .*)*)$", re.MULTILINE)
 
 
@@ -38,6 +41,8 @@ def settings_options(command: Command) -> Command:
         for name, text in _ATTRIBUTE.findall(inspect.getdoc(Settings) or "")
     }
     for field in reversed(fields(Settings)):
+        if field.name in _SPELT_APART:
+            continue
         whole = isinstance(field.default, int)
         text = explained.get(field.name, "")
         command = click.option(

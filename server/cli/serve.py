@@ -18,6 +18,7 @@ from hypercorn.config import Config
 from collab.errors import SettingsError
 from collab.server.app import Collab
 from collab.server.cli.claim import Claim
+from collab.server.cli.duration import Duration
 from collab.server.cli.jwt import jwt_options, tokens_of
 from collab.server.cli.options import config_option, settings_of, settings_options, store_option
 from collab.server.operator import admit_operator
@@ -98,6 +99,16 @@ _COLLECT_EVERY = 20_000
     metavar="NETWORK",
     help="Proxies whose word on a client's address (X-Forwarded-For) is taken: 10.0.0.0/8, or one "
     "address. May be repeated; in the variable, spaces are between them.",
+)
+@click.option(
+    "--trash",
+    "trash_seconds",
+    type=Duration(),
+    default="30d",
+    show_default=True,
+    envvar="COLLAB_TRASH",
+    metavar="DURATION",
+    help="How long deleted documents can be brought back before they are erased.",
 )
 @settings_options
 def serve(

@@ -1,6 +1,5 @@
 """``collab token``: makes a token that a server with the same secret takes."""
 
-import re
 import secrets
 import time
 
@@ -10,27 +9,9 @@ import jwt
 from collab.access import Access
 from collab.errors import SettingsError
 from collab.server.claims import write_claims
+from collab.server.cli.duration import Duration
 from collab.server.cli.jwt import audience_option, issuer_option, secret_option
 from collab.server.keys import read_secret
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(?:\d{1,9}[smhdw])+")
-
-
-class Duration(click.ParamType[int]):
-    """A length of time: ``90s``, ``15m``, ``1h30m``, ``7d``; its value is in seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Reads it."""
-        text = str(value)
-        if not _DURATION.fullmatch(text):
-            self.fail(f"expected a duration such as 90s, 15m, 1h30m or 7d, got {text!r}")
-        parts = re.findall(r"(\d+)([smhdw])", text)
-        return sum(int(count) * _UNITS[unit] for count, unit in parts)
 
 
 @click.command("token")

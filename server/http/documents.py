@@ -7,13 +7,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from collab.access import check_name
+from collab.access import Access, check_name
 from collab.document import Document
 from collab.errors import DocumentNotFound
 from collab.render.export import Format, export
 from collab.server.auth import Guard
 from collab.server.http.listing import read_page
-from collab.server.http.query import integer
+from collab.server.http.query import boolean, integer
+from collab.server.http.trash import describe
 from collab.server.opening import open_document
 from collab.server.rooms import Rooms
 from collab.store import Store, Summary
@@ -46,14 +47,25 @@ class Documents:
         ]
 
     async def list_page(self, request: Request) -> Response:
-        """Lists what may be read, by name, a page at a time: ``?prefix=&after=&limit=``."""
+        """Lists what may be read, by name, a page at a time: ``?prefix=&after=&limit=``.
+
+        With ``?deleted=true`` it lists the trash instead.
+        """
+        if boolean(request, "deleted"):
+            return await self._list_deleted(request)
         identity = await self._guard.identify(request)
-        limit = integer(request, "limit", default=_PAGE, most=_PAGE_MAX)
-        prefix = request.query_params.get("prefix", "")
-        after = request.query_params.get("after", "")
+        prefix, after, limit = _page(request)
         page = await read_page(self._store, self._guard, identity, prefix, after, limit)
         following = page[-1].document if len(page) == limit else None
         documents = [self._describe(summary) for summary in page]
+        return JSONResponse({"documents": documents, "next": following})
+
+    async def _list_deleted(self, request: Request) -> Response:
+        await self._guard.admit(request, access=Access.ADMIN)
+        prefix, after, limit = _page(request)
+        page = await self._store.tombstones(prefix, after, limit)
+        following = page[-1].document if len(page) == limit else None
+        documents = [describe(tombstone) for tombstone in page]
         return JSONResponse({"documents": documents, "next": following})
 
     async def show(self, request: Request) -> Response:
@@ -61,6 +73,7 @@ class Documents:
         name = await self._name(request)
         page = await self._store.documents(prefix=name, limit=1)
         if not page or page[0].document != name:
+            await self._store.load(name)  # Says so where it was deleted.
             raise DocumentNotFound(name)
         return JSONResponse(self._describe(page[0]))
 
@@ -99,5 +112,13 @@ class Documents:
             "created_ms": summary.created_ms,
             "updated_ms": summary.updated_ms,
             "bytes": summary.bytes,
+            "epoch": summary.epoch,
             "connections": len(room.members) if room else 0,
         }
+
+
+def _page(request: Request) -> tuple[str, str, int]:
+    """Reads which page of a list is asked for: prefix, after, limit."""
+    query = request.query_params
+    limit = integer(request, "limit", default=_PAGE, most=_PAGE_MAX)
+    return query.get("prefix", ""), query.get("after", ""), limit

@@ -10,6 +10,7 @@ from collab.access import Access, check_name
 from collab.close import CloseCode
 from collab.errors import (
     AccessDenied,
+    DocumentDeleted,
     InvalidName,
     KeysUnavailable,
     NotRunning,
@@ -291,6 +292,8 @@ class _Seat:
         kind = body[0]
         if kind == hocuspocus.AUTH:
             token, self._tells_version = hocuspocus.read_token(body)
+            if self._room is not None and self._room.ended:
+                self.leave()  # There may be another one now.
             self.closed = False
             self._ask(token)
         elif kind == hocuspocus.CLOSE:
@@ -416,6 +419,10 @@ class _Seat:
         if room is None:
             try:
                 room = await rooms.acquire(self._name)
+            except DocumentDeleted:
+                if attempt == self._attempt:
+                    self.close(CloseCode.NOT_FOUND, "the document was deleted")
+                return
             except (StoreError, NotRunning, ServerBusy) as error:
                 logger.warning("cannot open %r: %s", self._name, error)
                 if attempt == self._attempt:

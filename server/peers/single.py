@@ -4,7 +4,14 @@ import logging
 
 from collab.access import Access
 from collab.close import CloseCode
-from collab.errors import AccessDenied, NotRunning, ServerBusy, StoreError, Unauthenticated
+from collab.errors import (
+    AccessDenied,
+    DocumentDeleted,
+    NotRunning,
+    ServerBusy,
+    StoreError,
+    Unauthenticated,
+)
 from collab.protocol.dialect import Dialect
 from collab.server.auth import Guard, Permit
 from collab.server.connection import Connection
@@ -102,6 +109,9 @@ class SinglePeer:
         assert seat is not None
         try:
             room = await self._rooms.acquire(self._name)
+        except DocumentDeleted:
+            seat.connection.close(CloseCode.NOT_FOUND, "the document was deleted")
+            return
         except (StoreError, NotRunning, ServerBusy) as error:
             logger.warning("cannot open %r: %s", self._name, error)
             seat.connection.close(CloseCode.TRY_AGAIN_LATER, "the document cannot be opened now")

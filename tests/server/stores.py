@@ -19,7 +19,7 @@ class SteeredStore:
         kept: the store underneath.
         appends: the calls that were stored, in order.
         loads: names that were loaded, in order.
-        failure: what appends raise; None lets them through.
+        failure: what appends and deletions raise; None lets them through.
         load_failure: what loads raise, likewise.
     """
 
@@ -109,13 +109,15 @@ class SteeredStore:
         return await self.kept.quarantined(document)
 
     async def delete(self, document: str, *, time_ms: int, author: str | None = None) -> Tombstone:
+        if self.failure is not None:
+            raise self.failure
         return await self.kept.delete(document, time_ms=time_ms, author=author)
 
     async def undelete(self, document: str) -> None:
         await self.kept.undelete(document)
 
-    async def erase(self, document: str) -> None:
-        await self.kept.erase(document)
+    async def erase(self, document: str, *, deleted_ms: int | None = None) -> None:
+        await self.kept.erase(document, deleted_ms=deleted_ms)
 
     async def readmit(self, document: str) -> None:
         await self.kept.readmit(document)

@@ -7,7 +7,7 @@ import pycrdt
 import pytest
 
 from collab.document import Document
-from collab.errors import StoreUnavailable
+from collab.errors import DocumentDeleted, StoreUnavailable
 from collab.server.persister import Write
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
@@ -24,6 +24,7 @@ class Listener:
     def __init__(self) -> None:
         self.seq = 0
         self.heard: list[Write] = []
+        self.refusals: list[str] = []
         self.slow = anyio.Event()
         self.changed = anyio.Event()
 
@@ -35,6 +36,11 @@ class Listener:
 
     def commit_is_slow(self) -> None:
         self.slow.set()
+
+    def refused(self, error: DocumentDeleted) -> None:
+        self.refusals.append(error.document)
+        self.changed.set()
+        self.changed = anyio.Event()
 
     async def until(self, count: int) -> None:
         while len(self.heard) < count:

@@ -6,6 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from collab.archive import Retention, Terms
 from collab.errors import (
     DocumentDeleted,
     DocumentExists,
@@ -115,6 +116,15 @@ class TestDelete:
                 await store.delete("d", time_ms=1, author="\ud83d")
             assert await names(store) == ["d"]
 
+    async def test_it_is_not_due_for_compaction(self, make_store: MakeStore) -> None:
+        terms = Terms(now_ms=10**15, history=Retention(0))
+        async with make_store() as store:
+            for name in ("d", "e"):
+                await store.append([adding(name, *[b"\0\0"] * 500)])
+            assert await store.due(terms) == ["d", "e"]
+            await store.delete("d", time_ms=1)
+            assert await store.due(terms) == ["e"]
+
     async def test_tombstones_are_listed_by_name_a_page_at_a_time(
         self, make_store: MakeStore
     ) -> None:
@@ -213,6 +223,19 @@ class TestErase:
         async with make_store() as store:
             with pytest.raises(DocumentDeleted):
                 await store.append([adding("d", b"1")])
+
+    async def test_what_was_undeleted_and_deleted_again_meanwhile_stays_in_the_trash(
+        self, make_store: MakeStore
+    ) -> None:
+        async with make_store() as store:
+            await store.append([adding("d", b"1")])
+            await store.delete("d", time_ms=1)
+            await store.undelete("d")
+            await store.delete("d", time_ms=9)
+            await store.erase("d", deleted_ms=1)
+            assert await deleted(store) == ["d"]
+            await store.erase("d", deleted_ms=9)
+            assert await deleted(store) == []
 
     async def test_only_what_is_deleted_can_be_erased(self, make_store: MakeStore) -> None:
         async with make_store() as store:

@@ -1,0 +1,83 @@
+"""REST: documents deleted, brought back and copied."""
+
+from json import JSONDecodeError, loads
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from collab.access import Access, Identity, check_name
+from collab.errors import InvalidQuery
+from collab.server.auth import Guard
+from collab.server.catalogue import Catalogue
+from collab.server.http.body import read_body
+from collab.server.http.query import boolean
+from collab.trash import Tombstone
+
+_BODY_MAX_BYTES = 64 * 1024
+
+
+class TrashEndpoints:
+    """What changes whole documents, below ``/api/docs/{document}``."""
+
+    def __init__(self, catalogue: Catalogue, guard: Guard) -> None:
+        self._catalogue = catalogue
+        self._guard = guard
+
+    def routes(self) -> list[Route]:
+        """The routes, relative to where the app is mounted."""
+        return [
+            Route("/api/docs/{document}", self.delete, methods=["DELETE"]),
+            Route("/api/docs/{document}/undelete", self.undelete, methods=["POST"]),
+            Route("/api/docs/{document}/duplicate", self.duplicate, methods=["POST"]),
+        ]
+
+    async def delete(self, request: Request) -> Response:
+        """Deletes a document; with ``?now=true`` it is erased at once."""
+        name, identity = await self._identify(request, Access.ADMIN)
+        now = boolean(request, "now")
+        tombstone = await self._catalogue.delete(name, author=identity.id, now=now)
+        return JSONResponse(describe(tombstone))
+
+    async def undelete(self, request: Request) -> Response:
+        """Brings a deleted document back."""
+        name, _ = await self._identify(request, Access.ADMIN)
+        await self._catalogue.undelete(name)
+        return Response(status_code=204)
+
+    async def duplicate(self, request: Request) -> Response:
+        """Copies a document: ``{"name": COPY, "history": false}``."""
+        name, _ = await self._identify(request, Access.READ)
+        copy, history = _read_copy(await read_body(request, _BODY_MAX_BYTES))
+        permit = await self._guard.admit(request, copy, Access.WRITE)
+        author = permit.identity.id
+        await self._catalogue.duplicate(name, copy, history=history, author=author)
+        return JSONResponse({"name": copy}, status_code=201)
+
+    async def _identify(self, request: Request, access: Access) -> tuple[str, Identity]:
+        name = check_name(unquote(request.path_params["document"]))
+        return name, (await self._guard.admit(request, name, access)).identity
+
+
+def describe(tombstone: Tombstone) -> dict[str, object]:
+    """What is told of a deleted document."""
+    return {
+        "name": tombstone.document,
+        "deleted_ms": tombstone.deleted_ms,
+        "deleted_by": tombstone.author,
+        "bytes": tombstone.bytes,
+    }
+
+
+def _read_copy(body: bytes) -> tuple[str, bool]:
+    try:
+        wanted = loads(body)
+    except (JSONDecodeError, UnicodeDecodeError) as error:
+        raise InvalidQuery(f"expected JSON, got: {error}") from error
+    if not isinstance(wanted, dict) or not wanted.keys() <= {"name", "history"}:
+        raise InvalidQuery('expected {"name": COPY, "history": BOOLEAN}, got something else')
+    name, history = wanted.get("name"), wanted.get("history", False)
+    if not isinstance(name, str) or not isinstance(history, bool):
+        raise InvalidQuery('expected {"name": COPY, "history": BOOLEAN}, got something else')
+    return check_name(name), history
