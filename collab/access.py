@@ -95,6 +95,8 @@ class Identity:
         name: what people are shown; None where unknown.
         access: what this identity may do with every document, where it has no grants.
         grants: what it may do with which documents; None where ``access`` says it all.
+        at_most: the most it may do with any document, whoever says more: a token can be for less
+            than its bearer may do.
         token_id: id of the token that named it (a JWT's ``jti``), by which it can be revoked.
         issued_at: when that token was made, in seconds since 1970; None where unknown.
         expires_at: when it is no longer to be believed, in seconds since 1970; None for never.
@@ -107,6 +109,7 @@ class Identity:
     name: str | None = None
     access: Access = field(default=Access.WRITE)
     grants: Grants | None = None
+    at_most: Access = Access.ADMIN
     token_id: str | None = None
     issued_at: float | None = None
     expires_at: float | None = None
@@ -126,12 +129,13 @@ class Identity:
         Args:
             document: document name.
         """
-        return self.access if self.grants is None else self.grants.access_to(document)
+        granted = self.access if self.grants is None else self.grants.access_to(document)
+        return min(granted, self.at_most)
 
     @property
     def access_to_all(self) -> Access:
         """What this identity may do with all documents at once: nothing, where it has grants."""
-        return self.access if self.grants is None else Access.NONE
+        return min(self.access, self.at_most) if self.grants is None else Access.NONE
 
 
 ANYONE = Identity(access=Access.ADMIN)

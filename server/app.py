@@ -31,11 +31,13 @@ from collab.server.http.metrics import MetricsPage
 from collab.server.http.status import status_of
 from collab.server.http.trash import TrashEndpoints
 from collab.server.http.updates import Updates
+from collab.server.http.ysweet import YSweet
 from collab.server.limits.addresses import Network, parse_networks
 from collab.server.limits.census import Census
 from collab.server.live import LiveDocument
 from collab.server.metrics import Metrics
 from collab.server.origins import OriginCheck, Origins
+from collab.server.passes import Passes
 from collab.server.persister import Persister
 from collab.server.rooms import Rooms
 from collab.server.settings import Settings
@@ -229,9 +231,10 @@ class _Running:
         self.rooms = Rooms(
             store, self.persister, self.timers, settings, spawner(tasks), self.metrics
         )
+        passes = Passes(guard)
         census = Census(settings, self.metrics, proxies)
         self.handshakes = Handshakes(
-            self.rooms, guard, origins, settings, self.timers, census, self.metrics
+            self.rooms, guard, passes, origins, settings, self.timers, census, self.metrics
         )
         self._sessions = Sessions(self.handshakes, settings, self.timers)
         _watch(self.metrics, self.rooms, self.persister)
@@ -243,6 +246,7 @@ class _Running:
             *Documents(store, self.rooms, guard).routes(),
             *TrashEndpoints(Catalogue(store, self.rooms), guard).routes(),
             *Updates(store, self.rooms, guard, settings).routes(),
+            *YSweet(store, self.rooms, guard, passes, settings).routes(),
             *(demo_routes() if demo else []),
         ]
         checked = OriginCheck(Router(self.routes), origins)

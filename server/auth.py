@@ -158,4 +158,4 @@ class Guard:
             return identity.access_to_all
         if self._authorize is None or identity.access_to_all is Access.ADMIN:
             return identity.access_to(document)
-        return await self._authorize(identity, document)
+        return min(await self._authorize(identity, document), identity.at_most)

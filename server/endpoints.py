@@ -14,6 +14,7 @@ from collab.server.auth import Guard, Permit
 from collab.server.limits.census import Census, Visit
 from collab.server.metrics import Metrics
 from collab.server.origins import Origins
+from collab.server.passes import Passes
 from collab.server.peers.hocuspocus import HocuspocusPeer
 from collab.server.peers.peer import Peer
 from collab.server.peers.single import SinglePeer
@@ -30,17 +31,19 @@ class Endpoint:
         path: the path, or what it begins with where a document name follows.
         dialect: what clients speak there.
         names_document: whether a document name follows; otherwise clients name documents later.
+        takes_passes: whether clients come with a pass of ours there.
     """
 
     path: str
     dialect: Dialect
     names_document: bool
+    takes_passes: bool = False
 
 
 ENDPOINTS = (
     Endpoint("/ws/", Y_WEBSOCKET, names_document=True),
     Endpoint("/hocuspocus", HOCUSPOCUS, names_document=False),
-    Endpoint("/y-sweet/ws/", Y_SWEET, names_document=True),
+    Endpoint("/y-sweet/ws/", Y_SWEET, names_document=True, takes_passes=True),
 )
 
 
@@ -68,6 +71,7 @@ class Handshakes:
     Args:
         rooms: where clients are led to.
         guard: decides who is let in.
+        passes: decides on those who may bring a pass.
         origins: which web pages may come.
         settings: the server's settings.
         timers: the server's timers.
@@ -79,6 +83,7 @@ class Handshakes:
         self,
         rooms: Rooms,
         guard: Guard,
+        passes: Passes,
         origins: Origins,
         settings: Settings,
         timers: Timers,
@@ -89,14 +94,14 @@ class Handshakes:
         self._census = census
         self._rooms = rooms
         self._guard = guard
+        self._passes = passes
         self._origins = origins
         self._settings = settings
         self._timers = timers
 
-    @property
-    def instant(self) -> bool:
+    def instant(self, endpoint: Endpoint) -> bool:
         """Whether ``admit_anyone`` can be called at once: anyone may do anything."""
-        return self._guard.open
+        return self._guard.open and not endpoint.takes_passes
 
     async def ask(self, endpoint: Endpoint, name: str, handshake: Scope) -> Peer:
         """Finds out who a client is and lets it in.
@@ -118,7 +123,8 @@ class Handshakes:
         visit = self._census.visit(handshake)
         if not endpoint.names_document:
             return self._peer_of_many(handshake, visit)
-        permit = await self._guard.admit(connection, check_name(name))
+        admits = self._passes if endpoint.takes_passes else self._guard
+        permit = await admits.admit(connection, check_name(name))
         return self._peer_of_one(endpoint, permit, visit)
 
     def admit_anyone(self, endpoint: Endpoint, name: str, handshake: Scope) -> Peer:

@@ -69,17 +69,7 @@ class Updates:
             return await self._add_log(request)
         name, identity = await self._identify(request, Access.WRITE)
         update = await read_body(request, self._max_bytes)
-        if not update:
-            raise InvalidQuery("expected an update as the body, got nothing")
-        if update != EMPTY_UPDATE:
-            await anyio.to_thread.run_sync(check_update, update)
-            time_ms = time.time_ns() // 1_000_000
-            entry = NewEntry(update=update, time_ms=time_ms, author=identity.id)
-            room = await self._rooms.acquire(name)
-            try:
-                await room.take_in(update, [entry])
-            finally:
-                self._rooms.release(room)
+        await take_in_update(self._rooms, name, update, author=identity.id)
         return Response(status_code=204)
 
     async def _add_log(self, request: Request) -> Response:
@@ -106,6 +96,35 @@ class Updates:
     async def _identify(self, request: Request, access: Access) -> tuple[str, Identity]:
         name = check_name(unquote(request.path_params["document"]))
         return name, (await self._guard.admit(request, name, access)).identity
+
+
+async def take_in_update(rooms: Rooms, name: str, update: bytes, *, author: str | None) -> None:
+    """Takes in one update, as a request's body brings it, and waits until it is durable.
+
+    Args:
+        rooms: where the document's room is.
+        name: document name.
+        update: encoded update (v1).
+        author: who is stored as having written it.
+
+    Raises:
+        InvalidQuery: there is none.
+        PoisonedUpdate: it does not decode or cannot be applied.
+        StoreError: the document cannot be loaded.
+        ServerBusy: too much waits for the store.
+    """
+    if not update:
+        raise InvalidQuery("expected an update as the body, got nothing")
+    if update == EMPTY_UPDATE:
+        return
+    await anyio.to_thread.run_sync(check_update, update)
+    time_ms = time.time_ns() // 1_000_000
+    entry = NewEntry(update=update, time_ms=time_ms, author=author)
+    room = await rooms.acquire(name)
+    try:
+        await room.take_in(update, [entry])
+    finally:
+        rooms.release(room)
 
 
 class _Lines(AsyncIterator[bytes]):

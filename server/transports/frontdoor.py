@@ -177,7 +177,7 @@ class _Guest(asyncio.Protocol):
         handshake["server"] = (self._transport.get_extra_info("sockname") or ("", 0))[:2]
         endpoint, name = found[0], unquote(found[1])
         handshakes = self._door.handshakes
-        if not handshakes.instant:
+        if not handshakes.instant(endpoint):
             self._transport.pause_reading()
             self._door.spawn(partial(self._ask, endpoint, name, handshake))
             return
