@@ -24,13 +24,16 @@ from collab.server.catalogue import Catalogue
 from collab.server.endpoints import Handshakes
 from collab.server.erasing import Eraser
 from collab.server.heartbeat import Heartbeat
+from collab.server.history import History
 from collab.server.http.demo import demo_routes
 from collab.server.http.documents import Documents
 from collab.server.http.health import Health
 from collab.server.http.metrics import MetricsPage
+from collab.server.http.past import Past
 from collab.server.http.status import status_of
 from collab.server.http.trash import TrashEndpoints
 from collab.server.http.updates import Updates
+from collab.server.http.versions import Versions
 from collab.server.http.ysweet import YSweet
 from collab.server.limits.addresses import Network, parse_networks
 from collab.server.limits.census import Census
@@ -38,6 +41,7 @@ from collab.server.live import LiveDocument
 from collab.server.metrics import Metrics
 from collab.server.origins import OriginCheck, Origins
 from collab.server.passes import Passes
+from collab.server.pauses import Pauses
 from collab.server.persister import Persister
 from collab.server.rooms import Rooms
 from collab.server.settings import Settings
@@ -113,6 +117,15 @@ class Collab:
             )
         return self._running
 
+    @property
+    def history(self) -> History:
+        """What documents were, and who made them so.
+
+        Raises:
+            NotRunning: the app is not entered.
+        """
+        return self.running.history
+
     async def __aenter__(self) -> "Collab":
         """Opens the store and starts to serve.
 
@@ -186,7 +199,7 @@ class Collab:
         room = await running.rooms.acquire(name)
         try:
             permit = await self._guard.renewed(permit)
-            live = LiveDocument(room, permit, running.timers)
+            live = LiveDocument(room, permit, running.timers, running.history)
             with live.entered():
                 await live.synced()
                 yield live
@@ -227,11 +240,14 @@ class _Running:
         self._drained = False
         self.timers = make_timers()
         self.metrics = Metrics()
-        self.persister = Persister(store, settings, self.timers, self.metrics)
-        self.rooms = Rooms(
-            store, self.persister, self.timers, settings, spawner(tasks), self.metrics
+        spawn = spawner(tasks)
+        pauses = Pauses(store, self.timers, settings, spawn)
+        self.persister = Persister(
+            store, settings, self.timers, self.metrics, changed=pauses.changed
         )
         passes = Passes(guard)
+        self.rooms = Rooms(store, self.persister, self.timers, settings, spawn, self.metrics)
+        self.history = History(store)
         census = Census(settings, self.metrics, proxies)
         self.handshakes = Handshakes(
             self.rooms, guard, passes, origins, settings, self.timers, census, self.metrics
@@ -243,7 +259,9 @@ class _Running:
             *fallback_routes(self._sessions, settings),
             *Health(self.persister).routes(),
             *MetricsPage(self.metrics, guard).routes(),
-            *Documents(store, self.rooms, guard).routes(),
+            *Documents(store, self.rooms, self.history, guard).routes(),
+            *Past(self.history, self.rooms, guard).routes(),
+            *Versions(store, self.rooms, guard).routes(),
             *TrashEndpoints(Catalogue(store, self.rooms), guard).routes(),
             *Updates(store, self.rooms, guard, settings).routes(),
             *YSweet(store, self.rooms, guard, passes, settings).routes(),

@@ -11,10 +11,13 @@ from collab.access import Access
 from collab.close import CloseCode
 from collab.document import merge
 from collab.errors import AccessDenied, NotRunning, ServerBusy
+from collab.history.point import Point
 from collab.protocol import yjs
 from collab.protocol.messages import SyncStep2, Update
 from collab.server.auth import Permit
+from collab.server.history import History
 from collab.server.member import Member
+from collab.server.restoring import restore
 from collab.server.room import Room
 from collab.server.timers import Timers
 from collab.session import Session
@@ -34,7 +37,8 @@ class LiveDocument:
         doc: the Doc to read and to edit.
     """
 
-    def __init__(self, room: Room, permit: Permit, timers: Timers) -> None:
+    def __init__(self, room: Room, permit: Permit, timers: Timers, history: History) -> None:
+        self._history = history
         self.name = room.name
         self.doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
         self._room = room
@@ -72,6 +76,35 @@ class LiveDocument:
                 self._room.refuse_if_ended()
                 raise ServerBusy(f"{self.name!r} was closed: {self._connection.closed}")
             await self._connection.next_event()
+
+    async def restore(self, to: Point) -> bool:
+        """Takes the document back to what it was, as one change that every client sees at once.
+
+        What anybody wrote since is undone. Restoring to the seq before it undoes the restore.
+
+        Args:
+            to: a seq; a time, for the last change that is not later; or the name of a version.
+
+        Returns:
+            Whether anything had to be changed; it is durable then.
+
+        Raises:
+            AccessDenied: the identity may only read.
+            DocumentNotFound: nobody ever changed the document.
+            PointNotFound: its history has no such point.
+            VersionNotFound: it has no such version.
+            HistoryError: the CRDT cannot undo what came since.
+            ServerBusy: too much waits for the store.
+        """
+
+        async def admit() -> None:
+            if self._seat.session.access < Access.WRITE:
+                raise AccessDenied(f"expected no changes of {self.name!r}: read-only", self.name)
+
+        await admit()
+        self._pass_on()
+        author = self._seat.session.identity.id
+        return await restore(self._history, self._room, to, author, admit)
 
     def presence(self) -> dict[int, object]:
         """Who is here: awareness client id to the state it published."""

@@ -87,12 +87,27 @@ class Persister:
     A store that fails is tried again for as long as it takes: writes are kept, nothing is called
     committed, and ``failure`` says what is wrong.
 
+    Args:
+        store: where to.
+        settings: bounds and times.
+        timers: wake it.
+        changed: called with a document's name when changes of it were committed.
+
     Attributes:
         failure: what the store said when it last failed, or None while it works.
         uncommitted_bytes: what was submitted and is not committed.
     """
 
-    def __init__(self, store: Store, settings: Settings, timers: Timers, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        timers: Timers,
+        metrics: Metrics,
+        *,
+        changed: Callable[[str], None] = lambda document: None,
+    ) -> None:
+        self._changed = changed
         self._store = store
         self._settings = settings
         self._timers = timers
@@ -162,6 +177,8 @@ class Persister:
         seqs = {write.document: write.owner.seq for write in writes}
         for append in appends:
             seqs[append.document] += len(append.entries)
+            if append.entries:
+                self._changed(append.document)
         for write in writes:
             self.uncommitted_bytes -= write.size
             try:

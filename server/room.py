@@ -310,6 +310,37 @@ class Room:
             PoisonedUpdate: they cannot be applied; the document goes on without them.
             ServerBusy: too much waits for the store.
         """
+        await self._quiet()
+        self._take(effect, entries)
+        await self.saved()
+
+    async def revise(
+        self, revision: Callable[[Document], bytes | None], author: str | None
+    ) -> bool:
+        """Makes a change that depends on what the document is, and waits until it is durable.
+
+        Args:
+            revision: gives the change to the document it is shown, or None for none; nothing
+                changes the document between the one and the other.
+            author: id of the identity in whose name it is stored.
+
+        Returns:
+            Whether there was a change.
+
+        Raises:
+            PoisonedUpdate: it cannot be applied; the document goes on without it.
+            ServerBusy: too much waits for the store.
+        """
+        await self._quiet()
+        update = revision(self.document)
+        if update is not None:
+            time_ms = time.time_ns() // 1_000_000
+            self._take(update, [NewEntry(update=update, time_ms=time_ms, author=author)])
+        await self.saved()
+        return update is not None
+
+    async def _quiet(self) -> None:
+        """Returns when everything that came is in the document, and changes can be made in it."""
         if self._persister.full:
             raise ServerBusy("expected the store to keep up, got too much that waits for it")
         self.flush()
@@ -319,6 +350,8 @@ class Room:
         self.refuse_if_ended()
         if self._stopped:
             raise ServerBusy(f"expected {self.name!r} to take changes, got one that is made anew")
+
+    def _take(self, effect: bytes, entries: Sequence[NewEntry]) -> None:
         state_before = self.document.state_vector
         try:
             news = self.document.integrate(effect)
@@ -327,7 +360,6 @@ class Room:
             raise
         if news is not None:
             self._publish({}, {}, list(entries), news, state_before)
-        await self.saved()
 
     def checkpoint(self) -> None:
         """Writes a checkpoint where opening the document would replay too many entries."""

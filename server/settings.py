@@ -72,6 +72,10 @@ class Settings:
         handshake_max_bytes: longest head of a WebSocket handshake. 16 KiB: cookies and tokens.
         trash_seconds: how long deleted documents can be brought back before they are erased. 30
             days: longer than most holidays.
+        version_pause_seconds: quiet after which a document that was changed gets a version by
+            itself. 600 s: longer than people think, shorter than they are away.
+        automatic_versions: how many such versions a document keeps; the oldest make room. 100:
+            weeks of pauses, and a list that can be read.
         drain_seconds: how long a shutdown may take to commit and to say goodbye. 4 s: with what the
             store then takes to close, below the 10 s after which supervisors kill.
     """
@@ -106,6 +110,8 @@ class Settings:
     handshake_seconds: float = 10.0
     handshake_max_bytes: int = 16 * 1024
     trash_seconds: float = 30 * 86_400.0
+    version_pause_seconds: float = 600.0
+    automatic_versions: int = 100
     drain_seconds: float = 4.0
 
     def __post_init__(self) -> None:

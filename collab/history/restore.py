@@ -13,7 +13,7 @@ import pycrdt
 
 from collab import state_vector
 from collab.document import Document, merge
-from collab.errors import CollabError, HistoryError
+from collab.errors import CollabError, HistoryError, PoisonedUpdate
 from collab.history.content import put_back, read_content
 from collab.replay import Replay
 from collab.roots import root_kinds
@@ -26,14 +26,14 @@ class Restoration:
     """A document on its way back to a point: replayed to it, then beyond, then undone.
 
     Args:
-        base: whole state at the point or before it, from which to replay; None from the beginning.
+        replay: what is replayed so far; it keeps what is deleted.
 
     Attributes:
-        replay: replays the log, and keeps what is deleted.
+        replay: as given; it may go on.
     """
 
-    def __init__(self, base: bytes | None = None) -> None:
-        self.replay = Replay(base, keep_deleted=True)
+    def __init__(self, replay: Replay) -> None:
+        self.replay = replay
         self._mark: _Mark | None = None
         self._target = Document()
         self._trial = Document()
@@ -67,8 +67,11 @@ class Restoration:
             HistoryError: the CRDT cannot undo it.
         """
         since = live.diff(self.replay.document.state_vector)
-        self.replay.document.apply(since)
-        self._trial.apply(since)
+        try:
+            self.replay.document.apply(since)
+            self._trial.apply(since)
+        except PoisonedUpdate as error:
+            raise HistoryError(f"expected a log that leads to the document: {error}") from None
         self._undo()
         return merge(self._changes) if self._changes else None
 

@@ -1,10 +1,14 @@
 """Request bodies, bounded."""
 
+import json
 from contextlib import aclosing
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
 from collab.errors import BodyTooLarge, InvalidQuery
+
+_OBJECT_MAX_BYTES = 64 * 1024
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
@@ -29,3 +33,20 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     except ClientDisconnect:
         raise InvalidQuery("expected a whole body, got one that broke off") from None
     return b"".join(chunks)
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """Reads a request's body as a JSON object.
+
+    Raises:
+        BodyTooLarge: it is far longer than one that means something.
+        InvalidQuery: it is something else, or broke off.
+    """
+    body = await read_body(request, _OBJECT_MAX_BYTES)
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidQuery("expected a JSON object as the body")
+    return value

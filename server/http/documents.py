@@ -10,8 +10,10 @@ from starlette.routing import Route
 from collab.access import Access, check_name
 from collab.document import Document
 from collab.errors import DocumentNotFound
+from collab.history.point import read_point
 from collab.render.export import Format, export
 from collab.server.auth import Guard
+from collab.server.history import History
 from collab.server.http.listing import read_page
 from collab.server.http.query import boolean, integer
 from collab.server.http.trash import describe
@@ -33,7 +35,8 @@ _PAGE_MAX = 1000
 class Documents:
     """``/api/docs`` and below. Names in paths are percent-encoded, slashes included."""
 
-    def __init__(self, store: Store, rooms: Rooms, guard: Guard) -> None:
+    def __init__(self, store: Store, rooms: Rooms, history: History, guard: Guard) -> None:
+        self._history = history
         self._store = store
         self._rooms = rooms
         self._guard = guard
@@ -78,11 +81,16 @@ class Documents:
         return JSONResponse(self._describe(page[0]))
 
     async def content(self, request: Request) -> Response:
-        """Exports a document as it is now: ``?format=text|json|html|markdown|update&root=``."""
+        """Exports a document: ``?format=text|json|html|markdown|update&root=&at=``."""
         name = await self._name(request)
         chosen = request.query_params.get("format", "json")
         root = request.query_params.get("root")
-        document = await self._current(name)
+        at = request.query_params.get("at")
+        if at is None:
+            document = await self._current(name)
+        else:
+            seq = await self._history.find(name, read_point(at))
+            document = await self._history.content(name, seq)
         body = await anyio.to_thread.run_sync(export, document, chosen, root)
         return Response(body, media_type=_MEDIA_TYPES[Format(chosen)])
 

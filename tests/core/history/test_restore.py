@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from collab.document import Document
 from collab.history.restore import Restoration
+from collab.replay import Replay
 from tests.core.history.histories import Typist, content_of, document_of, entries_of, make_log
 
 
 def restoring(log: list[bytes], at: int, known: int | None = None) -> Restoration:
     """A restoration to a place in a log that has seen some of it."""
-    restoration = Restoration()
+    restoration = Restoration(Replay(keep_deleted=True))
     entries = entries_of(log)
     restoration.replay.take(entries[:at])
     restoration.mark()

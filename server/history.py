@@ -1,0 +1,307 @@
+"""History: the past of documents, read out of a store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import anyio.to_thread
+
+from collab.document import Document
+from collab.errors import (
+    BrokenDocument,
+    DocumentNotFound,
+    PointNotFound,
+    PoisonedUpdate,
+    VersionNotFound,
+)
+from collab.history.attribution import AttributedText, Deliveries, attribute
+from collab.history.changes import PAUSE_SECONDS, Change, Changes
+from collab.history.difference import Difference, compare
+from collab.history.point import Point, milliseconds
+from collab.history.restore import Restoration
+from collab.replay import Replay
+from collab.store import Entry, Store
+
+_BATCH_ENTRIES = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some of a document's changes.
+
+    Attributes:
+        changes: the newest first.
+        next: what ``before`` is for the page that follows; None where there are no more.
+    """
+
+    changes: Sequence[Change]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Whole state after an entry; None for an empty document."""
+
+    seq: int
+    update: bytes | None
+
+
+class History:
+    """Tells what documents were, and who made them so.
+
+    What it tells is durable: changes on their way to the store are not in it. Long work is done in
+    worker threads, and reads the log in pieces.
+
+    Args:
+        store: where the documents are.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def newest(self, document: str) -> int:
+        """The seq of a document's newest entry.
+
+        Raises:
+            DocumentNotFound: the store has no such document.
+        """
+        page = await self._store.documents(prefix=document, limit=1)
+        if not page or page[0].document != document:
+            raise DocumentNotFound(document)
+        return page[0].seq
+
+    async def find(self, document: str, point: Point) -> int:
+        """Finds the entry after which a document was as it was at some point.
+
+        Args:
+            document: document name.
+            point: a seq; a time, for the last entry that is not later; or the name of a version.
+
+        Returns:
+            Its seq; 0 is before the first.
+
+        Raises:
+            DocumentNotFound: the store has no such document.
+            PointNotFound: its history has no such seq, or begins later.
+            VersionNotFound: it has no version of this name.
+        """
+        newest = await self.newest(document)
+        if isinstance(point, str):
+            for version in await self._store.versions(document):
+                if version.name == point:
+                    return version.seq
+            raise VersionNotFound(document, point)
+        oldest = (await self._store.base(document)).seq
+        if isinstance(point, datetime):
+            return await self._find_time(document, point, oldest, newest)
+        if not (oldest <= point <= newest or await self._pinned_at(document, point)):
+            expected = f"expected a seq of {oldest} to {newest} of {document!r}"
+            raise PointNotFound(f"{expected}, got {point}", document)
+        return point
+
+    async def changes(
+        self,
+        document: str,
+        before: int | None = None,
+        limit: int = 100,
+        pause_seconds: float = PAUSE_SECONDS,
+    ) -> Page:
+        """Lists who changed a document when, a page at a time, reading no more than the page needs.
+
+        A change that goes on beyond the end of a page is cut there.
+
+        Args:
+            document: document name.
+            before: only entries of a smaller seq.
+            limit: changes at most.
+            pause_seconds: see ``Changes``.
+
+        Raises:
+            DocumentNotFound: the store has no such document.
+        """
+        newest = await self.newest(document)
+        last = newest if before is None else min(newest, before - 1)
+        changes = Changes(pause_seconds)
+        while batch := await self._window(document, last):
+            left = changes.take(batch, limit)
+            if left is not None:
+                return Page(changes=changes.gathered, next=left + 1)
+            last = batch[-1].seq - 1
+        return Page(changes=changes.gathered, next=None)
+
+    async def content(self, document: str, seq: int) -> Document:
+        """Rebuilds a document as it was after an entry, from the nearest state before.
+
+        Raises:
+            DocumentNotFound: the store has no such document.
+            PointNotFound: its history begins later.
+        """
+        return (await self._replay(document, seq)).document
+
+    async def attribution(
+        self,
+        document: str,
+        seq: int,
+        root: str | None = None,
+        pause_seconds: float = PAUSE_SECONDS,
+    ) -> Sequence[AttributedText]:
+        """Tells who wrote each run of the texts as they were after an entry; see ``attribute``.
+
+        Raises:
+            DocumentNotFound: the store has no such document.
+            PointNotFound: its history begins later.
+            UnknownRoot: the document has no such root.
+        """
+        while True:
+            base = await self._store.base(document)
+            self._check_begun(document, seq, base.seq)
+            replay = await anyio.to_thread.run_sync(Replay, base.update)
+            deliveries = Deliveries(pause_seconds)
+            if base.update is not None:
+                await anyio.to_thread.run_sync(deliveries.skip, base.update)
+            if await self._take(document, base.seq, seq, replay, deliveries):
+                break
+        return await anyio.to_thread.run_sync(attribute, replay.document, deliveries, root)
+
+    async def compare(
+        self, document: str, before: int, after: int, root: str | None = None
+    ) -> Sequence[Difference]:
+        """Tells what distinguishes a document after one entry from the same after another.
+
+        Raises:
+            DocumentNotFound: the store has no such document.
+            PointNotFound: its history begins later.
+            UnknownRoot: the document has no such root.
+        """
+        one = await self.content(document, before)
+        other = await self.content(document, after)
+        return await anyio.to_thread.run_sync(compare, one, other, root)
+
+    async def restoration(self, document: str, seq: int) -> Restoration:
+        """Begins to restore a document: all the store has after an entry is undone.
+
+        Returns:
+            What only ``Restoration.finish`` is missing of.
+
+        Raises:
+            DocumentNotFound: the store has no such document.
+            PointNotFound: its history begins later.
+            HistoryError: the CRDT cannot undo it.
+        """
+        while True:
+            restoration = Restoration(await self._replay(document, seq, keep_deleted=True))
+            await anyio.to_thread.run_sync(restoration.mark)
+            newest = await self.newest(document)
+            if await self._take(document, seq, newest, restoration.replay):
+                await anyio.to_thread.run_sync(restoration.undo)
+                return restoration
+
+    async def _replay(self, document: str, seq: int, *, keep_deleted: bool = False) -> Replay:
+        while True:
+            for state in await self._states(document, seq):
+                try:
+                    replay = await anyio.to_thread.run_sync(
+                        lambda update: Replay(update, keep_deleted=keep_deleted), state.update
+                    )
+                except PoisonedUpdate:
+                    continue  # The log behind it is what counts.
+                if await self._take(document, state.seq, seq, replay):
+                    return replay
+                break
+            else:
+                raise BrokenDocument(f"expected a state of {document!r} that applies", document)
+
+    async def _states(self, document: str, seq: int) -> Sequence[_State]:
+        """Whole states to begin a replay to ``seq`` with, the nearest first."""
+        base = await self._store.base(document)
+        states = [_State(base.seq, base.update)] if base.seq <= seq else []
+        stored = await self._store.load(document)
+        if stored.checkpoint is not None and stored.checkpoint_seq <= seq:
+            states.append(_State(stored.checkpoint_seq, stored.checkpoint))
+        for version in reversed(await self._store.versions(document)):
+            # Below the base only the very seq helps: the entries after it are gone.
+            if version.pinned and (base.seq <= version.seq <= seq or version.seq == seq):
+                pin = await self._pin(document, version.name)
+                if pin is not None:
+                    states.append(_State(version.seq, pin))
+                    break
+        if not states:
+            self._check_begun(document, seq, base.seq)
+        return sorted(states, key=lambda state: state.seq, reverse=True)
+
+    async def _take(
+        self,
+        document: str,
+        after: int,
+        to: int,
+        replay: Replay,
+        deliveries: Deliveries | None = None,
+    ) -> bool:
+        """Replays the entries after one up to another.
+
+        Returns:
+            Whether they were all there; entries that were there a moment ago may be dropped.
+        """
+
+        def take(batch: list[Entry]) -> None:
+            replay.take(batch)
+            if deliveries is not None:
+                left_out = {refused.seq for refused in replay.left_out}
+                for entry in batch:
+                    if entry.seq not in left_out:
+                        deliveries.add(entry)
+
+        if after == to:
+            return True
+        expected = after + 1
+        batch: list[Entry] = []
+        async for entry in self._store.entries(document, after):
+            if entry.seq != expected:
+                return False
+            batch.append(entry)
+            expected += 1
+            if len(batch) == _BATCH_ENTRIES or entry.seq == to:
+                await anyio.to_thread.run_sync(take, batch)
+                batch = []
+            if entry.seq == to:
+                return True
+        return False
+
+    async def _window(self, document: str, last: int) -> Sequence[Entry]:
+        """Reads entries from one backwards, some at a time; none where there are no older ones."""
+        batch: list[Entry] = []
+        if last > 0:
+            async for entry in self._store.entries(document, max(last - _BATCH_ENTRIES, 0)):
+                if entry.seq > last:
+                    break
+                batch.append(entry)
+        return batch[::-1]
+
+    async def _find_time(self, document: str, time: datetime, oldest: int, newest: int) -> int:
+        time_ms = milliseconds(time)
+        last = newest
+        while batch := await self._window(document, last):
+            for entry in batch:
+                if entry.time_ms <= time_ms:
+                    return entry.seq
+            last = batch[-1].seq - 1
+        if oldest:
+            expected = f"expected a time since the history of {document!r} begins"
+            raise PointNotFound(f"{expected}, got {time.isoformat()}", document)
+        return 0
+
+    async def _pinned_at(self, document: str, seq: int) -> bool:
+        versions = await self._store.versions(document)
+        return any(version.pinned and version.seq == seq for version in versions)
+
+    async def _pin(self, document: str, name: str) -> bytes | None:
+        try:
+            return await self._store.pinned(document, name)
+        except VersionNotFound:  # Removed a moment ago.
+            return None
+
+    @staticmethod
+    def _check_begun(document: str, seq: int, oldest: int) -> None:
+        if seq < oldest:
+            expected = f"expected a seq of {oldest} or more of {document!r}"
+            raise PointNotFound(f"{expected}, as its history begins there, got {seq}", document)
