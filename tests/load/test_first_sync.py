@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from tests.clients.driver import Driver
+from tests.clients.kinds import HOCUSPOCUS, Y_WEBSOCKET, Kind
 from tests.e2e.serving import serve, websockets
 from tests.load.documents import digest, keep, write_alone, write_together
 from tests.load.link import slow_link
@@ -38,8 +39,9 @@ NEWCOMER = 4_000_001
 
 
 @pytest.mark.timeout(4 * WITHIN_SECONDS)
+@pytest.mark.parametrize("kind", [Y_WEBSOCKET[2], HOCUSPOCUS[2]], ids=str)
 async def test_stock_clients_open_long_documents_over_a_slow_link_at_the_first_attempt(
-    driver: Driver, store: Path, transport: str
+    driver: Driver, store: Path, transport: str, kind: Kind
 ) -> None:
     documents = {"alone": write_alone(DOCUMENT_BYTES), "together": write_together(DOCUMENT_BYTES)}
     for name, doc in documents.items():
@@ -49,18 +51,18 @@ async def test_stock_clients_open_long_documents_over_a_slow_link_at_the_first_a
         probe = await exits.enter_async_context(probing(f"{server.websockets}/elsewhere"))
         async with anyio.create_task_group() as openings:
             for name, doc in documents.items():
-                openings.start_soon(open_slowly, driver, server.port, name, digest(doc))
+                openings.start_soon(open_slowly, driver, kind, server.port, name, digest(doc))
         assert max(await probe()) < STALL_MOST_SECONDS[transport]
 
 
-async def open_slowly(driver: Driver, port: int, name: str, text_digest: str) -> None:
+async def open_slowly(driver: Driver, kind: Kind, port: int, name: str, text_digest: str) -> None:
     """Opens a document over a slow link while others edit it and come in."""
     async with AsyncExitStack() as exits:
-        editor = driver.open(websockets(port), name)
+        editor = driver.open(kind.base(port), name, family=kind.family, version=kind.version)
         await in_thread(editor.wait_synced, WITHIN_SECONDS)
         assert await in_thread(editor.digest) == text_digest
         link = await exits.enter_async_context(slow_link(port, LINK_BITS))
-        reader = driver.open(websockets(link), name)
+        reader = driver.open(kind.base(link), name, family=kind.family, version=kind.version)
         began = time.monotonic()
 
         await in_thread(reader.wait_received, BEGUN_BYTES)
