@@ -141,6 +141,26 @@ class TestBeginning:
             assert first.startswith(b":")
             assert first.index(b"\n\n") >= 2000
 
+    async def test_a_poll_has_an_end_that_proxies_know(self, http: httpx.AsyncClient) -> None:
+        answer = await http.get("/sse/room", params={"poll": "1"})
+        assert int(answer.headers["Content-Length"]) == len(answer.content)
+
+    async def test_pages_of_listed_origins_may_come_and_others_may_not(self) -> None:
+        app = Collab(MemoryStore(), allow_origins=["https://example.org"])
+        async with front_door(app) as port, http_to(port) as http:
+            asked = await http.options(
+                "/sse/room",
+                headers={
+                    "Origin": "https://example.org",
+                    "Access-Control-Request-Method": "POST",
+                    "Access-Control-Request-Headers": f"{SESSION_HEADER}, {POST_HEADER}",
+                },
+            )
+            assert asked.status_code == 200
+            headers = {"Origin": "https://example.com"}
+            answer = await http.get("/sse/room", params={"poll": "1"}, headers=headers)
+            assert answer.status_code == 403
+
     async def test_beyond_the_bound_a_session_is_refused(self) -> None:
         async with serving(Settings(fallback_sessions=1)) as http, FallbackClient(http) as first:
             with pytest.raises(httpx.HTTPStatusError) as caught:
