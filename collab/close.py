@@ -27,10 +27,12 @@ class CloseCode(IntEnum):
     MALFORMED = 4400
     """Bytes that are not the protocol, or an update the CRDT refuses."""
     UNAUTHENTICATED = 4401
-    """No valid token, or one that expired."""
+    """No valid token, or one that was revoked."""
     FORBIDDEN = 4403
     """A valid identity without access to this document."""
     NOT_FOUND = 4404
     """No such document."""
     RATE = 4429
     """Too many messages or bytes in too little time."""
+    EXPIRED = 4500
+    """A token that was good has expired: come back with a new one."""

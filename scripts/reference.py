@@ -188,7 +188,7 @@ def _python() -> Iterator[str]:
         "[pycrdt](https://y-crdt.github.io/pycrdt/) `Doc`; mind that pycrdt counts text positions "
         "in UTF-8 bytes, where Yjs in the browser counts UTF-16 units."
     )
-    yield from _class(Collab, Collab.document)
+    yield from _class(Collab, Collab.document, Collab.revoke, Collab.recheck)
     yield from _class(LiveDocument, LiveDocument.saved, LiveDocument.presence, constructed=False)
     yield from _class(Identity)
     yield from _class(Grants)

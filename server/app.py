@@ -1,9 +1,11 @@
 """Collab: the ASGI app, and the place where its parts are put together."""
 
 import logging
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
+from random import Random
 from types import TracebackType
 from urllib.parse import quote
 
@@ -23,6 +25,7 @@ from collab.server.auth import Authenticate, Authorize, Guard
 from collab.server.catalogue import Catalogue
 from collab.server.endpoints import Handshakes
 from collab.server.erasing import Eraser
+from collab.server.expiry import Expiry
 from collab.server.heartbeat import Heartbeat
 from collab.server.history import History
 from collab.server.http.demo import demo_routes
@@ -30,6 +33,7 @@ from collab.server.http.documents import Documents
 from collab.server.http.health import Health
 from collab.server.http.metrics import MetricsPage
 from collab.server.http.past import Past
+from collab.server.http.sessions import SessionEndpoints
 from collab.server.http.status import status_of
 from collab.server.http.trash import TrashEndpoints
 from collab.server.http.updates import Updates
@@ -43,7 +47,10 @@ from collab.server.origins import OriginCheck, Origins
 from collab.server.passes import Passes
 from collab.server.pauses import Pauses
 from collab.server.persister import Persister
+from collab.server.revocations import Revocation
+from collab.server.rights import Rights
 from collab.server.rooms import Rooms
+from collab.server.seating import acquire_permitted
 from collab.server.settings import Settings
 from collab.server.tasks import spawner
 from collab.server.timers import make_timers
@@ -196,9 +203,8 @@ class Collab:
         """
         running = self.running
         permit = await self._guard.permit(identity, check_name(name))
-        room = await running.rooms.acquire(name)
+        room, permit = await acquire_permitted(running.rooms, self._guard, permit)
         try:
-            permit = await self._guard.renewed(permit)
             live = LiveDocument(room, permit, running.timers, running.history)
             with live.entered():
                 await live.synced()
@@ -206,6 +212,46 @@ class Collab:
                 await live.saved()
         finally:
             running.rooms.release(room)
+
+    def revoke(
+        self,
+        *,
+        user: str | None = None,
+        token_id: str | None = None,
+        document: str | None = None,
+    ) -> int:
+        """Ends sessions at once, and refuses their tokens from now on, until the server restarts.
+
+        Tokens that are made later are good again. Where several of the arguments are given, all of
+        them must fit.
+
+        Args:
+            user: whose sessions, by the id of their identity.
+            token_id: of which token.
+            document: in which document.
+
+        Returns:
+            How many sessions were ended.
+
+        Raises:
+            NotRunning: the app is not entered.
+        """
+        revocation = Revocation(user=user, token_id=token_id, document=document)
+        return self.running.rights.revoke(revocation, time.time())
+
+    async def recheck(self, *, user: str | None = None, document: str | None = None) -> None:
+        """Asks ``authorize`` again, and has open sessions follow without a reconnect.
+
+        Who may only read from now on stays and reads; who may not even that is sent away.
+
+        Args:
+            user: about whom, by the id of their identity; None for everybody.
+            document: about which document; None for all.
+
+        Raises:
+            NotRunning: the app is not entered.
+        """
+        await self.running.rights.recheck(user=user, document=document)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
@@ -247,6 +293,7 @@ class _Running:
         )
         passes = Passes(guard)
         self.rooms = Rooms(store, self.persister, self.timers, settings, spawn, self.metrics)
+        self.rights = Rights(self.rooms, guard)
         self.history = History(store)
         census = Census(settings, self.metrics, proxies)
         self.handshakes = Handshakes(
@@ -259,6 +306,7 @@ class _Running:
             *fallback_routes(self._sessions, settings),
             *Health(self.persister).routes(),
             *MetricsPage(self.metrics, guard).routes(),
+            *SessionEndpoints(self.rights, guard).routes(),
             *Documents(store, self.rooms, self.history, guard).routes(),
             *Past(self.history, self.rooms, guard).routes(),
             *Versions(store, self.rooms, guard).routes(),
@@ -274,6 +322,7 @@ class _Running:
         tasks.start_soon(self.persister.run)
         tasks.start_soon(Eraser(store, settings.trash_seconds).run)
         Heartbeat(self.rooms, self.timers, settings).start()
+        Expiry(self.rooms, self.timers, Random()).start()
 
     async def drain(self) -> None:
         """Closes every connection and waits for the last commit, within ``drain_seconds``; once."""

@@ -142,6 +142,10 @@ class Room:
         """Whether it serves nobody any more: another room is to be acquired in its place."""
         return self._end is not None
 
+    def seats(self, member: Member) -> bool:
+        """Whether a member is in the room."""
+        return member in self._delivery.members
+
     def join(self, member: Member) -> None:
         """Lets a member in: it hears who is here and is asked what it has."""
         if self._end is not None:
@@ -201,7 +205,7 @@ class Room:
             else:
                 self._delivery.answer(member, effect.accepted, self._last_batch)
         elif isinstance(effect, AwarenessUpdate):
-            if member not in self._delivery.members:
+            if not self.seats(member):
                 return  # It has left while this was deferred.
             answer = self.presence.receive(effect.payload, member, time.monotonic())
             if answer is not None:
@@ -239,6 +243,17 @@ class Room:
         removal = self.presence.expire(time.monotonic())
         if removal is not None:
             self._delivery.send_all(yjs.awareness(removal))
+
+    def permit(self, member: Member, access: Access) -> None:
+        """Lets a member do so much from now on, and tells it."""
+        told = member.session.permit(member.session.identity, access)
+        if told is not None:
+            member.connection.send(told)
+
+    def expel(self, member: Member, code: CloseCode, reason: str) -> None:
+        """Ends a member's session at once, whenever its connection comes to its end."""
+        member.connection.close(code, reason)
+        self.leave(member)
 
     def close_all(self, code: CloseCode, reason: str) -> None:
         """Closes every member's connection."""

@@ -30,7 +30,10 @@ class Dialect(Protocol):
         ...
 
     def welcome(self, *, may_write: bool) -> bytes | None:
-        """Encodes what a client may do that was let in; None where the dialect does not say."""
+        """Encodes what a client may do that was let in; None where the dialect does not say.
+
+        Where that changes later, it is sent again.
+        """
         ...
 
     def probe(self, state_vector: bytes) -> bytes:
@@ -47,6 +50,10 @@ class Dialect(Protocol):
         Raises:
             ProtocolError: it is no message of this dialect, or there is a rest after it.
         """
+        ...
+
+    def ask_for_token(self) -> bytes | None:
+        """Encodes the question for a new token; None where only a new connection brings one."""
         ...
 
     def stateless(self, payload: str) -> bytes | None:

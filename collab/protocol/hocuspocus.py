@@ -148,6 +148,10 @@ class Hocuspocus:
             return Stateless(payload)
         raise ProtocolError(f"expected a message of type 0, 1, 3 or 5, got {message_type}")
 
+    def ask_for_token(self) -> bytes:
+        """Clients of version 3 and later answer with what they would open the document with."""
+        return send_token()
+
     def stateless(self, payload: str) -> bytes:
         """Encodes an application's message."""
         return bytes((_STATELESS,)) + lib0.write_var_string(payload)

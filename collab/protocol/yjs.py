@@ -100,6 +100,10 @@ class YWebsocket:
         """Decodes a frame; see the function ``decode``."""
         return decode(frame)
 
+    def ask_for_token(self) -> None:
+        """A token comes with the handshake alone."""
+        return
+
     def stateless(self, payload: str) -> None:
         """There are no application messages in this dialect."""
         return

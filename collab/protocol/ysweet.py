@@ -39,6 +39,10 @@ class YSweet:
             return AwarenessUpdate(payload)
         return yjs.decode(frame)
 
+    def ask_for_token(self) -> None:
+        """A token comes with the handshake alone."""
+        return
+
     def stateless(self, payload: str) -> None:
         """There are no application messages in this dialect."""
         return

@@ -27,6 +27,7 @@ from collab.server.limits.census import Visit
 from collab.server.member import Member
 from collab.server.room import Room
 from collab.server.rooms import Rooms
+from collab.server.seating import acquire_permitted
 from collab.server.settings import Settings
 from collab.server.timers import Timers
 from collab.session import Session
@@ -35,6 +36,7 @@ logger = logging.getLogger("collab")
 
 _PASSING = frozenset(
     {
+        CloseCode.EXPIRED,
         CloseCode.GOING_AWAY,
         CloseCode.INTERNAL_ERROR,
         CloseCode.RESTART,
@@ -404,8 +406,7 @@ class _Seat:
                 await self._open(permit, attempt)
             elif attempt == self._attempt:
                 assert self._member is not None
-                self._member.session.identity = permit.identity
-                self._member.session.access = permit.access
+                self._member.session.permit(permit.identity, permit.access)
                 self.send(hocuspocus.authenticated(may_write=permit.access >= Access.WRITE))
         except (InvalidName, Unauthenticated, AccessDenied, KeysUnavailable, TooMany) as error:
             if attempt == self._attempt:
@@ -418,7 +419,7 @@ class _Seat:
         room = rooms.acquire_loaded(self._name)
         if room is None:
             try:
-                room = await rooms.acquire(self._name)
+                room, permit = await acquire_permitted(rooms, self._peer.guard, permit)
             except DocumentDeleted:
                 if attempt == self._attempt:
                     self.close(CloseCode.NOT_FOUND, "the document was deleted")
@@ -428,14 +429,9 @@ class _Seat:
                 if attempt == self._attempt:
                     self.close(CloseCode.TRY_AGAIN_LATER, "a document cannot be opened now")
                 return
-        try:
-            permit = await self._peer.guard.renewed(permit)
-        except (Unauthenticated, AccessDenied):
-            rooms.release(room)
-            raise
-        if attempt != self._attempt:
-            rooms.release(room)
-            return
+            if attempt != self._attempt:
+                rooms.release(room)
+                return
         self._room = room
         self._user = permit.identity.id
         self._peer.visit.open(self._user)

@@ -19,6 +19,7 @@ from collab.server.limits.census import Visit
 from collab.server.member import Member
 from collab.server.room import Room
 from collab.server.rooms import Rooms
+from collab.server.seating import acquire_permitted
 from collab.session import Session
 
 logger = logging.getLogger("collab")
@@ -108,7 +109,13 @@ class SinglePeer:
         seat = self._seat
         assert seat is not None
         try:
-            room = await self._rooms.acquire(self._name)
+            room, permit = await acquire_permitted(self._rooms, self._guard, self._permit)
+        except Unauthenticated as error:
+            seat.connection.close(CloseCode.UNAUTHENTICATED, str(error))
+            return
+        except AccessDenied as error:
+            seat.connection.close(CloseCode.FORBIDDEN, str(error))
+            return
         except DocumentDeleted:
             seat.connection.close(CloseCode.NOT_FOUND, "the document was deleted")
             return
@@ -116,19 +123,10 @@ class SinglePeer:
             logger.warning("cannot open %r: %s", self._name, error)
             seat.connection.close(CloseCode.TRY_AGAIN_LATER, "the document cannot be opened now")
             return
-        try:
-            self._permit = await self._guard.renewed(self._permit)
-        except (Unauthenticated, AccessDenied) as error:
-            self._rooms.release(room)
-            code = CloseCode.UNAUTHENTICATED
-            if isinstance(error, AccessDenied):
-                code = CloseCode.FORBIDDEN
-            seat.connection.close(code, str(error))
-            return
         if self._ended:
             self._rooms.release(room)
             return
-        self._session.access = self._permit.access
+        self._session.access = permit.access
         self._enter(room, seat)
         seat.connection.resume_reading()
 

@@ -462,3 +462,49 @@ class TestPagesFromElsewhere:
             path = "/api/docs/a/updates"
             answer = await client.post(path, content=poison.HELLO, headers=headers)
             assert answer.status_code == 204
+
+
+class TestRevocation:
+    @pytest.mark.parametrize(
+        ("body", "complaint"),
+        [
+            (b"", "expected a JSON object with some of user, token_id, document"),
+            (b"{}", "expected a JSON object with some of"),
+            (b"[]", "expected a JSON object with some of"),
+            (b"[" * 10_000, "expected a JSON object with some of"),
+            (b'{"name": "ana"}', "expected a JSON object with some of"),
+            (b'{"user": 5}', "expected user to be a string, got int"),
+            (b'{"user": null}', "expected user to be a string, got NoneType"),
+        ],
+        ids=range(7),
+    )
+    async def test_a_request_that_says_nothing_ends_nothing(
+        self, client: httpx.AsyncClient, body: bytes, complaint: str
+    ) -> None:
+        answer = await client.post("/api/sessions/revoke", content=body)
+        assert answer.status_code == 400
+        assert complaint in answer.json()["error"]
+
+    async def test_it_ends_sessions_from_python_too(self) -> None:
+        collab = Collab(MemoryStore())
+        async with collab:
+            room = await collab.running.rooms.acquire("d")
+            ana = Client(room, client_id=1, identity=Identity(id="ana")).connect()
+            assert collab.revoke(user="ben") == 0
+            assert collab.revoke(user="ana", document="d") == 1
+            assert ana.wire.closed is not None
+
+    async def test_who_administers_a_document_ends_sessions_there_alone(self) -> None:
+        async def owner(connection: HTTPConnection) -> Identity:
+            return Identity(id="ana", grants=Grants({"hers": Access.ADMIN}))
+
+        collab = Collab(MemoryStore(), authenticate=owner)
+        async with collab, requests_to(collab) as client:
+            for body, status in (
+                ({"document": "hers"}, 200),
+                ({"document": "hers", "user": "ben"}, 200),
+                ({"document": "other"}, 403),
+                ({"user": "ben"}, 403),
+            ):
+                answer = await client.post("/api/sessions/revoke", json=body)
+                assert answer.status_code == status

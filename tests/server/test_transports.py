@@ -55,6 +55,10 @@ async def authenticate(connection: HTTPConnection) -> Identity | None:
             return Identity(id="reader", access=Access.READ)
         case "broken":
             raise RuntimeError("the database of users is away")
+        case "admin":
+            return Identity(id="root", access=Access.ADMIN)
+        case "ana" as token:
+            return Identity(id="ana", token_id=token, expires_at=1e12)
     return Identity(id="writer")
 
 
@@ -145,6 +149,29 @@ class TestHandshake:
             async with socket_to(port, f"ws/{name}"):
                 pass
         assert caught.value.response.status_code == 400
+
+    async def test_a_revoked_token_ends_its_session_and_opens_no_other(self, port: int) -> None:
+        rest = f"http://127.0.0.1:{port}/api/sessions/revoke"
+        revocation = {"token_id": "ana"}
+        async with (
+            socket_to(port, "ws/room?token=ana") as ana,
+            socket_to(port) as other,
+            httpx.AsyncClient() as client,
+        ):
+            await synced(ana)
+            await synced(other)
+            for token, status in (("", 401), ("ana", 403), ("admin", 200)):
+                headers = {"Authorization": f"Bearer {token or 'bad'}"}
+                answer = await client.post(rest, json=revocation, headers=headers)
+                assert answer.status_code == status
+            assert answer.json() == {"ended": 1}
+            assert await closed_with(ana) == CloseCode.UNAUTHENTICATED
+            with pytest.raises(InvalidStatus) as caught:
+                async with socket_to(port, "ws/room?token=ana"):
+                    pass
+            assert caught.value.response.status_code == 401
+            await other.send(yjs.update(poison.HELLO))
+            await heard(other, poison.HELLO)
 
     @pytest.mark.parametrize("path", ["ws/room", "hocuspocus", "y-sweet/ws/room"])
     async def test_a_page_from_elsewhere_is_refused(self, port: int, path: str) -> None:
