@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from collab import lib0
 from collab.close import CloseCode
+from collab.errors import ProtocolError
 from collab.event_stream import Event, encode_event
 
 OPEN = "open"
@@ -19,6 +20,9 @@ SESSION_HEADER = "Collab-Session"
 """Names the session a POST or a DELETE belongs to."""
 POST_HEADER = "Collab-Post"
 """Numbers the POSTs of a session, from 1 on."""
+
+MAX_FRAMES = 1000
+"""Frames that one POST may bring: they are taken in without a rest for anybody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +80,13 @@ def split_frames(body: bytes) -> list[bytes]:
     """Decodes the body of a POST.
 
     Raises:
-        ProtocolError: it ends in the middle of a frame.
+        ProtocolError: it ends in the middle of a frame, or has more than ``MAX_FRAMES``.
     """
     frames = []
     position = 0
     while position < len(body):
         frame, position = lib0.read_var_bytes(body, position)
         frames.append(frame)
+        if len(frames) > MAX_FRAMES:
+            raise ProtocolError(f"expected at most {MAX_FRAMES} frames, got more")
     return frames

@@ -1,5 +1,6 @@
 """ResumableConnection: a connection that outlives the requests it is made of."""
 
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from collab.errors import OutOfTurn, SessionEnded
 from collab.event_stream import PADDING, SIGN_OF_LIFE
 from collab.protocol.fallback import Place, closed, frame_event, opened
 from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
+from collab.server.limits.throttle import Throttle
+from collab.server.metrics import Metrics
 from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
 from collab.server.timers import Timer, Timers
@@ -35,6 +38,7 @@ class ResumableConnection:
         peer: what becomes of its frames.
         settings: the server's settings.
         timers: where its end without a reader is waited for.
+        metrics: where its end is counted.
         forget: called when nobody can come back to it any more.
     """
 
@@ -49,6 +53,7 @@ class ResumableConnection:
         "_forgotten",
         "_kept",
         "_last_post",
+        "_metrics",
         "_paused",
         "_peer",
         "_peer_ended",
@@ -56,8 +61,10 @@ class ResumableConnection:
         "_queue",
         "_readable",
         "_reader",
+        "_rests_until",
         "_sent",
         "_settings",
+        "_throttle",
         "_timers",
         "_wake",
         "heard",
@@ -71,6 +78,7 @@ class ResumableConnection:
         peer: Peer,
         settings: Settings,
         timers: Timers,
+        metrics: Metrics,
         forget: Callable[[], None],
     ) -> None:
         self.session = session
@@ -79,6 +87,9 @@ class ResumableConnection:
         self._peer = peer
         self._settings = settings
         self._timers = timers
+        self._metrics = metrics
+        self._throttle = Throttle(settings, time.monotonic())
+        self._rests_until = 0.0
         self._forget = forget
         self._queue: deque[bytes] = deque()
         self._bytes_queued = 0
@@ -128,6 +139,7 @@ class ResumableConnection:
         """Ends the connection; a reader that is there, or comes in time, is told why."""
         if self._closing is not None:
             return
+        self._metrics.count_close(code)
         self._closing = (code, reason)
         self._wake.set()
         self.resume_reading()
@@ -224,9 +236,15 @@ class ResumableConnection:
                 self._poster = None
 
     async def readable(self) -> None:
-        """Waits until frames are taken in."""
-        while self._readable is not None:
-            await self._readable.wait()
+        """Waits until frames are taken in: the room can, and the client was not too fast."""
+        while True:
+            rest_seconds = self._rests_until - time.monotonic()
+            if self._readable is not None:
+                await self._readable.wait()
+            elif rest_seconds > 0 and self._closing is None:
+                await anyio.sleep(rest_seconds)
+            else:
+                return
 
     def receive(self, number: int, frames: list[bytes]) -> None:
         """Takes in a POST, once.
@@ -244,9 +262,15 @@ class ResumableConnection:
             raise OutOfTurn(f"expected POST {self._last_post + 1} of this session, got {number}")
         if number == self._last_post + 1:
             self._last_post = number
+            rest_seconds = 0.0
+            now = time.monotonic()
             for frame in frames:
                 if self._closing is None:
                     self._peer.receive(frame)
+                    rest_seconds = self._throttle.take(len(frame), now)
+            if rest_seconds:
+                self._metrics.count_limit("connection_messages_per_second")
+                self._rests_until = now + rest_seconds
         if self._closing is not None:
             code, reason = self._closing
             raise SessionEnded(f"expected an open session, got one closed with {code}: {reason}")

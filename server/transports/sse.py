@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from collab.close import CloseCode
 from collab.errors import (
     BodyTooSlow,
+    CollabError,
     InvalidQuery,
     NotRunning,
     OutOfTurn,
@@ -27,6 +28,7 @@ from collab.protocol.fallback import POST_HEADER, SESSION_HEADER, read_place, sp
 from collab.protocol.hocuspocus import HOCUSPOCUS
 from collab.server.endpoints import Endpoint, Handshakes
 from collab.server.http.body import read_body
+from collab.server.http.status import status_of
 from collab.server.settings import Settings
 from collab.server.timers import Timers
 from collab.server.transports.resumable import ResumableConnection
@@ -68,17 +70,25 @@ class Sessions:
             ServerBusy: there are too many.
             NotRunning: the server is shutting down.
         """
-        peer = await self._handshakes.ask(endpoint, name, handshake)
+        metrics = self._handshakes.metrics
+        try:
+            peer = await self._handshakes.ask(endpoint, name, handshake)
+        except CollabError as error:
+            metrics.count_refusal(status_of(error))
+            raise
         if self._closing:
             raise NotRunning("the server is shutting down")
         if len(self._open) >= self._settings.fallback_sessions:
+            metrics.count_limit("fallback_sessions")
             raise ServerBusy(
                 f"expected at most {self._settings.fallback_sessions} sessions, got one more"
             )
         session = secrets.token_urlsafe(16)
         key = (endpoint, name, session)
         forget = partial(self._forget, key)
-        connection = ResumableConnection(session, peer, self._settings, self._timers, forget)
+        connection = ResumableConnection(
+            session, peer, self._settings, self._timers, metrics, forget
+        )
         self._open[key] = connection
         connection.open()
         return connection

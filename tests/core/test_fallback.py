@@ -10,6 +10,7 @@ from collab.close import CloseCode
 from collab.errors import ProtocolError
 from collab.event_stream import EventReader
 from collab.protocol.fallback import (
+    MAX_FRAMES,
     Place,
     closed,
     frame_event,
@@ -23,6 +24,12 @@ from collab.protocol.fallback import (
 @given(st.lists(st.binary()))
 def test_frames_of_a_body_come_apart_again(frames: list[bytes]) -> None:
     assert split_frames(join_frames(frames)) == frames
+
+
+def test_more_frames_than_a_post_may_bring_are_refused() -> None:
+    assert len(split_frames(join_frames([b""] * MAX_FRAMES))) == MAX_FRAMES
+    with pytest.raises(ProtocolError):
+        split_frames(join_frames([b""] * (MAX_FRAMES + 1)))
 
 
 @given(st.binary())

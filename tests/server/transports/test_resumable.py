@@ -11,6 +11,7 @@ from collab.close import CloseCode
 from collab.errors import SessionEnded
 from collab.event_stream import EventReader
 from collab.server.connection import Connection
+from collab.server.metrics import Metrics
 from collab.server.settings import Settings
 from collab.server.timers import make_timers
 from collab.server.transports.resumable import ResumableConnection
@@ -64,7 +65,7 @@ async def open_connection(settings: Settings = SMALL) -> AsyncIterator[tuple[Par
     timers = make_timers()
     peer = Recorder()
     forgotten = anyio.Event()
-    connection = ResumableConnection("abc", peer, settings, timers, forgotten.set)
+    connection = ResumableConnection("abc", peer, settings, timers, Metrics(), forgotten.set)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(timers.run)
         connection.open()
@@ -206,3 +207,15 @@ async def test_a_newer_post_ends_an_older_one() -> None:
         await waiting.wait()
         with parts.connection.posting(float("inf")):
             await gave_up.wait()
+
+
+async def test_who_is_too_fast_is_read_from_more_slowly() -> None:
+    settings = Settings(connection_messages_per_second=1)
+    async with open_connection(settings) as (parts, _):
+        parts.connection.receive(1, [b""] * 2)
+        await parts.connection.readable()
+        parts.connection.receive(2, [b""])
+        with anyio.move_on_after(0.05) as patience:
+            await parts.connection.readable()
+        assert patience.cancelled_caught
+        assert len(parts.peer.frames) == 3
