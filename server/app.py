@@ -19,15 +19,18 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collab.access import ANYONE, Identity, check_name
+from collab.archive import KEEP_ALL, Retention
 from collab.errors import CollabError, NotRunning
 from collab.protocol.fallback import POST_HEADER, SESSION_HEADER
 from collab.server.auth import Authenticate, Authorize, Guard
 from collab.server.catalogue import Catalogue
+from collab.server.compactor import Compactor
 from collab.server.endpoints import Handshakes
 from collab.server.erasing import Eraser
 from collab.server.expiry import Expiry
 from collab.server.heartbeat import Heartbeat
 from collab.server.history import History
+from collab.server.http.compaction import Compaction
 from collab.server.http.demo import demo_routes
 from collab.server.http.documents import Documents
 from collab.server.http.health import Health
@@ -77,6 +80,8 @@ class Collab:
             the identity's own grants say so.
         allow_origins: origins of web pages that may use it beside its own, such as
             ``https://example.org``; ``*`` for all.
+        history: how long changes are kept of documents for which nothing else was said; all of
+            them, for ever, where nothing is given.
         settings: bounds and times; the defaults suit most.
         demo: whether ``/`` serves the editor demo.
         trusted_proxies: networks such as ``10.0.0.0/8`` whose word on a client's address
@@ -97,6 +102,7 @@ class Collab:
         authenticate: Authenticate | None = None,
         authorize: Authorize | None = None,
         allow_origins: Iterable[str] = (),
+        history: Retention = KEEP_ALL,
         settings: Settings | None = None,
         demo: bool = False,
         trusted_proxies: Iterable[str] = (),
@@ -106,6 +112,7 @@ class Collab:
         self.authenticate = authenticate
         self._guard = Guard(authenticate, authorize)
         self._origins = Origins(allow_origins)
+        self._history = history
         self.settings = settings or Settings()
         self._demo = demo
         self._exits = AsyncExitStack()
@@ -152,6 +159,7 @@ class Collab:
                 self._store,
                 self._guard,
                 self._origins,
+                self._history,
                 self.settings,
                 tasks,
                 self._proxies,
@@ -276,6 +284,7 @@ class _Running:
         store: Store,
         guard: Guard,
         origins: Origins,
+        retention: Retention,
         settings: Settings,
         tasks: TaskGroup,
         proxies: tuple[Network, ...],
@@ -313,6 +322,7 @@ class _Running:
             *TrashEndpoints(Catalogue(store, self.rooms), guard).routes(),
             *Updates(store, self.rooms, guard, settings).routes(),
             *YSweet(store, self.rooms, guard, passes, settings).routes(),
+            *Compaction(store, guard, retention).routes(),
             *(demo_routes() if demo else []),
         ]
         checked = OriginCheck(Router(self.routes), origins)
@@ -321,6 +331,7 @@ class _Running:
         tasks.start_soon(self.timers.run)
         tasks.start_soon(self.persister.run)
         tasks.start_soon(Eraser(store, settings.trash_seconds).run)
+        tasks.start_soon(Compactor(store, self.persister, settings, retention).run)
         Heartbeat(self.rooms, self.timers, settings).start()
         Expiry(self.rooms, self.timers, Random()).start()
 

@@ -76,6 +76,10 @@ class Settings:
             itself. 600 s: longer than people think, shorter than they are away.
         automatic_versions: how many such versions a document keeps; the oldest make room. 100:
             weeks of pauses, and a list that can be read.
+        compaction_seconds: rest between two rounds of compaction over all documents. 300 s: what
+            has become old can wait that long.
+        compaction_bytes: what compaction may read and write in a second. 2 MiB: a million changes
+            in half a minute, and little beside what a disk can do.
         drain_seconds: how long a shutdown may take to commit and to say goodbye. 4 s: with what the
             store then takes to close, below the 10 s after which supervisors kill.
     """
@@ -112,6 +116,8 @@ class Settings:
     trash_seconds: float = 30 * 86_400.0
     version_pause_seconds: float = 600.0
     automatic_versions: int = 100
+    compaction_seconds: float = 300.0
+    compaction_bytes: int = 2 * MIB
     drain_seconds: float = 4.0
 
     def __post_init__(self) -> None:

@@ -50,13 +50,14 @@ async def _summaries(address: str, prefix: str) -> Sequence[Summary]:
                 return summaries
 
 
-def _record(summary: Summary) -> dict[str, str | int]:
+def _record(summary: Summary) -> dict[str, str | int | None]:
     return {
         "name": summary.document,
         "bytes": summary.bytes,
         "created": _moment(summary.created_ms),
         "updated": _moment(summary.updated_ms),
         "changes": summary.seq,
+        "retention": None if summary.retention is None else str(summary.retention),
     }
 
 

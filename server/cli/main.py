@@ -4,6 +4,7 @@ import click
 
 from collab.errors import CollabError
 from collab.server.cli.backup import back_up, restore
+from collab.server.cli.compact import compact
 from collab.server.cli.duplicate import duplicate_document
 from collab.server.cli.export import export_document
 from collab.server.cli.importing import import_documents
@@ -36,6 +37,7 @@ main.add_command(import_documents)
 main.add_command(back_up)
 main.add_command(restore)
 main.add_command(list_documents)
+main.add_command(compact)
 main.add_command(make_token)
 main.add_command(delete_document)
 main.add_command(undelete_document)

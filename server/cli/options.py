@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from collab.archive import Retention
 from collab.errors import SettingsError
 from collab.server.settings import Settings
 
@@ -20,6 +21,25 @@ _SPELT_APART = frozenset({"trash_seconds"})
 
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n        .*)*)$", re.MULTILINE)
 
+
+class _RetentionType(click.ParamType[Retention]):
+    """``all``, ``none`` or a span."""
+
+    name = "HISTORY"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Retention:
+        if isinstance(value, Retention):
+            return value
+        try:
+            return Retention.parse(str(value))
+        except SettingsError as error:
+            self.fail(str(error), param, ctx)
+
+
+RETENTION = _RetentionType()
+"""The type of options that say how long changes are kept."""
 
 store_option = click.option(
     "--store",

@@ -15,12 +15,19 @@ import anyio.abc
 import click
 from hypercorn.config import Config
 
+from collab.archive import Retention
 from collab.errors import SettingsError
 from collab.server.app import Collab
 from collab.server.cli.claim import Claim
 from collab.server.cli.duration import Duration
 from collab.server.cli.jwt import jwt_options, tokens_of
-from collab.server.cli.options import config_option, settings_of, settings_options, store_option
+from collab.server.cli.options import (
+    RETENTION,
+    config_option,
+    settings_of,
+    settings_options,
+    store_option,
+)
 from collab.server.operator import admit_operator
 from collab.server.transports.frontdoor import FrontDoor
 from collab.storage.address import file_of
@@ -74,6 +81,15 @@ _COLLECT_EVERY = 20_000
     envvar="COLLAB_DEMO",
     help="Serve the editor demo at /.",
 )
+@click.option(
+    "--history",
+    type=RETENTION,
+    default="all",
+    show_default=True,
+    envvar="COLLAB_HISTORY",
+    help="How long changes are kept of documents for which nothing else was said: all, none, or a "
+    "span such as 30d (s, m, h, d or w). Content never goes.",
+)
 @jwt_options
 @click.option(
     "--open-to-everyone",
@@ -119,6 +135,7 @@ def serve(
     keyfile: str | None,
     demo: bool,
     trusted_proxies: tuple[str, ...],
+    history: Retention,
     open_to_everyone: bool,
     allow_origins: tuple[str, ...],
     **options: Any,
@@ -138,6 +155,7 @@ def serve(
         address,
         authenticate=admit_operator(tokens, secret),
         allow_origins=allow_origins,
+        history=history,
         demo=demo,
         trusted_proxies=trusted_proxies,
         settings=settings_of(options),

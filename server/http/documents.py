@@ -121,6 +121,7 @@ class Documents:
             "updated_ms": summary.updated_ms,
             "bytes": summary.bytes,
             "epoch": summary.epoch,
+            "retention": None if summary.retention is None else str(summary.retention),
             "connections": len(room.members) if room else 0,
         }
 

@@ -64,6 +64,7 @@ def test_list_gives_json_for_programs(address: str) -> None:
         "created": "2023-11-14T22:13:20.000+00:00",
         "updated": "2023-11-14T22:13:20.000+00:00",
         "changes": 1,
+        "retention": None,
     }
     assert json.loads(collab("list", "--json", "--prefix", "x", "--store", address).stdout) == []
 
