@@ -2,7 +2,8 @@
 
 A client id belongs to the connection that announced it. Clients send on what they hear of others,
 so what a connection says of another's client id counts only where it must be that client's own
-newer connection: with a greater clock, or as the first thing a connection says.
+newer connection: of the same user, with a greater clock, or as the first thing a connection says.
+Who somebody is, they cannot choose: where it is known, it is written into what they publish.
 
 Source of the encoding and of the clock rules: https://github.com/yjs/y-protocols, awareness.js.
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from collab import lib0
+from collab.access import ANYONE, Identity
 from collab.errors import ProtocolError, TooLarge
 
 EXPIRY_SECONDS = 30.0
@@ -29,11 +31,15 @@ _GONE = b"null"
 
 @dataclass(slots=True)
 class _Client:
-    """One awareness client: its clock, its state as JSON, who owns it, when it was last heard."""
+    """One awareness client: its clock, its state as JSON, who owns it, when it was last heard.
+
+    The user is the id of the identity the owner speaks for, or None.
+    """
 
     clock: int
     state: bytes
     owner: Hashable
+    user: str | None
     heard_at: float
 
 
@@ -61,13 +67,17 @@ class Presence:
         """How many clients are here."""
         return len(self._clients)
 
-    def receive(self, payload: bytes, owner: Hashable, now: float) -> bytes | None:
+    def receive(
+        self, payload: bytes, owner: Hashable, now: float, identity: Identity = ANYONE
+    ) -> bytes | None:
         """Takes in what a connection announces.
 
         Args:
             payload: encoded awareness update.
             owner: the connection.
             now: seconds on a monotonic clock.
+            identity: who the connection speaks for. Where it has an id, each state says it: its
+                ``user`` gets the identity's id as ``id`` and name (or id again) as ``name``.
 
         Returns:
             A payload to answer this connection alone with, or None. It tells a client that others
@@ -95,7 +105,7 @@ class Presence:
                     continue
             elif known.owner != owner:
                 takes_over = clock > known.clock or (first and clock == known.clock)
-                if not takes_over or state == _GONE:
+                if not takes_over or state == _GONE or known.user != identity.id:
                     continue
             elif clock < known.clock or (clock == known.clock and state != _GONE):
                 known.heard_at = now
@@ -103,7 +113,8 @@ class Presence:
             if state == _GONE:
                 self._remove(client_id, clock)
             else:
-                self._put(client_id, clock, state, owner, now)
+                signed = _sign(state, identity)
+                self._put(client_id, _Client(clock, signed, owner, identity.id, now))
             self._changed.add(client_id)
         return _encode(unseen) if unseen else None
 
@@ -155,10 +166,10 @@ class Presence:
             return client_id, self._gone.get(client_id, 0), _GONE
         return client_id, client.clock, client.state
 
-    def _put(self, client_id: int, clock: int, state: bytes, owner: Hashable, now: float) -> None:
+    def _put(self, client_id: int, client: _Client) -> None:
         known = self._clients.get(client_id)
-        if known is None or known.owner != owner:
-            owned = self._owned.setdefault(owner, set())
+        if known is None or known.owner != client.owner:
+            owned = self._owned.setdefault(client.owner, set())
             if len(owned) >= _MAX_CLIENTS_OF_OWNER:
                 raise ProtocolError(
                     f"expected at most {_MAX_CLIENTS_OF_OWNER} awareness clients of a connection"
@@ -166,7 +177,7 @@ class Presence:
             if known is not None:
                 self._disown(client_id, known.owner)
             owned.add(client_id)
-        self._clients[client_id] = _Client(clock, state, owner, now)
+        self._clients[client_id] = client
         self._gone.pop(client_id, None)
         self._everyone = None
 
@@ -190,6 +201,23 @@ class Presence:
             self._remove(client_id, self._clients[client_id].clock)
             self._changed.discard(client_id)
         return _encode([self._entry(client_id) for client_id in removed]) if removed else None
+
+
+def _sign(state: bytes, identity: Identity) -> bytes:
+    """Writes into a state who it is of; leaves it alone where that is not known."""
+    if identity.id is None:
+        return state
+    published = json.loads(state)
+    shown = published.get("user")
+    published["user"] = {
+        **(shown if isinstance(shown, dict) else {}),
+        "id": identity.id,
+        "name": identity.id if identity.name is None else identity.name,
+    }
+    try:
+        return json.dumps(published, allow_nan=False, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        raise ProtocolError("expected an awareness state with finite numbers") from None
 
 
 def _encode(entries: list[tuple[int, int, bytes]]) -> bytes:

@@ -79,15 +79,12 @@ class Session:
         """Has the client speak for somebody, within what they may do, from now on.
 
         Returns:
-            The frame that tells it so, or None where nothing changes or the dialect has no word.
+            The frame that tells it so, or None where the dialect has no word.
         """
-        could_write, can_write = self.access >= Access.WRITE, access >= Access.WRITE
         self.identity = identity
         self.access = access
-        if could_write == can_write:
-            return None
         self._refused = False
-        return self.dialect.welcome(may_write=can_write)
+        return self.dialect.welcome(may_write=access >= Access.WRITE)
 
     def refuse(self, message: Update | SyncStep2, reason: str) -> Reply | Receipt | None:
         """Says that a change is refused: each time, or once where nobody waits for an answer.

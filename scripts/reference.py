@@ -147,7 +147,8 @@ def _settings() -> Iterator[str]:
     yield from ("", "| setting | default | |", "| --- | --- | --- |")
     for field in fields(Settings):
         text = explained[field.name]
-        yield f"| `{field.name}` | {field.default:,} | {_cell(text[:1].upper() + text[1:])} |"
+        default = f"{field.default:,}" if type(field.default) is not bool else f"{field.default}"
+        yield f"| `{field.name}` | {default} | {_cell(text[:1].upper() + text[1:])} |"
 
 
 def _close_codes() -> Iterator[str]:

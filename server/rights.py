@@ -68,8 +68,8 @@ class Rights:
                 room.expel(member, CloseCode.TRY_AGAIN_LATER, "try again later")
             elif access < Access.READ:
                 room.expel(member, CloseCode.FORBIDDEN, "you may not read this document")
-            else:
-                room.permit(member, access)
+            elif access != member.session.access:
+                room.permit(member, identity, access)
 
     def _covered(self, revocation: Revocation) -> Iterator[tuple[Room, Member]]:
         for room in self._rooms.loaded:

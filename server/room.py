@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from collab.access import Access
+from collab.access import Access, Identity
 from collab.close import CloseCode
 from collab.document import Document, merge
 from collab.errors import (
@@ -161,9 +161,7 @@ class Room:
     def leave(self, member: Member) -> None:
         """Forgets a member whose connection has ended; the others see it go at once."""
         self._delivery.remove(member)
-        removal = self.presence.leave(member)
-        if removal is not None:
-            self._delivery.send_all(yjs.awareness(removal))
+        self._hide(member)
 
     def receive(self, member: Member, frame: bytes) -> None:
         """Takes in a member's frame; one that breaks the protocol closes its connection."""
@@ -207,7 +205,10 @@ class Room:
         elif isinstance(effect, AwarenessUpdate):
             if not self.seats(member):
                 return  # It has left while this was deferred.
-            answer = self.presence.receive(effect.payload, member, time.monotonic())
+            if not self._may_show(member):
+                return
+            identity = member.session.identity
+            answer = self.presence.receive(effect.payload, member, time.monotonic(), identity)
             if answer is not None:
                 member.connection.send(yjs.awareness(answer))
             self._presence_changes.touch()
@@ -244,11 +245,14 @@ class Room:
         if removal is not None:
             self._delivery.send_all(yjs.awareness(removal))
 
-    def permit(self, member: Member, access: Access) -> None:
-        """Lets a member do so much from now on, and tells it."""
-        told = member.session.permit(member.session.identity, access)
+    def permit(self, member: Member, identity: Identity, access: Access) -> None:
+        """Has a member speak for somebody, within what they may do, from now on, and tells it."""
+        other = identity.id != member.session.identity.id
+        told = member.session.permit(identity, access)
         if told is not None:
             member.connection.send(told)
+        if other or not self._may_show(member):
+            self._hide(member)
 
     def expel(self, member: Member, code: CloseCode, reason: str) -> None:
         """Ends a member's session at once, whenever its connection comes to its end."""
@@ -400,6 +404,16 @@ class Room:
     def commit_is_slow(self) -> None:
         """The store keeps writers waiting: they get what the others wrote."""
         self._delivery.stop_waiting()
+
+    def _may_show(self, member: Member) -> bool:
+        """Whether a member may publish its presence."""
+        return self._settings.viewer_presence or member.session.access >= Access.WRITE
+
+    def _hide(self, member: Member) -> None:
+        """Removes what a member published; the others see it go at once."""
+        removal = self.presence.leave(member)
+        if removal is not None:
+            self._delivery.send_all(yjs.awareness(removal))
 
     def _flush(self) -> float | None:
         pending, self._pending = self._pending, []

@@ -11,7 +11,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a server behaves. Every value must be finite and greater than zero.
+    """How a server behaves. Every number must be finite and greater than zero.
 
     Attributes:
         message_max_bytes: longest message a client may send. 64 MiB: a long offline document comes
@@ -67,6 +67,8 @@ class Settings:
             whoever sends more is closed (4400). 8 MiB: a relay's hiccup, not a flood.
         presence_max_bytes: longest presence state a client may publish. 16 KiB: a name, a color
             and a cursor, a hundred times over.
+        viewer_presence: whether those who may only read can show that they are here. True: people
+            like to know who watches.
         handshake_seconds: how long a client may take to send its first request. 10 s: slow links
             do, idle sockets do not.
         handshake_max_bytes: longest head of a WebSocket handshake. 16 KiB: cookies and tokens.
@@ -111,6 +113,7 @@ class Settings:
     document_max_bytes: int = 256 * MIB
     pending_max_bytes: int = 8 * MIB
     presence_max_bytes: int = 16 * 1024
+    viewer_presence: bool = True
     handshake_seconds: float = 10.0
     handshake_max_bytes: int = 16 * 1024
     trash_seconds: float = 30 * 86_400.0
@@ -123,7 +126,7 @@ class Settings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not 0 < value < math.inf:
+            if not isinstance(value, bool) and not 0 < value < math.inf:
                 raise SettingsError(f"expected {field.name} above zero, got {value}")
         if self.part_bytes < MIN_PART_BYTES:
             raise SettingsError(f"expected part_bytes of {MIN_PART_BYTES}, got {self.part_bytes}")

@@ -63,8 +63,18 @@ def settings_options(command: Command) -> Command:
     for field in reversed(fields(Settings)):
         if field.name in _SPELT_APART:
             continue
-        whole = isinstance(field.default, int)
         text = explained.get(field.name, "")
+        if isinstance(field.default, bool):
+            spelt = field.name.replace("_", "-")
+            command = click.option(
+                f"--{spelt}/--no-{spelt}",
+                default=field.default,
+                show_default=True,
+                envvar=f"COLLAB_{field.name.upper()}",
+                help=text[:1].upper() + text[1:],
+            )(command)
+            continue
+        whole = isinstance(field.default, int)
         command = click.option(
             f"--{field.name.replace('_', '-')}",
             type=click.IntRange(min=1) if whole else click.FloatRange(min=0, min_open=True),

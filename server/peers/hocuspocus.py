@@ -405,9 +405,9 @@ class _Seat:
                 self._peer.visit.check_user(permit.identity.id)
                 await self._open(permit, attempt)
             elif attempt == self._attempt:
+                assert self._room is not None
                 assert self._member is not None
-                self._member.session.permit(permit.identity, permit.access)
-                self.send(hocuspocus.authenticated(may_write=permit.access >= Access.WRITE))
+                self._room.permit(self._member, permit.identity, permit.access)
         except (InvalidName, Unauthenticated, AccessDenied, KeysUnavailable, TooMany) as error:
             if attempt == self._attempt:
                 self.leave()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab import lib0
+from collab.access import Identity
 from collab.errors import ProtocolError
 from collab.presence import EXPIRY_SECONDS, Presence
 
@@ -271,3 +272,64 @@ class TestHostilePayloads:
         for owner in (A, B, C):
             presence.leave(owner)
         assert len(presence) == 0
+
+
+ANA = Identity(id="ana", name="Ana")
+BEN = Identity(id="ben")
+
+
+class TestIdentity:
+    def test_a_state_says_who_it_is_of_whatever_the_client_says(self) -> None:
+        presence = Presence()
+        presence.receive(
+            encode((1, 0, {"user": {"id": "ben", "name": "Ben", "color": "#f00"}, "cursor": 3})),
+            A,
+            0,
+            ANA,
+        )
+        presence.receive(encode((2, 0, {"user": "ana"}), (3, 0, {})), B, 0, BEN)
+        assert presence.states() == {
+            1: {"user": {"id": "ana", "name": "Ana", "color": "#f00"}, "cursor": 3},
+            2: {"user": {"id": "ben", "name": "ben"}},
+            3: {"user": {"id": "ben", "name": "ben"}},
+        }
+        passed_on = {client: state for client, _, state in decode(presence.take())}
+        assert passed_on == presence.states()
+
+    def test_where_nobody_is_known_a_state_is_passed_on_as_it_is(self) -> None:
+        presence = Presence()
+        presence.receive(encode((1, 0, {"user": {"id": "ben"}})), A, 0, Identity(name="?"))
+        assert presence.states() == {1: {"user": {"id": "ben"}}}
+
+    def test_nobody_takes_another_user_s_client_over_or_removes_it(self) -> None:
+        presence = Presence()
+        presence.receive(encode((1, 3, {"v": 1})), A, 0, ANA)
+        presence.take()
+        for clock in (3, 4, 2**40):
+            for owner in (B, C):
+                presence.receive(encode((1, clock, {"v": 2})), owner, 0, BEN)
+                presence.receive(encode((1, clock, GONE)), owner, 0, BEN)
+        assert presence.take() is None
+        assert presence.leave(B) is None
+        assert presence.states()[1] == {"v": 1, "user": {"id": "ana", "name": "Ana"}}
+
+    @pytest.mark.parametrize("clock", [3, 4])
+    def test_the_same_user_s_newer_connection_takes_over_at_once(self, clock: int) -> None:
+        presence = Presence()
+        presence.receive(encode((1, 3, {"v": 1})), A, 0, ANA)
+        presence.receive(encode((1, clock, {"v": 2})), B, 0, ANA)
+        assert presence.leave(A) is None
+        assert presence.states()[1] == {"v": 2, "user": {"id": "ana", "name": "Ana"}}
+
+    @pytest.mark.parametrize("state", ['{"a":1e999}', '{"user":{"a":[-1e999]}}'])
+    def test_a_number_that_is_none_once_it_was_read_is_refused(self, state: str) -> None:
+        payload = b"\x01\x01\x00" + lib0.write_var_string(state)
+        with pytest.raises(ProtocolError, match="finite numbers"):
+            Presence().receive(payload, A, 0, ANA)
+
+    def test_names_outside_of_ascii_and_half_characters_are_carried(self) -> None:
+        presence = Presence()
+        payload = b"\x01\x01\x00" + lib0.write_var_string('{"user":{"x":"\\ud83d"},"y":"é😀"}')
+        presence.receive(payload, A, 0, Identity(id="é😀", name="Ä"))
+        ((_, _, state),) = decode(presence.take())
+        assert state == {"user": {"x": "\ud83d", "id": "é😀", "name": "Ä"}, "y": "é😀"}

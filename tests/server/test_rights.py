@@ -13,6 +13,7 @@ from collab.server.member import Member
 from collab.server.peers.single import SinglePeer
 from collab.server.revocations import Revocation
 from collab.server.rights import Rights
+from collab.server.settings import Settings
 from collab.session import Session
 from collab.storage.memory import MemoryStore
 from tests.core import poison
@@ -174,3 +175,26 @@ class TestRecheck:
             anyone.say(yjs.update(poison.HELLO))
             await room.settle()
             assert anyone.wire.closed is None
+
+
+class TestViewers:
+    async def test_they_show_that_they_are_here(self) -> None:
+        async with house(MemoryStore()) as inner:
+            room = await inner.rooms.acquire("a")
+            viewer = Client(room, client_id=1, identity=Identity(access=Access.READ)).connect()
+            viewer.show()
+            assert 1 in room.presence.states()
+
+    async def test_they_do_not_where_that_is_off(self) -> None:
+        async def authorize(identity: Identity, document: str) -> Access:
+            return Access.READ
+
+        async with house(MemoryStore(), Settings(viewer_presence=False)) as inner:
+            room = await inner.rooms.acquire("a")
+            viewer = Client(room, client_id=1, identity=Identity(access=Access.READ)).connect()
+            viewer.show()
+            writer = Client(room, client_id=2, identity=ANA).connect()
+            writer.show()
+            assert room.presence.states().keys() == {2}
+            await Rights(inner.rooms, Guard(None, authorize)).recheck()
+            assert room.presence.states().keys() == set()

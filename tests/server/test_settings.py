@@ -22,3 +22,7 @@ def test_parts_too_small_to_cut_are_refused() -> None:
 def test_a_peer_is_probed_before_it_is_dropped() -> None:
     with pytest.raises(SettingsError, match="expected dead_seconds above heartbeat_seconds"):
         Settings(heartbeat_seconds=5, dead_seconds=5)
+
+
+def test_what_is_on_or_off_is_no_bound() -> None:
+    assert not Settings(viewer_presence=False).viewer_presence
