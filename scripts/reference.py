@@ -19,6 +19,7 @@ from collab.document import Document
 from collab.render.export import Format, export
 from collab.server import Collab, LiveDocument, Settings
 from collab.server.cli.main import main as command_line
+from collab.server.history import History
 from collab.server.tokens import Tokens
 from collab.storage.address import open_store
 from collab.storage.memory import MemoryStore
@@ -190,7 +191,21 @@ def _python() -> Iterator[str]:
         "in UTF-8 bytes, where Yjs in the browser counts UTF-16 units."
     )
     yield from _class(Collab, Collab.document, Collab.revoke, Collab.recheck)
-    yield from _class(LiveDocument, LiveDocument.saved, LiveDocument.presence, constructed=False)
+    yield from _class(
+        LiveDocument,
+        LiveDocument.saved,
+        LiveDocument.restore,
+        LiveDocument.presence,
+        constructed=False,
+    )
+    yield from _class(
+        History,
+        History.find,
+        History.changes,
+        History.content,
+        History.attribution,
+        History.compare,
+    )
     yield from _class(Identity)
     yield from _class(Grants)
     yield from _class(Access)

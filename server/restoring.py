@@ -1,10 +1,15 @@
 """Restoring: a document in a room goes back to what it was, as one change that all see at once."""
 
+import time
 from collections.abc import Awaitable, Callable
+
+import anyio.to_thread
 
 from collab.history.point import Point
 from collab.server.history import History
+from collab.server.opening import open_document
 from collab.server.room import Room
+from collab.store import Append, NewEntry, Store
 
 
 async def restore(
@@ -39,3 +44,31 @@ async def restore(
     restoration = await history.restoration(room.name, await history.find(room.name, to))
     await admit()
     return await room.revise(restoration.finish, author)
+
+
+async def restore_stored(store: Store, document: str, to: Point) -> bool:
+    """Restores a document in a store that no server has open.
+
+    Args:
+        store: where it is; nobody else writes to it.
+        document: document name.
+        to: the point to go back to.
+
+    Returns:
+        Whether anything had to be changed.
+
+    Raises:
+        DocumentNotFound: the store has no such document.
+        PointNotFound: its history has no such point.
+        VersionNotFound: it has no such version.
+        HistoryError: the CRDT cannot undo what came since.
+    """
+    history = History(store)
+    restoration = await history.restoration(document, await history.find(document, to))
+    opened = await open_document(store, document)
+    change = await anyio.to_thread.run_sync(restoration.finish, opened.document)
+    if change is None:
+        return False
+    entry = NewEntry(update=change, time_ms=time.time_ns() // 1_000_000)
+    await store.append([Append(document=document, entries=[entry])])
+    return True

@@ -37,6 +37,11 @@ def read_point(text: str) -> Point:
 
 
 def milliseconds(time: datetime) -> int:
-    """A time as milliseconds since the Unix epoch."""
-    since = time - datetime(1970, 1, 1, tzinfo=UTC)
+    """A time as milliseconds since the Unix epoch; one that names no zone is UTC."""
+    since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
+
+
+def written(point: Point) -> str:
+    """A point as ``read_point`` reads it."""
+    return point.isoformat() if isinstance(point, datetime) else str(point)

@@ -11,8 +11,11 @@ import click
 from collab.access import check_name
 from collab.document import Document
 from collab.errors import CollabError, DocumentNotFound
+from collab.history.point import Point
 from collab.render.export import Format, export
 from collab.server.cli.options import store_option
+from collab.server.cli.points import POINT, POINTS
+from collab.server.history import History
 from collab.server.opening import open_document
 from collab.storage.address import open_store
 
@@ -42,16 +45,27 @@ from collab.storage.address import open_store
     metavar="FILE",
     help="Where to write; a file appears whole or not at all. '-' is standard output.",
 )
+@click.option(
+    "--at",
+    type=POINT,
+    metavar="POINT",
+    help=f"Write the document as it was: {POINTS}.",
+)
 @store_option
-def export_document(name: str, form: str, root: str | None, output: Path, address: str) -> None:
-    """Write the document NAME, as it is stored now.
+def export_document(
+    name: str, form: str, root: str | None, output: Path, at: Point | None, address: str
+) -> None:
+    """Write the document NAME, as it is stored now or as it was.
 
     Works beside a running server on the same store.
     """
     to_stdout = str(output) == "-"
     if form == Format.UPDATE and to_stdout and sys.stdout.isatty():
         raise click.UsageError("expected -o FILE or a pipe for binary output, got a terminal")
-    document = anyio.run(_load, address, check_name(name))
+    if at is None:
+        document = anyio.run(_load, address, check_name(name))
+    else:
+        document = anyio.run(_load_at, address, check_name(name), at)
     exported = export(document, form, root)
     if to_stdout:
         sys.stdout.buffer.write(exported)
@@ -75,6 +89,12 @@ async def _load(address: str, name: str) -> Document:
             err=True,
         )
     return opened.document
+
+
+async def _load_at(address: str, name: str, at: Point) -> Document:
+    async with open_store(address, create=False) as store:
+        history = History(store)
+        return await history.content(name, await history.find(name, at))
 
 
 def _write(output: Path, exported: bytes) -> None:

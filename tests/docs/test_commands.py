@@ -47,6 +47,7 @@ DOCUMENTS: dict[str, dict[str, Callable[[], "pycrdt.Doc[Any]"]]] = {
     "tutorial.md": {"notes": shopping},
     "how-to/exports.md": {"notes": shopping, "team/plan": plan, "board": board},
     "how-to/backups.md": {"notes": shopping},
+    "how-to/history.md": {"notes": shopping},
     "how-to/move-in.md": {},
     "how-to/delete-and-copy.md": {"notes": shopping},
     "how-to/production.md": {"notes": shopping},

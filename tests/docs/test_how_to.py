@@ -1,15 +1,21 @@
 """The apps in the how-to pages, under the servers they name."""
 
 import sqlite3
+import textwrap
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pycrdt
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from collab.access import Identity
+from collab.server import Collab
+from collab.storage.memory import MemoryStore
+from collab.versions import Version
 from tests.docs.pages import DOCS, blocks
 from tests.docs.running import SERVERS, edit, run
 
@@ -95,3 +101,25 @@ class TestAuthentication:
         with edit(f"{address}/ws/draft?token=9b07", doc=written("by Grace")) as grace:
             assert grace.refused() in (HOW_TO / "authenticate.md").read_text()
         assert httpx.get(f"{address}/api/docs/draft?token=3f1c").status_code == 404
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_lines_of_python_on_history_restore_a_document(anyio_backend_name: str) -> None:
+    (example,) = blocks(HOW_TO / "history.md", "python")
+    code = f"async def example(collab):\n{textwrap.indent(example, '    ')}"
+    names: dict[str, Any] = {"Identity": Identity}
+    exec(code, names)
+    store = MemoryStore()
+    async with Collab(store) as app:
+        async with app.document("notes") as document:
+            text = document.doc.get("content", type=pycrdt.Text)
+            text += "tea"
+            await document.saved()
+            await store.add_version("notes", Version(name="first list", seq=1, created_ms=0))
+            text += ", bread"
+        await names["example"](app)
+        async with app.document("notes") as document:
+            assert str(document.doc.get("content", type=pycrdt.Text)) == "tea"
+    async with store:
+        assert (await store.load("notes")).entries[-1].author == "robot"

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from collab.errors import InvalidName, InvalidPoint
-from collab.history.point import milliseconds, read_point
+from collab.history.point import milliseconds, read_point, written
 from collab.versions import check_version_name
 
 
@@ -19,6 +19,12 @@ def test_iso_dates_and_times_are_times_in_utc_unless_they_say_otherwise() -> Non
     assert isinstance(late, datetime)
     assert late.utcoffset() == timedelta(hours=2)
     assert milliseconds(late) == 1_795_336_200_000
+    assert milliseconds(datetime(1970, 1, 1, 0, 0, 1)) == 1000
+
+
+@pytest.mark.parametrize("text", ["7", "2026-11-22T10:30:00.5+02:00", "before the move"])
+def test_what_is_written_reads_as_the_same_point(text: str) -> None:
+    assert read_point(written(read_point(text))) == read_point(text)
 
 
 def test_anything_else_is_a_versions_name() -> None:

@@ -1,0 +1,34 @@
+"""Points of a document's history, and moments, on the command line."""
+
+from datetime import UTC, datetime
+
+import click
+
+from collab.errors import InvalidPoint
+from collab.history.point import Point, read_point
+
+
+class PointType(click.ParamType[Point]):
+    """A seq, a time or the name of a version, as ``collab.history.point`` reads it."""
+
+    name = "point"
+
+    def convert(
+        self, value: str | Point, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Point:
+        """Reads the point; click calls it with what it has converted already, too."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return read_point(value)
+        except InvalidPoint as error:
+            self.fail(str(error), param, ctx)
+
+
+POINT = PointType()
+POINTS = "a seq, a date or time in ISO 8601, or the name of a version"
+
+
+def moment(milliseconds: int) -> str:
+    """A time to be read: ``2026-11-22 18:30:08`` in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
