@@ -2,10 +2,8 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import anyio
 
 from collab.access import Access, Identity
 from collab.close import CloseCode
@@ -16,7 +14,6 @@ from collab.errors import (
     PoisonedUpdate,
     ProtocolError,
     ServerBusy,
-    StoreError,
 )
 from collab.presence import Presence
 from collab.protocol import yjs
@@ -30,13 +27,15 @@ from collab.protocol.messages import (
     SyncStep2,
     Update,
 )
-from collab.quarantine import refusal
 from collab.server.admission import Admission
+from collab.server.changes import Change, entries_of, now_ms, parts_of, receipts_of
 from collab.server.delivery import Delivery
-from collab.server.member import Batch, Member
+from collab.server.journal import Journal
+from collab.server.member import Member
 from collab.server.metrics import Metrics
 from collab.server.opening import Opened
-from collab.server.persister import Persister, Write
+from collab.server.persister import Persister
+from collab.server.recovery import Load, Recovery
 from collab.server.refusals import Refusals
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
@@ -49,15 +48,6 @@ logger = logging.getLogger("collab")
 
 _PRESENCE_SECONDS = 0.03
 """How long presence gathers at least: stock clients answer every frame of it with one of theirs."""
-
-_CHECKPOINT_SHARE = 8
-"""A checkpoint is due only when an eighth of its size was logged: a huge document's is rare."""
-_ENTRY_BYTES = 32
-"""What an entry costs in the log beside its update."""
-
-_RETRY_SECONDS = 1.0
-
-Load = Callable[[], Awaitable[Opened]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +75,6 @@ class Room:
         name: document name.
         document: the document.
         presence: who is here.
-        seq: the seq up to which the document has every committed entry.
     """
 
     def __init__(
@@ -105,11 +94,8 @@ class Room:
         self.name = stored.document
         self.document = document
         self.presence = Presence(settings.presence_max_bytes)
-        self.seq = stored.seq
-        self._load = load
         self._spawn = spawn
         self._persister = persister
-        self._refusals = refusals
         self._settings = settings
         self._metrics = metrics
         self._delivery = Delivery(document, settings, admission, spawn, metrics)
@@ -120,17 +106,25 @@ class Room:
             self._flush_presence,
             min_seconds=_PRESENCE_SECONDS,
         )
-        self._pending: list[tuple[Member, Update | Receipt]] = []
-        self._uncommitted: list[Write] = []
-        self._last_batch: Batch | None = None
-        self._settled: anyio.Event | None = None
+        self._journal = Journal(
+            stored,
+            persister,
+            settings,
+            released=self._delivery.release,
+            slow=self._delivery.stop_waiting,
+            gone=self._gone,
+        )
+        self._recovery = Recovery(self.name, load, refusals, metrics, settings, self._gone)
+        self._recovery.bound(document)
+        self._pending: list[Change] = []
         self._deferred: list[tuple[Member, Effect]] | None = None
         self._stopped = False
         self._end: Farewell | None = None
-        self._entries_logged = stored.seq - stored.checkpoint_seq
-        self._bytes_logged = sum(len(entry.update) for entry in stored.entries)
-        self._checkpoint_bytes = len(stored.checkpoint or b"")
-        document.pending_max_bytes = settings.pending_max_bytes
+
+    @property
+    def seq(self) -> int:
+        """The seq up to which the document has every committed entry."""
+        return self._journal.seq
 
     @property
     def members(self) -> Sequence[Member]:
@@ -171,7 +165,7 @@ class Room:
                 self.handle(member, effect)
         except ProtocolError as error:
             if isinstance(error, PoisonedUpdate):
-                self._set_aside(member, error)
+                self._recovery.set_aside(member, error)
             member.connection.close(error.code, str(error)[:120])
 
     def handle(self, member: Member, effect: Effect) -> None:
@@ -201,7 +195,7 @@ class Room:
             if self._pending:
                 self._pending.append((member, effect))
             else:
-                self._delivery.answer(member, effect.accepted, self._last_batch)
+                self._delivery.answer(member, effect.accepted, self._journal.newest)
         elif isinstance(effect, AwarenessUpdate):
             if not self.seats(member):
                 return  # It has left while this was deferred.
@@ -276,7 +270,7 @@ class Room:
             self._stopped = True
             self._end = farewell
             self.close_all(farewell.code, farewell.reason)
-            self._announce_settled()
+            self._journal.announce()
 
     def refuse_if_ended(self) -> None:
         """Raises why it has ended, if it has.
@@ -295,9 +289,9 @@ class Room:
         """Waits until every change so far is durable, and those made meanwhile."""
         while True:
             self.flush()
-            if not self._uncommitted and self._deferred is None:
+            if self._journal.durable and self._deferred is None:
                 return
-            await self._next_settled()
+            await self._journal.next_change()
 
     async def saved(self) -> None:
         """Waits until every change so far is durable, however many are made meanwhile.
@@ -308,12 +302,12 @@ class Room:
         self.refuse_if_ended()
         self.flush()
         while self._deferred is not None:
-            await self._next_settled()
+            await self._journal.next_change()
             self.refuse_if_ended()
             self.flush()
-        newest = self._uncommitted[-1] if self._uncommitted else None
-        while newest in self._uncommitted:
-            await self._next_settled()
+        newest = self._journal.last
+        while self._journal.awaits(newest):
+            await self._journal.next_change()
             self.refuse_if_ended()
 
     async def take_in(self, effect: bytes, entries: Sequence[NewEntry]) -> None:
@@ -353,8 +347,7 @@ class Room:
         await self._quiet()
         update = revision(self.document)
         if update is not None:
-            time_ms = time.time_ns() // 1_000_000
-            self._take(update, [NewEntry(update=update, time_ms=time_ms, author=author)])
+            self._take(update, [NewEntry(update=update, time_ms=now_ms(), author=author)])
         await self.saved()
         return update is not None
 
@@ -364,7 +357,7 @@ class Room:
             raise ServerBusy("expected the store to keep up, got too much that waits for it")
         self.flush()
         while self._deferred is not None:
-            await self._next_settled()
+            await self._journal.next_change()
             self.flush()
         self.refuse_if_ended()
         if self._stopped:
@@ -382,28 +375,12 @@ class Room:
 
     def checkpoint(self) -> None:
         """Writes a checkpoint where opening the document would replay too many entries."""
-        if self._entries_logged > self._settings.checkpoint_entries and not self._stopped:
-            self._submit(Write(self, self.name, (), self._encode_checkpoint()))
+        if not self._stopped:
+            self._journal.checkpoint(self.document)
 
-    def committed(self, write: Write, seq: int) -> None:
-        """A write is durable: sends what waited for it."""
-        self.seq = seq
-        del self._uncommitted[0]
-        if isinstance(write, Batch):
-            write.durable = True
-            if write is self._last_batch:
-                self._last_batch = None
-            self._delivery.release()
-        self._announce_settled()
-
-    def refused(self, error: DocumentDeleted) -> None:
-        """Another process has deleted the document: what waits is not committed any more."""
-        self._uncommitted.clear()
+    def _gone(self, error: DocumentDeleted) -> None:
+        """Another process has deleted the document."""
         self.end(Farewell(CloseCode.NOT_FOUND, "the document was deleted", error))
-
-    def commit_is_slow(self) -> None:
-        """The store keeps writers waiting: they get what the others wrote."""
-        self._delivery.stop_waiting()
 
     def _may_show(self, member: Member) -> bool:
         """Whether a member may publish its presence."""
@@ -421,13 +398,13 @@ class Room:
             return None
         state_before = self.document.state_vector
         try:
-            parts = _parts(pending)
+            parts = parts_of(pending)
             merged = merge(list(parts.values()))
             self.document.apply(merged)
         except PoisonedUpdate:
             self._recover(pending)
             return None
-        return self._publish(parts, _receipts(pending), _entries(parts), merged, state_before)
+        return self._publish(parts, receipts_of(pending), entries_of(parts), merged, state_before)
 
     def _integrate(self, member: Member, effect: SyncStep2) -> None:
         """Takes in a step 2: passes on what of it is new, acknowledges all of it."""
@@ -447,11 +424,11 @@ class Room:
             # All of it is acknowledged, the new part of it passed on.
             parts = {member: update}
             receipts = {member: [receipt.accepted]} if receipt is not None else {}
-            self._publish(parts, receipts, _entries({member: news}), news, state_before)
+            self._publish(parts, receipts, entries_of({member: news}), news, state_before)
         elif receipt is not None:
-            self._delivery.answer(member, receipt.accepted, self._last_batch)
+            self._delivery.answer(member, receipt.accepted, self._journal.newest)
         elif member.session.dialect.echoes:
-            self._delivery.acknowledge(member, update, self._last_batch)
+            self._delivery.acknowledge(member, update, self._journal.newest)
 
     def _publish(
         self,
@@ -462,27 +439,22 @@ class Room:
         state_before: bytes,
     ) -> float:
         """Hands applied changes to the readers and to the store; returns what is still to pay."""
-        self._entries_logged += len(entries)
-        self._bytes_logged += len(merged)
-        batch = Batch(
-            self,
-            self.name,
+        starts_at_once = self._persister.idle
+        batch = self._journal.write(
+            self.document,
             entries,
-            self._encode_checkpoint() if self._checkpoint_is_due() else None,
             parts=parts,
             receipts=receipts,
+            merged=merged,
             frame=yjs.update(merged),
             state_before=state_before,
         )
-        self._last_batch = batch
-        starts_at_once = self._persister.idle
-        self._submit(batch)
         return self._delivery.deliver(batch, wait=starts_at_once)
 
     @property
     def _is_full(self) -> bool:
         """Whether the document is as large as one may be."""
-        return self._checkpoint_bytes + self._bytes_logged > self._settings.document_max_bytes
+        return self._journal.stored_bytes > self._settings.document_max_bytes
 
     def _refuse(self, member: Member, message: Update | SyncStep2) -> None:
         """Tells a writer that the document takes no more; it goes on reading."""
@@ -499,24 +471,6 @@ class Room:
         elif writer.paused:
             writer.hold_back()
 
-    def _submit(self, write: Write) -> None:
-        self._uncommitted.append(write)
-        self._persister.submit(write)
-
-    def _checkpoint_is_due(self) -> bool:
-        entries = self._entries_logged
-        logged = self._bytes_logged + entries * _ENTRY_BYTES
-        return (
-            entries > self._settings.checkpoint_entries
-            and logged * _CHECKPOINT_SHARE > self._checkpoint_bytes
-        )
-
-    def _encode_checkpoint(self) -> bytes:
-        checkpoint = self.document.encode()
-        self._entries_logged = self._bytes_logged = 0
-        self._checkpoint_bytes = len(checkpoint)
-        return checkpoint
-
     def _flush_presence(self) -> float | None:
         gone = self.presence.take_gone()
         if gone is not None:
@@ -524,26 +478,16 @@ class Room:
         payload = self.presence.take()
         return self._delivery.send_presence(yjs.awareness(payload)) if payload else None
 
-    def _announce_settled(self) -> None:
-        if self._settled is not None:
-            self._settled.set()
-            self._settled = None
-
-    async def _next_settled(self) -> None:
-        if self._settled is None:
-            self._settled = anyio.Event()
-        await self._settled.wait()
-
-    def _recover(self, suspects: list[tuple[Member, Update | Receipt]]) -> None:
+    def _recover(self, suspects: list[Change]) -> None:
         """Finds the update that broke the document, closes its sender, and goes on without it."""
         self._deferred = []
         self._delivery.freeze()
 
         async def rebuild() -> None:
-            while self._uncommitted:
-                await self._next_settled()
-            good = await self._sift(suspects)
-            self.document = await self._rebuilt()
+            while not self._journal.durable:
+                await self._journal.next_change()
+            good = await self._recovery.sift(suspects)
+            self.document = await self._recovery.rebuilt()
             deferred, self._deferred = self._deferred, None
             self._delivery.thaw(self.document)
             for member, message in good:
@@ -556,90 +500,7 @@ class Room:
                     member.connection.close(error.code, str(error)[:120])
                 if not self._persister.full:
                     member.read_on()
-            if not self._uncommitted:
-                self._announce_settled()
+            if self._journal.durable:
+                self._journal.announce()
 
         self._spawn(rebuild)
-
-    async def _sift(
-        self, suspects: list[tuple[Member, Update | Receipt]]
-    ) -> list[tuple[Member, Update | Receipt]]:
-        """Rebuilds the document from the store and tries the suspects on it one by one.
-
-        Returns:
-            Those that apply, and the receipts asked for between them.
-        """
-        good: list[tuple[Member, Update | Receipt]] = []
-        guilty: set[Member] = set()
-        trial = await self._rebuilt()
-        for member, message in suspects:
-            if member in guilty:
-                continue
-            try:
-                if isinstance(message, Update):
-                    trial.apply(message.update)
-            except PoisonedUpdate as error:
-                guilty.add(member)
-                self._set_aside(member, error)
-                member.connection.close(CloseCode.MALFORMED, "an update cannot be applied")
-                trial = await self._rebuilt()
-                for _, earlier in good:
-                    if isinstance(earlier, Update):
-                        trial.apply(earlier.update)
-            else:
-                good.append((member, message))
-        return good
-
-    def _set_aside(self, member: Member, error: PoisonedUpdate) -> None:
-        """Keeps what a writer sent for whoever looks into it; readers have nothing to be kept."""
-        self._metrics.count_refused_update()
-        session = member.session
-        if session.access >= Access.WRITE:
-            refused = refusal(error, time_ms=_now_ms(), author=session.identity.id)
-            self._refusals.add(self.name, refused)
-
-    async def _rebuilt(self) -> Document:
-        while True:
-            try:
-                document = (await self._load()).document
-            except DocumentDeleted as error:
-                self.refused(error)
-                return Document()
-            except StoreError as error:
-                logger.error("rebuilding %r: %s", self.name, error)
-                await anyio.sleep(_RETRY_SECONDS)
-            else:
-                document.pending_max_bytes = self._settings.pending_max_bytes
-                return document
-
-
-def _parts(pending: list[tuple[Member, Update | Receipt]]) -> dict[Member, bytes]:
-    """Merges what each writer wrote."""
-    by_writer: dict[Member, list[bytes]] = {}
-    for writer, message in pending:
-        if type(message) is Update:
-            by_writer.setdefault(writer, []).append(message.update)
-    return {writer: merge(updates) for writer, updates in by_writer.items()}
-
-
-def _receipts(pending: list[tuple[Member, Update | Receipt]]) -> dict[Member, list[bytes]]:
-    """Gathers what each writer wants to be sent when all of it is durable."""
-    by_writer: dict[Member, list[bytes]] = {}
-    for writer, message in pending:
-        receipt = message.receipt if type(message) is Update else message
-        if receipt is not None:
-            assert isinstance(receipt, Receipt)
-            by_writer.setdefault(writer, []).append(receipt.accepted)
-    return by_writer
-
-
-def _entries(parts: dict[Member, bytes]) -> list[NewEntry]:
-    time_ms = _now_ms()
-    return [
-        NewEntry(update=part, time_ms=time_ms, author=writer.session.identity.id)
-        for writer, part in parts.items()
-    ]
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
