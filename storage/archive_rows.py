@@ -12,7 +12,7 @@ from typing import Any
 from collab.access import check_name
 from collab.archive import Base, Retention
 from collab.errors import DocumentNotFound
-from collab.storage.block import unpack
+from collab.storage.block import pack, unpack
 from collab.storage.compaction import Block, Shape
 from collab.storage.compression import Form, compress, expand
 from collab.storage.log_reader import read_head, retention_of
@@ -84,6 +84,19 @@ class PackedBlock:
     size: int
     form: Form
     payload: bytes
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> "PackedBlock":
+        """Packs entries that follow each other."""
+        form, payload = compress(pack(entries), fast=False)
+        return cls(
+            first_seq=entries[0].seq,
+            last_seq=entries[-1].seq,
+            first_ms=entries[0].time_ms,
+            size=sum(len(entry.update) for entry in entries),
+            form=form,
+            payload=payload,
+        )
 
 
 def read_filed(connection: sqlite3.Connection, document: str) -> Filed:
@@ -211,7 +224,7 @@ def write_block(
             "DELETE FROM blocks WHERE document_id = ? AND first_seq = ?",
             (filed.id, block.first_seq),
         )
-    _insert_block(connection, filed.id, block)
+    insert_block(connection, filed.id, block)
     connection.execute(
         "DELETE FROM updates WHERE document_id = ? AND seq >= ? AND seq <= ?",
         (filed.id, block.first_seq, block.last_seq),
@@ -265,7 +278,7 @@ def write_base(
         "DELETE FROM blocks WHERE document_id = ? AND first_seq <= ?", (filed.id, seq)
     )
     if rest is not None:
-        _insert_block(connection, filed.id, rest)
+        insert_block(connection, filed.id, rest)
     connection.execute("DELETE FROM updates WHERE document_id = ? AND seq <= ?", (filed.id, seq))
     connection.execute(
         "UPDATE documents SET bytes = bytes - ? WHERE id = ?",
@@ -295,7 +308,8 @@ def _is_there(connection: sqlite3.Connection, filed: Filed, loose: Sequence[Entr
     return there == (len(loose), sum(len(entry.update) for entry in loose))
 
 
-def _insert_block(connection: sqlite3.Connection, document_id: int, block: PackedBlock) -> None:
+def insert_block(connection: sqlite3.Connection, document_id: int, block: PackedBlock) -> None:
+    """Adds a block to a document, in a transaction."""
     connection.execute(
         "INSERT INTO blocks (document_id, first_seq, last_seq, first_ms, bytes, form, payload)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",

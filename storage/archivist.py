@@ -21,7 +21,6 @@ from collab.storage.archive_rows import (
     write_block,
     write_checkpoint,
 )
-from collab.storage.block import pack
 from collab.storage.compaction import (
     BLOCK_BYTES,
     Checkpoint,
@@ -30,7 +29,6 @@ from collab.storage.compaction import (
     next_action,
     pages_to_free,
 )
-from collab.storage.compression import compress
 from collab.storage.connection import INCREMENTAL
 from collab.storage.log_reader import read_entries, read_state
 from collab.storage.log_writer import LogWriter
@@ -122,7 +120,7 @@ class Archivist:
             entries=entries,
             state=state,
             pins=pins,
-            rest=_block(rest) if rest else None,
+            rest=PackedBlock.of(rest) if rest else None,
         )
         self._writer.transact(write)
         return _size(entries) + len(update) + len(state.payload)
@@ -131,7 +129,7 @@ class Archivist:
         entries = self._entries(filed, action.first_seq - 1, action.last_seq)
         if not entries:
             return 0  # Somebody has dropped them meanwhile.
-        block = _block(entries)
+        block = PackedBlock.of(entries)
         self._writer.transact(partial(write_block, filed=filed, entries=entries, block=block))
         return block.size + len(block.payload)
 
@@ -162,18 +160,6 @@ class Archivist:
 
     def _read(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
         return self._readers.read(read)
-
-
-def _block(entries: Sequence[Entry]) -> PackedBlock:
-    form, payload = compress(pack(entries), fast=False)
-    return PackedBlock(
-        first_seq=entries[0].seq,
-        last_seq=entries[-1].seq,
-        first_ms=entries[0].time_ms,
-        size=_size(entries),
-        form=form,
-        payload=payload,
-    )
 
 
 def _size(entries: Sequence[Entry]) -> int:

@@ -19,12 +19,13 @@ class Form(IntEnum):
     PLAIN = 0
     """The bytes themselves."""
     ZSTD = 1
-    """One zstandard frame that tells its length."""
+    """One zstandard frame that tells its length and ends with a checksum."""
 
 
 def compress(content: bytes, *, fast: bool) -> tuple[Form, bytes]:
     """Compresses bytes, or leaves them where that makes them no shorter."""
-    compressed = zstandard.ZstdCompressor(level=_FAST if fast else _SMALL).compress(content)
+    compressor = zstandard.ZstdCompressor(level=_FAST if fast else _SMALL, write_checksum=True)
+    compressed = compressor.compress(content)
     if len(compressed) < len(content):
         return Form.ZSTD, compressed
     return Form.PLAIN, content

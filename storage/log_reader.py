@@ -139,6 +139,14 @@ def read_summaries(
     ]
 
 
+def read_names(connection: sqlite3.Connection) -> list[str]:
+    """Reads the names of all documents, in order."""
+    rows = connection.execute(
+        "SELECT name FROM documents WHERE name >= ? ORDER BY name", (LEAST_NAME,)
+    )
+    return [name for (name,) in rows]
+
+
 def retention_of(retention_ms: int | None) -> Retention | None:
     """Reads the column ``retention_ms``: NULL where nothing was said, -1 for ever."""
     if retention_ms is None:

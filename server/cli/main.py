@@ -4,6 +4,7 @@ import click
 
 from collab.errors import CollabError
 from collab.server.cli.backup import back_up, restore
+from collab.server.cli.check import check
 from collab.server.cli.compact import compact
 from collab.server.cli.duplicate import duplicate_document
 from collab.server.cli.export import export_document
@@ -46,6 +47,7 @@ main.add_command(show_difference)
 main.add_command(show_versions)
 main.add_command(restore_document)
 main.add_command(make_token)
+main.add_command(check)
 main.add_command(delete_document)
 main.add_command(undelete_document)
 main.add_command(duplicate_document)
