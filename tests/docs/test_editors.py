@@ -136,23 +136,33 @@ def test_pages_install_what_is_tested(page: str) -> None:
         assert version in ("", tested[scope + name])
 
 
-def test_a_page_hands_its_token_over(installed: None, browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", [0, 1], ids=["parameter", "subprotocol"])
+def test_a_page_hands_its_token_over(
+    installed: None, browser: Browser, tmp_path: Path, way: int
+) -> None:
     authenticate = DOCS / "how-to" / "authenticate.md"
-    (app,), (snippet,) = blocks(authenticate, "python"), blocks(authenticate, "js")
+    (app,), snippets = blocks(authenticate, "python"), blocks(authenticate, "js")
     source = f"""
         import * as Y from 'yjs'
         import {{ WebsocketProvider }} from 'y-websocket'
         const ydoc = new Y.Doc()
-        {snippet}
+        {snippets[way]}
+        const nextToken = async () => '9b07'
+        {snippets[2]}
         provider.on('sync', (synced) => {{ document.title = `synced: ${{synced}}` }})
+        window.tokenEnds = () => {{
+          provider.emit('connection-close', [{{ code: 4500 }}, provider])
+          return new Promise((done) => setTimeout(() => done(provider.params.token)))
+        }}
     """
     # The page has no address here.
-    listed = 'authenticate=authenticate, allow_origins=["null"])'
-    shared = app.replace("authenticate=authenticate)", listed)
+    listed = 'authenticate=authenticate, allow_origins=["null"],'
+    shared = app.replace("authenticate=authenticate,", listed)
     assert shared != app
     with run(shared, tmp_path) as address:
         script, _ = bundle(tmp_path, "notes", {"page.js": source}, f"{address}/collab/ws")
         page = browser.new_page()
         page.add_script_tag(content=script)
         page.wait_for_function("document.title === 'synced: true'")
+        assert page.evaluate("tokenEnds()") == "9b07"
         page.close()

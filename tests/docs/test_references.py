@@ -73,6 +73,13 @@ def test_the_example_of_a_configuration_file_is_one(tmp_path: Path) -> None:
         assert context.params["demo"] is False
 
 
+def test_the_page_on_security_names_tests_that_exist() -> None:
+    page = (ROOT / "SECURITY.md").read_text()
+    named = re.findall(r"`(tests/[^`]+)`", page)
+    assert named
+    assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
 def test_pages_name_make_targets_that_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for page in PAGES:
