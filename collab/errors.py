@@ -19,6 +19,7 @@
     ├── SessionEnded             a request belongs to a session that is over
     ├── OutOfTurn                a request of a session came when it was another's turn
     ├── SourceError              what is to be imported cannot be read
+    ├── InvalidSeed              not content that a document can begin with
     ├── RenderError              a document cannot be shown this way
     │   ├── UnknownRoot          no such root type in the document
     │   └── UnknownFormat        no such export format
@@ -33,6 +34,7 @@
     │   ├── VersionNotFound      the document has no version of this name
     │   ├── VersionExists        the document has a version of this name already
     │   ├── BrokenDocument       what is stored of a document does not apply
+    │   ├── SeedUnavailable      what a new document begins with cannot be had now
     │   ├── StoreUnavailable     a passing failure: full disk, lock, I/O error; try again
     │   ├── StoreOwned           another process owns the store's open documents
     │   └── StoreVersionError    the store was written by a newer collab
@@ -168,6 +170,10 @@ class OutOfTurn(CollabError):
 
 class SourceError(CollabError):
     """What is to be imported is not there, or is not what it was said to be."""
+
+
+class InvalidSeed(CollabError):
+    """Not content that a document can begin with."""
 
 
 class RenderError(CollabError):
@@ -308,6 +314,18 @@ class BrokenDocument(StoreError):
 
     def __init__(self, message: str, document: str) -> None:
         super().__init__(message)
+        self.document = document
+
+
+class SeedUnavailable(StoreError):
+    """What a new document begins with cannot be had now; it stays unopened.
+
+    Attributes:
+        document: the name.
+    """
+
+    def __init__(self, document: str) -> None:
+        super().__init__(f"expected the initial content of {document!r}, got none")
         self.document = document
 
 

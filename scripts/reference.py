@@ -17,6 +17,7 @@ from collab.access import ANYONE, Access, Grants, Identity, check_name
 from collab.close import CloseCode
 from collab.document import Document
 from collab.render.export import Format, export
+from collab.seeding import seed_roots, seed_text
 from collab.server import Collab, LiveDocument, Settings
 from collab.server.cli.main import main as command_line
 from collab.server.history import History
@@ -228,6 +229,8 @@ def _python() -> Iterator[str]:
     yield "`tests/storage/test_conformance.py` is the contract as tests."
     yield from _class(Document, Document.load)
     yield from _function(export)
+    yield from _function(seed_text)
+    yield from _function(seed_roots)
     yield from ("", "Formats: " + ", ".join(f"`{form.value}`" for form in Format) + ".")
     tree = inspect.cleandoc(collab.errors.__doc__ or "").partition("::")[2]
     yield from ("", "## Errors", "", "In `collab.errors`. All that is raised on purpose:")

@@ -36,6 +36,7 @@ from collab.server.http.documents import Documents
 from collab.server.http.health import Health
 from collab.server.http.metrics import MetricsPage
 from collab.server.http.past import Past
+from collab.server.http.put_content import PutContent
 from collab.server.http.sessions import SessionEndpoints
 from collab.server.http.status import status_of
 from collab.server.http.trash import TrashEndpoints
@@ -54,6 +55,7 @@ from collab.server.revocations import Revocation
 from collab.server.rights import Rights
 from collab.server.rooms import Rooms
 from collab.server.seating import acquire_permitted
+from collab.server.seeds import Seed
 from collab.server.settings import Settings
 from collab.server.tasks import spawner
 from collab.server.timers import make_timers
@@ -83,6 +85,8 @@ class Collab:
         history: how long changes are kept of documents for which nothing else was said; all of
             them, for ever, where nothing is given.
         settings: bounds and times; the defaults suit most.
+        seed: gives what a document begins with that is opened for the first time, as an update
+            made with ``collab.seeding``, or None; it is stored before anybody is shown it.
         demo: whether ``/`` serves the editor demo.
         trusted_proxies: networks such as ``10.0.0.0/8`` whose word on a client's address
             (``X-Forwarded-For``) is taken.
@@ -104,6 +108,7 @@ class Collab:
         allow_origins: Iterable[str] = (),
         history: Retention = KEEP_ALL,
         settings: Settings | None = None,
+        seed: Seed | None = None,
         demo: bool = False,
         trusted_proxies: Iterable[str] = (),
     ) -> None:
@@ -114,6 +119,7 @@ class Collab:
         self._origins = Origins(allow_origins)
         self._history = history
         self.settings = settings or Settings()
+        self._seed = seed
         self._demo = demo
         self._exits = AsyncExitStack()
         self._running: _Running | None = None
@@ -163,6 +169,7 @@ class Collab:
                 self.settings,
                 tasks,
                 self._proxies,
+                seed=self._seed,
                 demo=self._demo,
             )
             exits.push_async_callback(running.drain)
@@ -206,7 +213,7 @@ class Collab:
                 only read.
             NotRunning: the app is not entered.
             DocumentDeleted: it was deleted, before or meanwhile.
-            StoreError: the document cannot be loaded.
+            StoreError: the document cannot be loaded, or not be seeded.
             ServerBusy: too many clients are joining.
         """
         running = self.running
@@ -289,6 +296,7 @@ class _Running:
         tasks: TaskGroup,
         proxies: tuple[Network, ...],
         *,
+        seed: Seed | None,
         demo: bool,
     ) -> None:
         self.settings = settings
@@ -301,9 +309,10 @@ class _Running:
             store, settings, self.timers, self.metrics, changed=pauses.changed
         )
         passes = Passes(guard)
-        self.rooms = Rooms(store, self.persister, self.timers, settings, spawn, self.metrics)
+        self.rooms = Rooms(store, self.persister, self.timers, settings, spawn, self.metrics, seed)
         self.rights = Rights(self.rooms, guard)
         self.history = History(store)
+        catalogue = Catalogue(store, self.rooms)
         census = Census(settings, self.metrics, proxies)
         self.handshakes = Handshakes(
             self.rooms, guard, passes, origins, settings, self.timers, census, self.metrics
@@ -319,7 +328,8 @@ class _Running:
             *Documents(store, self.rooms, self.history, guard).routes(),
             *Past(self.history, self.rooms, guard).routes(),
             *Versions(store, self.rooms, guard).routes(),
-            *TrashEndpoints(Catalogue(store, self.rooms), guard).routes(),
+            *TrashEndpoints(catalogue, guard).routes(),
+            *PutContent(catalogue, guard, settings).routes(),
             *Updates(store, self.rooms, guard, settings).routes(),
             *YSweet(store, self.rooms, guard, passes, settings).routes(),
             *Compaction(store, guard, retention).routes(),

@@ -58,6 +58,11 @@ class Metrics:
         self._refused_updates = Counter(
             "collab_updates_refused", "Changes that could not be taken in.", registry=self.registry
         )
+        self._foreign_histories = Counter(
+            "collab_foreign_histories",
+            "Connections of clients with history that their document never had.",
+            registry=self.registry,
+        )
         self.registry.register(_Numbers(self._numbers))
         ProcessCollector(registry=self.registry)
 
@@ -80,6 +85,10 @@ class Metrics:
     def count_refused_update(self) -> None:
         """Counts a change that could not be taken in."""
         self._refused_updates.inc()
+
+    def count_foreign_history(self) -> None:
+        """Counts a client with history that its document never had."""
+        self._foreign_histories.inc()
 
     def watch(self, name: str, explanation: str, read: Callable[[], float]) -> None:
         """Adds a number that is read when somebody asks for the page.

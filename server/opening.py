@@ -27,12 +27,14 @@ class Opened:
             was read instead, entry by entry.
         left_out: the entries that do not apply.
         checkpoint_error: what is wrong with the checkpoint, or None.
+        seeded: whether the document began with this opening.
     """
 
     document: Document
     stored: Stored
     left_out: Sequence[Refused] = ()
     checkpoint_error: PoisonedUpdate | None = None
+    seeded: bool = False
 
 
 async def open_document(store: Store, name: str) -> Opened:

@@ -15,6 +15,7 @@ from collab.errors import (
     ProtocolError,
     ServerBusy,
 )
+from collab.lineage import Lineage
 from collab.presence import Presence
 from collab.protocol import yjs
 from collab.protocol.messages import (
@@ -118,6 +119,9 @@ class Room:
         self._recovery.bound(document)
         self._pending: list[Change] = []
         self._deferred: list[tuple[Member, Effect]] | None = None
+        seed = document.state_vector if opened.seeded else None
+        self._lineage = Lineage(seed)
+        self._epoch = stored.epoch
         self._stopped = False
         self._end: Farewell | None = None
 
@@ -207,6 +211,8 @@ class Room:
                 member.connection.send(yjs.awareness(answer))
             self._presence_changes.touch()
         elif isinstance(effect, SyncStep1):
+            if not member.synced:
+                self._look_back(member, effect.state_vector)
             self._delivery.synchronise(member, effect.state_vector)
         elif isinstance(effect, SyncStep2):
             if self._is_full and effect.update[0] != 0:  # With structs, and not deletions alone.
@@ -477,6 +483,21 @@ class Room:
             self._delivery.send_all(yjs.awareness(gone))
         payload = self.presence.take()
         return self._delivery.send_presence(yjs.awareness(payload)) if payload else None
+
+    def _look_back(self, member: Member, known: bytes) -> None:
+        """Says so where a client brings history along that this document never had."""
+        strangers = self._lineage.strangers(known, self.document.state_vector)
+        if strangers:
+            self._metrics.count_foreign_history()
+            logger.warning(
+                "a client of %r (%s) has history that this document never had, of another life of "
+                "it or of none (epoch %s): changes of %d clients, %s...",
+                self.name,
+                member.session.identity.id or "unnamed",
+                self._epoch,
+                len(strangers),
+                ", ".join(map(str, strangers[:3])),
+            )
 
     def _recover(self, suspects: list[Change]) -> None:
         """Finds the update that broke the document, closes its sender, and goes on without it."""

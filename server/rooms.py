@@ -16,6 +16,7 @@ from collab.server.opening import open_document, report
 from collab.server.persister import Persister
 from collab.server.refusals import Refusals
 from collab.server.room import Farewell, Room
+from collab.server.seeds import Seed, open_seeded
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
 from collab.server.timers import Timers
@@ -52,12 +53,14 @@ class Rooms:
         settings: Settings,
         spawn: Spawn,
         metrics: Metrics,
+        seed: Seed | None = None,
     ) -> None:
         self._store = store
         self._persister = persister
         self._timers = timers
         self._settings = settings
         self._metrics = metrics
+        self._seed = seed
         self.spawn = spawn
         self._refusals = Refusals(store, spawn)
         self._admission = Admission(settings.syncs_in_flight, settings.syncs_waiting)
@@ -89,8 +92,13 @@ class Rooms:
         entry.leases += 1
         return entry.room
 
-    async def acquire(self, name: str) -> Room:
+    async def acquire(self, name: str, *, seeded: bool = True) -> Room:
         """Gives out the room of this name, loading it if need be; ``release`` it once.
+
+        Args:
+            name: document name.
+            seeded: whether a document that is not there yet begins with its seed; not so for
+                whoever brings content of their own.
 
         Raises:
             InvalidName: this cannot name a document.
@@ -110,7 +118,7 @@ class Rooms:
                 raise ServerBusy("expected fewer documents open at once")
             entry = self._entries[name] = _Entry()
             # A task of the server's, not of whoever asks first: their end must not end the load.
-            self.spawn(partial(self._load, name, entry))
+            self.spawn(partial(self._load, name, entry, seeded))
         entry.leases += 1
         if entry.ready is not None:
             try:
@@ -192,9 +200,9 @@ class Rooms:
             return None
         return entry
 
-    async def _load(self, name: str, entry: _Entry) -> None:
+    async def _load(self, name: str, entry: _Entry, seeded: bool) -> None:
         try:
-            opened = await open_document(self._store, name)
+            opened = await open_seeded(self._store, name, self._seed if seeded else None)
         except Exception as error:  # noqa: BLE001 - whoever waits for the room gets it as theirs
             entry.error = error
             del self._entries[name]

@@ -29,6 +29,7 @@ from collab.server.cli.options import (
     store_option,
 )
 from collab.server.operator import admit_operator
+from collab.server.seeds import SeedFiles
 from collab.server.transports.frontdoor import FrontDoor
 from collab.storage.address import file_of
 from collab.storage.ownership import Contact
@@ -117,6 +118,15 @@ _COLLECT_EVERY = 20_000
     "address. May be repeated; in the variable, spaces are between them.",
 )
 @click.option(
+    "--seed",
+    "seed_path",
+    type=click.Path(path_type=Path),
+    envvar="COLLAB_SEED",
+    metavar="PATH",
+    help="What new documents begin with: a file for all, or a folder with NAME.txt, NAME.md, "
+    "NAME.json or NAME.update for some.",
+)
+@click.option(
     "--trash",
     "trash_seconds",
     type=Duration(),
@@ -137,6 +147,7 @@ def serve(
     trusted_proxies: tuple[str, ...],
     history: Retention,
     open_to_everyone: bool,
+    seed_path: Path | None,
     allow_origins: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -159,6 +170,7 @@ def serve(
         demo=demo,
         trusted_proxies=trusted_proxies,
         settings=settings_of(options),
+        seed=None if seed_path is None else SeedFiles(seed_path),
     )
     with _listen(bind) as listener:
         if tokens is None and not _is_loopback(listener):

@@ -1,7 +1,6 @@
 """REST: documents deleted, brought back and copied."""
 
-from json import JSONDecodeError, loads
-from urllib.parse import unquote
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -11,11 +10,10 @@ from collab.access import Access, Identity, check_name
 from collab.errors import InvalidQuery
 from collab.server.auth import Guard
 from collab.server.catalogue import Catalogue
-from collab.server.http.body import read_body
+from collab.server.http.body import read_object
+from collab.server.http.path import document_of
 from collab.server.http.query import boolean
 from collab.trash import Tombstone
-
-_BODY_MAX_BYTES = 64 * 1024
 
 
 class TrashEndpoints:
@@ -49,14 +47,14 @@ class TrashEndpoints:
     async def duplicate(self, request: Request) -> Response:
         """Copies a document: ``{"name": COPY, "history": false}``."""
         name, _ = await self._identify(request, Access.READ)
-        copy, history = _read_copy(await read_body(request, _BODY_MAX_BYTES))
+        copy, history = _read_copy(await read_object(request))
         permit = await self._guard.admit(request, copy, Access.WRITE)
         author = permit.identity.id
         await self._catalogue.duplicate(name, copy, history=history, author=author)
         return JSONResponse({"name": copy}, status_code=201)
 
     async def _identify(self, request: Request, access: Access) -> tuple[str, Identity]:
-        name = check_name(unquote(request.path_params["document"]))
+        name = document_of(request)
         return name, (await self._guard.admit(request, name, access)).identity
 
 
@@ -70,14 +68,9 @@ def describe(tombstone: Tombstone) -> dict[str, object]:
     }
 
 
-def _read_copy(body: bytes) -> tuple[str, bool]:
-    try:
-        wanted = loads(body)
-    except (JSONDecodeError, UnicodeDecodeError) as error:
-        raise InvalidQuery(f"expected JSON, got: {error}") from error
-    if not isinstance(wanted, dict) or not wanted.keys() <= {"name", "history"}:
-        raise InvalidQuery('expected {"name": COPY, "history": BOOLEAN}, got something else')
+def _read_copy(wanted: dict[str, Any]) -> tuple[str, bool]:
     name, history = wanted.get("name"), wanted.get("history", False)
-    if not isinstance(name, str) or not isinstance(history, bool):
+    known = wanted.keys() <= {"name", "history"}
+    if not known or not isinstance(name, str) or not isinstance(history, bool):
         raise InvalidQuery('expected {"name": COPY, "history": BOOLEAN}, got something else')
     return check_name(name), history

@@ -75,7 +75,7 @@ class Updates:
     async def _add_log(self, request: Request) -> Response:
         name, _ = await self._identify(request, Access.ADMIN)
         lines = await read_body(request, self._max_bytes)
-        room = await self._rooms.acquire(name)
+        room = await self._rooms.acquire(name, seeded=False)
         try:
             room.flush()
             state = room.document.encode()
@@ -120,7 +120,7 @@ async def take_in_update(rooms: Rooms, name: str, update: bytes, *, author: str 
     await anyio.to_thread.run_sync(check_update, update)
     time_ms = time.time_ns() // 1_000_000
     entry = NewEntry(update=update, time_ms=time_ms, author=author)
-    room = await rooms.acquire(name)
+    room = await rooms.acquire(name, seeded=False)
     try:
         await room.take_in(update, [entry])
     finally:

@@ -51,6 +51,7 @@ DOCUMENTS: dict[str, dict[str, Callable[[], "pycrdt.Doc[Any]"]]] = {
     "how-to/move-in.md": {},
     "how-to/delete-and-copy.md": {"notes": shopping},
     "how-to/authenticate.md": {},
+    "how-to/seed.md": {},
     "how-to/production.md": {"notes": shopping},
 }
 

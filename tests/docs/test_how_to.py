@@ -123,3 +123,16 @@ async def test_the_lines_of_python_on_history_restore_a_document(anyio_backend_n
             assert str(document.doc.get("content", type=pycrdt.Text)) == "tea"
     async with store:
         assert (await store.load("notes")).entries[-1].author == "robot"
+
+
+def test_the_app_that_seeds_gives_documents_what_the_page_says(tmp_path: Path) -> None:
+    (example,) = blocks(HOW_TO / "seed.md", "python")
+    with run(example.replace("collab = ", "app = "), tmp_path) as address:
+        with edit(f"{address}/ws/minutes/1") as editor:
+            assert editor.sees("# Minutes\n")
+        with edit(f"{address}/ws/board/1") as editor:
+            assert editor.sees("New board", "title")
+        with edit(f"{address}/ws/other") as editor:
+            assert editor.sees("")
+        listed = httpx.get(f"{address}/api/docs").json()["documents"]
+        assert [document["name"] for document in listed] == ["board/1", "minutes/1"]
