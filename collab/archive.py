@@ -132,6 +132,7 @@ class Archive(Protocol):
         another seq than the one after ``Base.seq``, both are to be read again.
 
         Raises:
+            BrokenDocument: it cannot be read.
             DocumentNotFound: the store has no such document.
         """
         ...

@@ -33,7 +33,8 @@
     │   ├── DocumentExists       there is a document of this name already
     │   ├── VersionNotFound      the document has no version of this name
     │   ├── VersionExists        the document has a version of this name already
-    │   ├── BrokenDocument       what is stored of a document does not apply
+    │   ├── BrokenDocument       what is stored of a document cannot be read or does not apply
+    │   ├── BrokenEntries        a stretch of a log cannot be read; what follows it can
     │   ├── SeedUnavailable      what a new document begins with cannot be had now
     │   ├── StoreUnavailable     a passing failure: full disk, lock, I/O error; try again
     │   ├── StoreOwned           another process owns the store's open documents
@@ -306,7 +307,7 @@ class VersionExists(StoreError):
 
 
 class BrokenDocument(StoreError):
-    """What is stored of a document does not apply; a ``Replay`` tells which part.
+    """A stored state of a document cannot be read, or something does not apply.
 
     Attributes:
         document: the document name.
@@ -327,6 +328,20 @@ class SeedUnavailable(StoreError):
     def __init__(self, document: str) -> None:
         super().__init__(f"expected the initial content of {document!r}, got none")
         self.document = document
+
+
+class BrokenEntries(StoreError):
+    """A stretch of a log cannot be read; what follows it can.
+
+    Attributes:
+        first_seq: seq of its first entry.
+        last_seq: seq of its last one.
+    """
+
+    def __init__(self, message: str, first_seq: int, last_seq: int) -> None:
+        super().__init__(message)
+        self.first_seq = first_seq
+        self.last_seq = last_seq
 
 
 class StoreUnavailable(StoreError):

@@ -180,6 +180,7 @@ class Store(Archive, Quarantine, Trash, VersionStore, Protocol):
 
         Raises:
             DocumentDeleted: it was deleted.
+            BrokenDocument: its checkpoint cannot be read.
         """
         ...
 
@@ -197,6 +198,7 @@ class Store(Archive, Quarantine, Trash, VersionStore, Protocol):
         Raises:
             DocumentNotFound: the store has no such document; raised when the first entry is asked
                 for.
+            BrokenEntries: the next ones cannot be read; those after them can, from ``last_seq`` on.
             StoreUnavailable: also where entries that were to come next have been dropped meanwhile.
         """
         ...

@@ -2,12 +2,18 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import anyio.to_thread
 
 from collab.document import Document
-from collab.errors import BrokenDocument, PoisonedUpdate, StoreError
+from collab.errors import (
+    BrokenDocument,
+    BrokenEntries,
+    DocumentNotFound,
+    PoisonedUpdate,
+    StoreError,
+)
 from collab.quarantine import Refused, brief
 from collab.replay import Replay
 from collab.store import Entry, Store, Stored
@@ -22,18 +28,18 @@ class Opened:
     """What opening a document gave.
 
     Attributes:
-        document: all of it that applies.
-        stored: what it was made of; without a checkpoint where that did not apply and the whole log
-            was read instead, entry by entry.
+        document: all of it that can be read and applies.
+        stored: what it was made of; without a checkpoint where that is broken and the whole log was
+            read instead, entry by entry.
         left_out: the entries that do not apply.
-        checkpoint_error: what is wrong with the checkpoint, or None.
+        broken: what else is broken, in words.
         seeded: whether the document began with this opening.
     """
 
     document: Document
     stored: Stored
     left_out: Sequence[Refused] = ()
-    checkpoint_error: PoisonedUpdate | None = None
+    broken: Sequence[str] = ()
     seeded: bool = False
 
 
@@ -44,7 +50,10 @@ async def open_document(store: Store, name: str) -> Opened:
         InvalidName: this cannot name a document.
         StoreError: the store cannot read it.
     """
-    stored = await store.load(name)
+    try:
+        stored = await store.load(name)
+    except BrokenDocument as error:
+        return await _open_from_log(store, name, error)
     try:
         return Opened(await anyio.to_thread.run_sync(Document.load, stored), stored)
     except BrokenDocument:
@@ -52,32 +61,67 @@ async def open_document(store: Store, name: str) -> Opened:
     try:
         replay = await anyio.to_thread.run_sync(Replay, stored.checkpoint)
     except PoisonedUpdate as error:
-        return await _open_without_checkpoint(store, stored, error)
+        return await _open_from_log(store, name, error)
     await anyio.to_thread.run_sync(replay.take, stored.entries)
     return Opened(replay.document, stored, replay.left_out)
 
 
-async def _open_without_checkpoint(store: Store, stored: Stored, error: PoisonedUpdate) -> Opened:
+async def _open_from_log(store: Store, name: str, error: Exception) -> Opened:
+    """Replays all there is, where the newest state is broken."""
+    summaries = await store.documents(prefix=name, limit=1)
+    if not summaries or summaries[0].document != name:
+        raise DocumentNotFound(name)
+    broken = [brief(error)]
+    begin_seq = 0
     replay = Replay()
-    seq = 0
+    try:
+        base = await store.base(name)
+        begin_seq = base.seq
+        replay = await anyio.to_thread.run_sync(Replay, base.update)
+    except (BrokenDocument, PoisonedUpdate) as error_of_base:
+        broken.append(brief(error_of_base))
+    seq = begin_seq
+    while gap := await _replay_from(store, name, seq, replay):
+        broken.append(brief(gap))
+        seq = gap.last_seq
+    stored = Stored(
+        document=name,
+        seq=summaries[0].seq,
+        checkpoint=None,
+        checkpoint_seq=begin_seq,
+        entries=(),
+        epoch=summaries[0].epoch,
+    )
+    return Opened(replay.document, stored, replay.left_out, broken)
+
+
+async def _replay_from(
+    store: Store, name: str, after_seq: int, replay: Replay
+) -> BrokenEntries | None:
+    """Replays entries up to the first ones that cannot be read.
+
+    Returns:
+        What the store says of those; None where it came to the end.
+    """
     batch: list[Entry] = []
-    async for entry in store.entries(stored.document):
-        batch.append(entry)
-        seq = entry.seq
-        if len(batch) == _BATCH_ENTRIES:
-            await anyio.to_thread.run_sync(replay.take, batch)
-            batch = []
+    gap = None
+    try:
+        async for entry in store.entries(name, after_seq):
+            batch.append(entry)
+            if len(batch) == _BATCH_ENTRIES:
+                await anyio.to_thread.run_sync(replay.take, batch)
+                batch = []
+    except BrokenEntries as error:
+        gap = error
     await anyio.to_thread.run_sync(replay.take, batch)
-    read = replace(stored, seq=seq, checkpoint=None, checkpoint_seq=0, entries=())
-    return Opened(replay.document, read, replay.left_out, error)
+    return gap
 
 
 async def report(store: Store, opened: Opened) -> None:
     """Sets aside what an opening left out, and logs it the first time. The store's log keeps it."""
     name = opened.stored.document
-    if opened.checkpoint_error is not None:
-        error = brief(opened.checkpoint_error)
-        logger.error("%r is replayed, as its checkpoint does not apply: %s", name, error)
+    for what in opened.broken:
+        logger.error("%r is opened from its log: %s", name, what)
     if not opened.left_out:
         return
     try:

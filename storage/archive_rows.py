@@ -15,7 +15,7 @@ from collab.errors import DocumentNotFound
 from collab.storage.block import pack, unpack
 from collab.storage.compaction import Block, Shape
 from collab.storage.compression import Form, compress, expand
-from collab.storage.log_reader import read_head, retention_of
+from collab.storage.log_reader import expand_state, read_head, retention_of
 from collab.storage.trash_rows import LEAST_NAME, refuse_deleted
 from collab.store import Entry
 
@@ -132,7 +132,9 @@ def read_base(connection: sqlite3.Connection, document: str) -> Base:
     row = connection.execute(
         "SELECT seq, form, payload FROM bases WHERE document_id = ?", (head[0],)
     ).fetchone()
-    return Base(seq=0, update=None) if row is None else Base(seq=row[0], update=expand(*row[1:]))
+    if row is None:
+        return Base(seq=0, update=None)
+    return Base(seq=row[0], update=expand_state(document, *row[1:]))
 
 
 def write_retention(

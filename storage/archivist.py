@@ -90,7 +90,7 @@ class Archivist:
         return free > _FREE_AT_ONCE
 
     def _checkpoint(self, filed: Filed, action: Checkpoint) -> int:
-        seq, state = self._read(partial(read_state, document_id=filed.id))
+        seq, state = self._read(partial(read_state, document=filed.name, document_id=filed.id))
         entries = self._entries(filed, seq, action.seq)
         if seq != filed.shape.state_seq or not entries:
             return 0  # Somebody has written one meanwhile.

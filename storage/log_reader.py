@@ -3,6 +3,7 @@
 import sqlite3
 
 from collab.archive import Retention
+from collab.errors import BrokenDocument, BrokenEntries, StoreError
 from collab.storage.block import unpack
 from collab.storage.compression import expand
 from collab.storage.trash_rows import LEAST_NAME, refuse_deleted
@@ -19,7 +20,7 @@ _ENTRIES = """
 """
 
 _BLOCK = """
-    SELECT first_seq, form, payload FROM blocks
+    SELECT first_seq, last_seq, form, payload FROM blocks
     WHERE document_id = ? AND last_seq > ? ORDER BY last_seq LIMIT 1
 """
 
@@ -66,7 +67,7 @@ def read_stored(connection: sqlite3.Connection, document: str) -> Stored:
         (epoch,) = connection.execute(
             "SELECT epoch FROM documents WHERE id = ?", (document_id,)
         ).fetchone() or (None,)
-        checkpoint_seq, checkpoint = read_state(connection, document_id)
+        checkpoint_seq, checkpoint = read_state(connection, document, document_id)
         rows = connection.execute(_ENTRIES, (document_id, checkpoint_seq, seq)).fetchall()
     finally:
         if connection.in_transaction:  # some errors end it themselves
@@ -81,10 +82,29 @@ def read_stored(connection: sqlite3.Connection, document: str) -> Stored:
     )
 
 
-def read_state(connection: sqlite3.Connection, document_id: int) -> tuple[int, bytes | None]:
-    """Reads the newest whole state, checkpoint or base, and its seq; (0, None) where none is."""
+def read_state(
+    connection: sqlite3.Connection, document: str, document_id: int
+) -> tuple[int, bytes | None]:
+    """Reads the newest whole state, checkpoint or base, and its seq; (0, None) where none is.
+
+    Raises:
+        BrokenDocument: it cannot be read.
+    """
     row = connection.execute(_WHOLE, (document_id,)).fetchone()
-    return (0, None) if row is None else (row[0], expand(row[1], row[2]))
+    return (0, None) if row is None else (row[0], expand_state(document, *row[1:]))
+
+
+def expand_state(document: str, form: int, payload: bytes) -> bytes:
+    """Returns a stored state of a document.
+
+    Raises:
+        BrokenDocument: it cannot be read.
+    """
+    try:
+        return expand(form, payload)
+    except StoreError as error:
+        what = f"expected a state of {document!r} that can be read, got: {error}"
+        raise BrokenDocument(what, document) from error
 
 
 def read_entries(
@@ -109,12 +129,13 @@ def read_entries(
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-    first_seq, form, payload = block
-    return [
-        entry
-        for entry in unpack(expand(form, payload), first_seq)
-        if after_seq < entry.seq <= newest_seq
-    ]
+    first_seq, last_seq, form, payload = block
+    try:
+        entries = unpack(expand(form, payload), first_seq)
+    except StoreError as error:
+        what = f"expected entries {first_seq}..{last_seq} that can be read, got: {error}"
+        raise BrokenEntries(what, first_seq, last_seq) from error
+    return [entry for entry in entries if after_seq < entry.seq <= newest_seq]
 
 
 def read_summaries(

@@ -1,20 +1,26 @@
 """Opening a document of which not all applies: the rest is served, and nothing deleted."""
 
 import logging
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pycrdt
 import pytest
+from anyio import to_thread
 
 from collab.close import CloseCode
 from collab.protocol import yjs
-from collab.server.opening import open_document
+from collab.server.opening import Opened, open_document
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
+from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, NewEntry, Store
 from tests.core import poison
 from tests.server.wire import Client, House, house
+from tests.storage.damage import WORDS, execute, flip, make
+from tests.storage.damage import typed as typed_words
 
 pytestmark = pytest.mark.anyio
 
@@ -91,13 +97,15 @@ async def test_a_checkpoint_that_does_not_apply_is_replaced_by_the_whole_log(
         client = await opened(server)
         assert client.text == "".join(words)
         await anyio.wait_all_tasks_blocked()
-        assert "its checkpoint does not apply" in complaints(caplog)[0]
+        assert (
+            "'d' is opened from its log: expected an update that applies" in complaints(caplog)[0]
+        )
         client.type("!")
         await client.room.settle()
         healed = await store.load("d")
         assert (healed.checkpoint_seq, len(healed.entries)) == (1501, 0)
         again = await open_document(store, "d")
-        assert again.checkpoint_error is None
+        assert again.broken == ()
         assert str(again.document.doc.get("text", type=pycrdt.Text)) == "".join(words) + "!"
 
 
@@ -127,3 +135,49 @@ async def test_all_that_is_stored_being_broken_opens_an_empty_document() -> None
         client.type("new")
         await client.room.settle()
         assert (await store.load("d")).seq == 3
+
+
+class TestDamagedFiles:
+    """Files in which what was packed is damaged."""
+
+    async def shown(self, path: Path) -> tuple[str, Opened]:
+        store = SQLiteStore(path, create=False)
+        async with house(store) as server:
+            client = await opened(server)
+            return client.text, await open_document(store, "d")
+
+    @pytest.mark.parametrize("base", [False, True])
+    async def test_a_checkpoint_that_cannot_be_read_is_replaced_by_the_log(
+        self, tmp_path: Path, base: bool
+    ) -> None:
+        path = tmp_path / "collab.db"
+        await to_thread.run_sync(partial(make, path, base=base))
+        flip(path, "checkpoints", "1", at=20)
+        text, found = await self.shown(path)
+        assert text == "".join(WORDS)
+        assert len(found.broken) == 1
+        assert (found.stored.checkpoint_seq > 0) is base
+        assert found.stored.epoch
+
+    async def test_of_a_log_with_a_broken_block_the_rest_is_served(self, tmp_path: Path) -> None:
+        path = tmp_path / "collab.db"
+        await to_thread.run_sync(make, path)
+        flip(path, "checkpoints", "1", at=20)
+        ((last,),) = execute(path, "SELECT min(last_seq) FROM blocks")
+        flip(path, "blocks", f"last_seq = {last}", at=30)
+        text, found = await self.shown(path)
+        assert text == ""
+        assert len(found.broken) == 2
+        for update in typed_words(*WORDS)[:last]:
+            found.document.apply(update)
+        assert str(found.document.doc.get("text", type=pycrdt.Text)) == "".join(WORDS)
+
+    async def test_of_a_lost_base_and_checkpoint_what_follows_is_kept(self, tmp_path: Path) -> None:
+        path = tmp_path / "collab.db"
+        await to_thread.run_sync(partial(make, path, base=True))
+        flip(path, "checkpoints", "1", at=20)
+        flip(path, "bases", "1", at=30)
+        text, found = await self.shown(path)
+        assert text == ""
+        assert found.document.pending_bytes > 0
+        assert len(found.broken) == 2

@@ -1,17 +1,14 @@
 """Integrity and repair over real files: bytes flipped, rows deleted, pages overwritten."""
 
 import random
-import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pycrdt
 import pytest
 
-from collab.archive import KEEP_ALL, Retention, Terms
 from collab.document import Document
 from collab.errors import DocumentNotFound, StoreError
 from collab.quarantine import Refused
@@ -20,56 +17,10 @@ from collab.storage.integrity import Findings, check_document, check_file
 from collab.storage.repair import repair
 from collab.storage.sqlite import SQLiteStore
 from collab.storage.stretches import read_stretches
-from collab.store import Append, Entry, NewEntry
+from collab.store import Append, Entry
 from collab.versions import Version
 from tests.core import poison
-
-WORDS = [f"{number} " for number in range(1, 1301)]
-"""Each is one entry of the document ``d``."""
-
-PACKED = 1200
-"""Entries that compaction has put into blocks, and where the checkpoint is."""
-
-DAY_MS = 86_400_000
-
-
-def typed(*words: str, client: int = 5) -> list[bytes]:
-    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=client)
-    text = doc.get("text", type=pycrdt.Text)
-    updates: list[bytes] = []
-    subscription = doc.observe(lambda event: updates.append(event.update))
-    for word in words:
-        text += word
-    doc.unobserve(subscription)
-    return updates
-
-
-async def _append(store: SQLiteStore, updates: Sequence[bytes], *, first: int) -> None:
-    entries = [
-        NewEntry(update=update, time_ms=number * DAY_MS, author=f"author {number % 3}")
-        for number, update in enumerate(updates, first)
-    ]
-    await store.append([Append(document="d", entries=entries)])
-
-
-async def _compact(store: SQLiteStore, now_ms: int, retention: Retention) -> None:
-    terms = Terms(now_ms=now_ms, history=retention, quiet_ms=0)
-    while (await store.compact("d", terms)).more:
-        pass
-
-
-def make(path: Path, *, base: bool = False) -> None:
-    """A document with blocks, a checkpoint and rows after it; with a base where asked for."""
-    updates = typed(*WORDS)
-
-    async def write() -> None:
-        async with SQLiteStore(path) as store:
-            await _append(store, updates[:PACKED], first=1)
-            keep = Retention(700 * DAY_MS) if base else KEEP_ALL
-            await _compact(store, PACKED * DAY_MS, keep)
-            await _append(store, updates[PACKED:], first=PACKED + 1)
-
-    anyio.run(write)
+from tests.storage.damage import DAY_MS, PACKED, WORDS, append, execute, flip, make, typed
 
 
 @pytest.fixture
@@ -77,19 +28,6 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "collab.db"
     make(path)
     return path
-
-
-def execute(path: Path, statement: str, *values: object) -> list[Any]:
-    with closing(sqlite3.connect(path)) as connection, connection:
-        return connection.execute(statement, values).fetchall()
-
-
-def flip(path: Path, table: str, where: str, at: int, bits: int = 0xFF) -> None:
-    """Flips bits of a byte of a payload."""
-    ((payload,),) = execute(path, f"SELECT payload FROM {table} WHERE {where}")
-    flipped = bytearray(payload)
-    flipped[at] ^= bits
-    execute(path, f"UPDATE {table} SET payload = ? WHERE {where}", bytes(flipped))
 
 
 def checked(path: Path, document: str = "d") -> Findings:
@@ -164,7 +102,7 @@ class TestWholeDocuments:
 
         async def write() -> None:
             async with SQLiteStore(path) as store:
-                await _append(store, [first, third], first=1)
+                await append(store, [first, third], first=1)
                 document = Document.load(await store.load("d"))
                 assert document.pending_bytes
                 await store.append([Append(document="d", entries=[], checkpoint=document.encode())])
@@ -230,7 +168,7 @@ class TestLog:
         async def write() -> None:
             async with SQLiteStore(path) as store:
                 updates = [poison.HELLO, poison.CHILD_OF_A_STRING, *typed("!", "?")]
-                await _append(store, updates, first=1)
+                await append(store, updates, first=1)
 
         anyio.run(write)
         (fault,) = faults(path)
