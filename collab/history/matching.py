@@ -6,7 +6,7 @@ Source: Eugene W. Myers, An O(ND) Difference Algorithm and Its Variations, Algor
 """
 
 from array import array
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 MAX_EDITS = 1000
@@ -57,47 +57,43 @@ def _shortest_path(
     before: Sequence[Hashable], after: Sequence[Hashable], max_edits: int
 ) -> list[Replaced] | None:
     """The single edits of a shortest path, from the last to the first; None where too many."""
-    furthest = {1: 0}
+    long, tall = len(before), len(after)
+    bound = min(max_edits, long + tall)
+    # How far each diagonal was followed, diagonal 0 in the middle.
+    furthest = [0] * (2 * bound + 3)
+    middle = bound + 1
     trace: list[array[int]] = []
-    for edits in range(min(max_edits, len(before) + len(after)) + 1):
-        reached = range(-edits - 1, edits + 2)
-        trace.append(array("q", (furthest.get(diagonal, 0) for diagonal in reached)))
+    for edits in range(bound + 1):
+        trace.append(array("q", furthest[middle - edits - 1 : middle + edits + 2]))
         for diagonal in range(-edits, edits + 1, 2):
-            x = (
-                furthest[diagonal + 1]
-                if _goes_down(furthest, diagonal, edits)
-                else (furthest[diagonal - 1] + 1)
-            )
+            at = middle + diagonal
+            x = furthest[at + 1]
+            if diagonal != -edits and (diagonal == edits or furthest[at - 1] >= x):
+                x = furthest[at - 1] + 1
             y = x - diagonal
-            while x < len(before) and y < len(after) and before[x] == after[y]:
+            while x < long and y < tall and before[x] == after[y]:
                 x += 1
                 y += 1
-            furthest[diagonal] = x
-            if x >= len(before) and y >= len(after):
-                return _backtrack(trace, len(before), len(after))
+            furthest[at] = x
+            if x >= long and y >= tall:
+                return _backtrack(trace, long, tall)
     return None
-
-
-def _goes_down(furthest: Mapping[int, int], diagonal: int, edits: int) -> bool:
-    """Whether the path to a diagonal ends with an insertion, and not with a deletion."""
-    if diagonal in (-edits, edits):
-        return diagonal == -edits
-    return furthest[diagonal - 1] < furthest[diagonal + 1]
 
 
 def _backtrack(trace: list["array[int]"], x: int, y: int) -> list[Replaced]:
     path = []
     for edits in range(len(trace) - 1, 0, -1):
-        furthest = dict(zip(range(-edits - 1, edits + 2), trace[edits], strict=True))
+        furthest = trace[edits]
         diagonal = x - y
-        if _goes_down(furthest, diagonal, edits):
-            x = furthest[diagonal + 1]
-            y = x - diagonal - 1
-            path.append(Replaced(x, x, y, y + 1))
-        else:
-            x = furthest[diagonal - 1]
+        at = edits + 1 + diagonal
+        if diagonal != -edits and (diagonal == edits or furthest[at - 1] >= furthest[at + 1]):
+            x = furthest[at - 1]
             y = x - diagonal + 1
             path.append(Replaced(x, x + 1, y, y))
+        else:
+            x = furthest[at + 1]
+            y = x - diagonal - 1
+            path.append(Replaced(x, x, y, y + 1))
     return path
 
 

@@ -4,8 +4,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isqrt
 
-from collab.history.matching import Replaced, differences
+from collab.history.matching import MAX_EDITS, Replaced, differences
 from collab.render.values import json_value
 
 CONTEXT = 40
@@ -69,7 +70,10 @@ def diff_text(before: str, after: str, context: int = CONTEXT) -> list[Hunk]:
     Returns:
         Hunks in order; applied to ``before`` they give ``after``.
     """
-    stretches = _stretches(before, after)
+    return _hunks(before, after, _stretches(before, after), context)
+
+
+def _hunks(before: str, after: str, stretches: list[Replaced], context: int) -> list[Hunk]:
     hunks = []
     for index, (start, end, start_after, end_after) in enumerate(stretches):
         floor = stretches[index - 1].end_before if index else 0
@@ -91,7 +95,8 @@ def diff_chunks(before: Chunks, after: Chunks) -> tuple[list[Hunk], list[Reforma
     """Compares two formatted texts; U+FFFC stands for each embed."""
     embeds: dict[str, str] = {}
     one, other = _flat(before, embeds), _flat(after, embeds)
-    hunks = diff_text(one, other)
+    stretches = _stretches(one, other)
+    hunks = _hunks(one, other, stretches, CONTEXT)
     if embeds:
         shown = str.maketrans(dict.fromkeys(embeds.values(), _EMBED))
         hunks = [
@@ -104,7 +109,7 @@ def diff_chunks(before: Chunks, after: Chunks) -> tuple[list[Hunk], list[Reforma
             )
             for hunk in hunks
         ]
-    return hunks, _diff_formats(_formats(before), _formats(after), _stretches(one, other))
+    return hunks, _diff_formats(_formats(before), _formats(after), stretches)
 
 
 def _diff_formats(
@@ -169,25 +174,28 @@ def _formats(chunks: Chunks) -> list[Mapping[str, object]]:
 def _stretches(before: str, after: str) -> list[Replaced]:
     """Where two texts differ, in code points."""
     lines = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    blocks = _by_tokens(*lines, MAX_EDITS)
+    # The work grows with the square of the edits, and is bounded for all blocks together.
+    most = min(MAX_EDITS, 2 * MAX_EDITS // max(isqrt(len(blocks)), 1))
     return [
         _trim(
             before, after, Replaced(start + one, start + end, start_after + two, start_after + to)
         )
-        for start, stop, start_after, stop_after in _by_tokens(*lines)
+        for start, stop, start_after, stop_after in blocks
         for one, end, two, to in _by_tokens(
-            _WORDS.findall(before[start:stop]), _WORDS.findall(after[start_after:stop_after])
+            _WORDS.findall(before[start:stop]), _WORDS.findall(after[start_after:stop_after]), most
         )
     ]
 
 
-def _by_tokens(before: Sequence[str], after: Sequence[str]) -> list[Replaced]:
+def _by_tokens(before: Sequence[str], after: Sequence[str], max_edits: int) -> list[Replaced]:
     """Compares texts cut into tokens; what it returns counts code points."""
     starts_before, starts_after = _starts(before), _starts(after)
     return [
         Replaced(
             starts_before[start], starts_before[end], starts_after[start_after], starts_after[stop]
         )
-        for start, end, start_after, stop in differences(before, after)
+        for start, end, start_after, stop in differences(before, after, max_edits)
     ]
 
 

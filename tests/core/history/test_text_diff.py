@@ -60,3 +60,12 @@ def test_another_embed_in_the_place_of_one_is_a_hunk() -> None:
     assert [(hunk.start_before, hunk.removed, hunk.inserted, hunk.prefix) for hunk in hunks] == [
         (2, "\ufffc", "\ufffc", "a\ufffc")
     ]
+
+
+def test_texts_that_have_little_in_common_are_still_compared() -> None:
+    lines = [" ".join(f"{line}w{word}" for word in range(60)) + "\n" for line in range(300)]
+    before = "".join(lines)
+    after = "".join(
+        line.replace("w", "v") if place % 2 else line for place, line in enumerate(lines)
+    )
+    assert applied(before, diff_text(before, after)) == after
