@@ -97,6 +97,7 @@ class Collab:
     Attributes:
         authenticate: as given.
         settings: as given, or the defaults.
+        past: what documents were, and who made them so, while the app is entered.
     """
 
     def __init__(
@@ -138,13 +139,13 @@ class Collab:
         return self._running
 
     @property
-    def history(self) -> History:
+    def past(self) -> History:
         """What documents were, and who made them so.
 
         Raises:
             NotRunning: the app is not entered.
         """
-        return self.running.history
+        return self.running.past
 
     async def __aenter__(self) -> "Collab":
         """Opens the store and starts to serve.
@@ -220,7 +221,7 @@ class Collab:
         permit = await self._guard.permit(identity, check_name(name))
         room, permit = await acquire_permitted(running.rooms, self._guard, permit)
         try:
-            live = LiveDocument(room, permit, running.timers, running.history)
+            live = LiveDocument(room, permit, running.timers, running.past)
             with live.entered():
                 await live.synced()
                 yield live
@@ -311,7 +312,7 @@ class _Running:
         passes = Passes(guard)
         self.rooms = Rooms(store, self.persister, self.timers, settings, spawn, self.metrics, seed)
         self.rights = Rights(self.rooms, guard)
-        self.history = History(store)
+        self.past = History(store)
         catalogue = Catalogue(store, self.rooms)
         census = Census(settings, self.metrics, proxies)
         self.handshakes = Handshakes(
@@ -325,8 +326,8 @@ class _Running:
             *Health(self.persister).routes(),
             *MetricsPage(self.metrics, guard).routes(),
             *SessionEndpoints(self.rights, guard).routes(),
-            *Documents(store, self.rooms, self.history, guard).routes(),
-            *Past(self.history, self.rooms, guard).routes(),
+            *Documents(store, self.rooms, self.past, guard).routes(),
+            *Past(self.past, self.rooms, guard).routes(),
             *Versions(store, self.rooms, guard).routes(),
             *TrashEndpoints(catalogue, guard).routes(),
             *PutContent(catalogue, guard, settings).routes(),

@@ -2,17 +2,17 @@
 
 import json
 import time
-from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from collab.access import Access, check_name
+from collab.access import Access
 from collab.archive import Retention, Terms
 from collab.errors import InvalidQuery, SettingsError
 from collab.server.auth import Guard
 from collab.server.http.body import read_body
+from collab.server.http.path import document_of
 from collab.store import Store
 
 _BODY_BYTES = 1000
@@ -73,7 +73,7 @@ class Compaction:
         return JSONResponse({"bytes": await self._store.bytes_on_disk(), "more": more})
 
     async def _name(self, request: Request) -> str:
-        name = check_name(unquote(request.path_params["document"]))
+        name = document_of(request)
         await self._guard.admit(request, name, Access.ADMIN)
         return name
 

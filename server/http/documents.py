@@ -1,13 +1,11 @@
 """REST: the list of documents and what is in them."""
 
-from urllib.parse import unquote
-
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from collab.access import Access, check_name
+from collab.access import Access
 from collab.document import Document
 from collab.errors import DocumentNotFound
 from collab.history.point import read_point
@@ -15,6 +13,7 @@ from collab.render.export import Format, export
 from collab.server.auth import Guard
 from collab.server.history import History
 from collab.server.http.listing import read_page
+from collab.server.http.path import document_of
 from collab.server.http.query import boolean, integer
 from collab.server.http.trash import describe
 from collab.server.opening import open_document
@@ -95,7 +94,7 @@ class Documents:
         return Response(body, media_type=_MEDIA_TYPES[Format(chosen)])
 
     async def _name(self, request: Request) -> str:
-        name = check_name(unquote(request.path_params["document"]))
+        name = document_of(request)
         await self._guard.admit(request, name)
         return name
 

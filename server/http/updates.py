@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import AsyncIterator
-from urllib.parse import unquote
 
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from collab.access import Access, Identity, check_name
+from collab.access import Access, Identity
 from collab.document import check_update
 from collab.errors import InvalidQuery
 from collab.intake import take_in
@@ -17,6 +16,7 @@ from collab.ndjson import MEDIA_TYPE, decode_entries, encode_entry
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.auth import Guard
 from collab.server.http.body import read_body
+from collab.server.http.path import document_of
 from collab.server.http.query import integer
 from collab.server.rooms import Rooms
 from collab.server.settings import Settings
@@ -94,7 +94,7 @@ class Updates:
         )
 
     async def _identify(self, request: Request, access: Access) -> tuple[str, Identity]:
-        name = check_name(unquote(request.path_params["document"]))
+        name = document_of(request)
         return name, (await self._guard.admit(request, name, access)).identity
 
 

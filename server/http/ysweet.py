@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from dataclasses import dataclass, replace
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -17,6 +17,7 @@ from collab.access import Access, Identity, check_name
 from collab.errors import InvalidQuery, StoreError
 from collab.server.auth import Guard, Permit
 from collab.server.http.body import read_body
+from collab.server.http.path import document_of
 from collab.server.http.updates import take_in_update
 from collab.server.passes import Passes
 from collab.server.rooms import Rooms
@@ -91,7 +92,7 @@ class YSweet:
         Who may administer the document may have one for somebody else (``userId``). Nobody gets
         more than they may do: who may only read is told ``read-only``, whatever they wished.
         """
-        name = _name(request)
+        name = document_of(request)
         wish = await _read_wish(request)
         if wish.document not in (None, name):
             raise InvalidQuery(f"expected the document {name!r}, got {wish.document!r}")
@@ -113,7 +114,7 @@ class YSweet:
 
     async def read(self, request: Request) -> Response:
         """The document as it is now, as one update."""
-        name = _name(request)
+        name = document_of(request)
         await self._passes.admit(request, name)
         room = await self._rooms.acquire(name)
         try:
@@ -125,7 +126,7 @@ class YSweet:
 
     async def write(self, request: Request) -> Response:
         """Takes in one update, and answers when it is durable."""
-        name = _name(request)
+        name = document_of(request)
         permit = await self._passes.admit(request, name, Access.WRITE)
         update = await read_body(request, self._max_bytes)
         await take_in_update(self._rooms, name, update, author=permit.identity.id)
@@ -188,10 +189,6 @@ def _text(wish: dict[str, object], name: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise InvalidQuery(f"expected {name} as text, got {value!r}")
-
-
-def _name(request: Request) -> str:
-    return check_name(unquote(request.path_params["document"]))
 
 
 def _base(request: Request) -> str:

@@ -270,7 +270,7 @@ class TestRestore:
                 assert await document.restore(1)
                 assert str(document.doc.get("text", type=pycrdt.Text)) == "a"
                 assert not await document.restore(1)
-            (change, *_) = (await collab.history.changes("d")).changes
+            (change, *_) = (await collab.past.changes("d")).changes
             assert (change.author, change.first_seq) == ("robot", 3)
             reader = Identity(access=Access.READ)
             async with collab.document("d", identity=reader) as document:
