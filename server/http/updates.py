@@ -12,6 +12,7 @@ from collab.access import Access, Identity
 from collab.document import check_update
 from collab.errors import InvalidQuery
 from collab.intake import take_in
+from collab.log import Log, open_log
 from collab.ndjson import MEDIA_TYPE, decode_entries, encode_entry
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.auth import Guard
@@ -20,7 +21,7 @@ from collab.server.http.path import document_of
 from collab.server.http.query import integer
 from collab.server.rooms import Rooms
 from collab.server.settings import Settings
-from collab.store import Entry, NewEntry, Store
+from collab.store import NewEntry, Store
 
 _CHUNK_BYTES = 64 * 1024
 _MAX_SEQ = 2**53
@@ -53,9 +54,8 @@ class Updates:
         """Streams the durable log, a line of JSON for each entry: ``?after=SEQ``."""
         name, _ = await self._identify(request, Access.READ)
         after_seq = integer(request, "after", default=0, least=0, most=_MAX_SEQ)
-        entries = self._store.entries(name, after_seq)
-        first = await anext(entries, None)  # An unknown document is found out before the answer.
-        return StreamingResponse(_Lines(first, entries), media_type=MEDIA_TYPE)
+        log = await open_log(self._store, name, after_seq)
+        return StreamingResponse(_Lines(log), media_type=MEDIA_TYPE)
 
     async def add(self, request: Request) -> Response:
         """Takes in one update, or a log, and answers when it is durable.
@@ -133,21 +133,18 @@ class _Lines(AsyncIterator[bytes]):
     No async generator: nobody closes it when a client goes away in the middle.
     """
 
-    def __init__(self, first: Entry | None, entries: AsyncIterator[Entry]) -> None:
-        self._first = first
-        self._entries = entries
+    def __init__(self, log: Log) -> None:
+        self._log = log
 
     async def __anext__(self) -> bytes:
-        entry, self._first = self._first, None
         lines = []
         size = 0
         while size < _CHUNK_BYTES:
-            entry = entry or await anext(self._entries, None)
+            entry = await anext(self._log, None)
             if entry is None:
                 break
             lines.append(encode_entry(entry))
             size += len(lines[-1])
-            entry = None
         if not lines:
             raise StopAsyncIteration
         return b"".join(lines)
