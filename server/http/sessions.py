@@ -34,8 +34,9 @@ class SessionEndpoints:
 
         Needs ``Access.ADMIN``: to the document where one is named, otherwise to all.
         """
+        identity = await self._guard.identify(request)
         revocation = _read_revocation(await read_body(request, _MAX_BYTES))
-        await self._guard.admit(request, revocation.document, Access.ADMIN)
+        await self._guard.permit(identity, revocation.document, Access.ADMIN)
         return JSONResponse({"ended": self._rights.revoke(revocation, time.time())})
 
 

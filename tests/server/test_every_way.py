@@ -1,0 +1,61 @@
+"""Every path of the app asks the guard: those of today, and those that are added."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+from starlette.requests import HTTPConnection
+from starlette.routing import Route
+
+from collab.access import Grants, Identity
+from collab.server.app import Collab
+from collab.storage.memory import MemoryStore
+
+pytestmark = pytest.mark.anyio
+
+OPEN = {"/healthz", "/readyz", "/y-sweet/check_store"}
+"""What everybody may ask: whether the server works."""
+LATER = {"/sse"}
+"""Where each document brings a token of its own once the connection is there."""
+LISTS = {"/api/docs"}
+"""What everybody known may ask, and sees of it what they may read."""
+
+
+async def authenticate(connection: HTTPConnection) -> Identity | None:
+    """Knows Eve, who may do nothing."""
+    shown = connection.headers.get("authorization")
+    return Identity(id="eve", grants=Grants({})) if shown == "Bearer eve" else None
+
+
+@pytest.fixture
+async def collab() -> AsyncIterator[Collab]:
+    async with Collab(MemoryStore(), authenticate=authenticate) as collab:
+        yield collab
+
+
+def requests(collab: Collab) -> Iterator[tuple[str, str]]:
+    """A request for each method of each path that asks for somebody."""
+    for route in collab.running.routes:
+        if isinstance(route, Route) and route.path not in OPEN | LATER:
+            path = route.path.replace("{document:path}", "notes").replace("{document}", "notes")
+            for method in (route.methods or {"GET"}) - {"HEAD"}:
+                yield method, path.replace("{version}", "draft")
+
+
+@pytest.mark.parametrize(("who", "status"), [(None, 401), ("eve", 403)])
+async def test_who_may_not_is_refused_whatever_they_ask(
+    collab: Collab, who: str | None, status: int
+) -> None:
+    headers = {"Authorization": f"Bearer {who}"} if who is not None else {}
+    answers = {}
+    transport = httpx.ASGITransport(collab)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for method, path in requests(collab):
+            body = b'{"user": "ana"}' if method == "POST" else b""
+            answer = await client.request(method, path, content=body, headers=headers)
+            answers[method, path] = answer.status_code
+            if path in LISTS and who is not None:
+                assert answer.json() == {"documents": [], "next": None}
+                answers[method, path] = status
+    assert len(answers) > 15
+    assert answers == dict.fromkeys(answers, status)
