@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.clients.driver import Driver
+from tests.clients.kinds import KINDS, Kind
 from tests.e2e.serving import export, serve
 
 pytestmark = pytest.mark.node
@@ -48,6 +49,31 @@ def test_a_client_that_holds_a_deleted_document_cannot_bring_it_back(
         client.insert(0, "new ")
         client.wait_closed(4404)
         assert listed(server.url) == []
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_no_kind_of_client_brings_a_deleted_document_back(
+    driver: Driver, store: Path, kind: Kind
+) -> None:
+    with serve(store) as server:
+        held = [driver.connect(kind, server.port, ROOM)]
+        held[0].wait_synced()
+        held[0].insert(0, "kept")
+        held[0].wait_acknowledged()
+        others = []
+        for now in ("false", "true"):
+            httpx.delete(f"{server.url}{PATH}?now={now}").raise_for_status()
+            held.append(driver.connect(kind, server.port, ROOM))
+            for client in held:
+                client.insert(0, "late ")
+            # What comes after them is served: they were heard.
+            others.append(f"other {now}")
+            other = driver.connect(kind, server.port, others[-1])
+            other.wait_synced()
+            other.insert(0, "x")
+            other.wait_acknowledged()
+            assert listed(server.url) == others
+            assert not any(client.facts().synced for client in held[1:])
 
 
 def test_a_client_of_version_3_stays_away_from_what_was_deleted(

@@ -13,7 +13,8 @@ from collab.versions import Version
 
 
 class SteeredStore:
-    """A Store over another one; appends and loads wait while held, and raise what they are told.
+    """A Store over another one; appends, deletions and loads wait while held, and raise what they
+    are told.
 
     Attributes:
         kept: the store underneath.
@@ -109,6 +110,8 @@ class SteeredStore:
         return await self.kept.quarantined(document)
 
     async def delete(self, document: str, *, time_ms: int, author: str | None = None) -> Tombstone:
+        self.append_began.set()
+        await self._may_append.wait()
         if self.failure is not None:
             raise self.failure
         return await self.kept.delete(document, time_ms=time_ms, author=author)

@@ -79,25 +79,58 @@ class TestDelete:
             await catalogue.undelete("d")
             assert sorted(await text_of(store, "d")) == sorted("<1><2>")
 
-    async def test_it_waits_for_what_is_not_committed_yet(self) -> None:
+    async def test_it_waits_for_what_is_not_committed_and_not_for_those_who_type_on(self) -> None:
         store = SteeredStore()
         await write(store, "d", "before ")
         async with running(store) as (server, catalogue):
             client = Client(await server.rooms.acquire("d"), client_id=1)
             await client.sync()
             store.hold_appends()
-            client.type("typed")
+            client.type("one ")
             await store.append_began.wait()
+
+            async def delete() -> None:
+                await catalogue.delete("d", author=None)
+
             async with anyio.create_task_group() as tasks:
-
-                async def delete() -> None:
-                    await catalogue.delete("d", author=None)
-
                 tasks.start_soon(delete)
-                await anyio.lowlevel.checkpoint()
+                await anyio.wait_all_tasks_blocked()
+                client.type("two")  # In the commit after.
+                client.room.flush()
+                store.let_append()
+                store.hold_appends()
+                await store.append_began.wait()
+                await anyio.wait_all_tasks_blocked()  # It waits for that commit now.
+                client.type(" late")
                 store.let_append()
             await catalogue.undelete("d")
-            assert await text_of(store, "d") == "before typed"
+            assert await text_of(store, "d") == "before one two"
+
+    async def test_whoever_asks_for_it_meanwhile_waits_and_is_refused(self) -> None:
+        store = SteeredStore()
+        await write(store, "d", "text")
+        refused: list[str] = []
+        async with running(store) as (server, catalogue):
+            store.hold_appends()
+
+            async def delete() -> None:
+                await catalogue.delete("d", author=None)
+
+            async def join() -> None:
+                assert server.rooms.acquire_loaded("d") is None
+                try:
+                    await server.rooms.acquire("d")
+                except DocumentDeleted as error:
+                    refused.append(error.document)
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(delete)
+                await store.append_began.wait()
+                tasks.start_soon(join)
+                await anyio.wait_all_tasks_blocked()
+                assert refused == []
+                store.let_append()
+            assert refused == ["d"]
 
     async def test_a_load_under_way_ends_in_nothing(self) -> None:
         store = SteeredStore()
@@ -264,6 +297,37 @@ class TestUndelete:
                     await anyio.lowlevel.checkpoint()
                 await catalogue.undelete("d")
             assert outcomes == {"refused", "text"}
+
+
+class TestCreate:
+    async def test_of_two_at_once_the_second_disturbs_nobody_who_has_opened_it(self) -> None:
+        store = SteeredStore()
+        refused: list[str] = []
+        clients: list[Client] = []
+        async with running(store) as (server, catalogue):
+            store.hold_appends()
+
+            async def create(word: str) -> None:
+                try:
+                    await catalogue.create("d", typed(word, root="text")[0], author=None)
+                except DocumentExists:
+                    refused.append(word)
+
+            async def join() -> None:
+                clients.append(Client(await server.rooms.acquire("d"), client_id=9))
+                await clients[0].sync()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(create, "first")
+                await store.append_began.wait()
+                tasks.start_soon(join)
+                await anyio.wait_all_tasks_blocked()
+                tasks.start_soon(create, "second")
+                await anyio.wait_all_tasks_blocked()
+                store.let_append()
+            assert refused == ["second"]
+            assert clients[0].wire.closed is None
+            assert clients[0].text == "first"
 
 
 class TestDuplicate:
