@@ -141,11 +141,15 @@ def _write_lines(path: Path, file_faults: Sequence[str], reports: Sequence[_Repo
         for fault in report.faults:
             click.echo(f"{report.name}: {fault}")
         if report.quarantine:
-            click.echo(f"{report.name}: {len(report.quarantine)} updates in the quarantine")
+            click.echo(f"{report.name}: {_count(report.quarantine, 'update')} in the quarantine")
         if report.repaired:
             click.echo(f"{report.name}: repaired")
     broken = sum(bool(report.faults) and not report.repaired for report in reports)
-    click.echo(f"{len(reports)} documents checked, {broken or 'none'} broken")
+    click.echo(f"{_count(reports, 'document')} checked, {broken or 'none'} broken")
+
+
+def _count(things: Sequence[object], one: str) -> str:
+    return f"{len(things)} {one}{'' if len(things) == 1 else 's'}"
 
 
 def _write_json(file_faults: Sequence[str], reports: Sequence[_Report]) -> None:

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pycrdt
 import pytest
 
+from collab.storage.sqlite import SQLiteStore
+from collab.store import Append, NewEntry
 from tests.docs.pages import DOCS, blocks, commands
 from tests.docs.running import edit
-from tests.e2e.serving import COLLAB, Server, serve
+from tests.e2e.serving import COLLAB, serve
 
 
 def shopping() -> "pycrdt.Doc[pycrdt.Text]":
@@ -56,11 +59,11 @@ DOCUMENTS: dict[str, dict[str, Callable[[], "pycrdt.Doc[Any]"]]] = {
 }
 
 
-def run(line: str, folder: Path, server: Server) -> str:
+def run(line: str, folder: Path, url: str = "") -> str:
     """Types a line into a shell; gives what it prints on either stream."""
     path = f"{Path(COLLAB).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        ["bash", "-c", re.sub(r"http://(127\.0\.0\.1|localhost):8000", server.url, line)],
+        ["bash", "-c", re.sub(r"http://(127\.0\.0\.1|localhost):8000", url, line)],
         cwd=folder,
         env={**os.environ, "PATH": path},
         stdout=subprocess.PIPE,
@@ -84,5 +87,27 @@ def test_commands_print_what_the_page_says(tmp_path: Path, page: str) -> None:
         for code in blocks(DOCS / page, "python"):
             (tmp_path / "example.py").write_text(code)
         for command in found:
-            output = run(command.line, tmp_path, server)
+            output = run(command.line, tmp_path, server.url)
             assert command.prints(output), f"{command.line} prints {output!r}"
+
+
+def test_a_broken_document_is_found_and_mended_as_the_page_says(tmp_path: Path) -> None:
+    page = DOCS / "how-to" / "broken-document.md"
+    met: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(client_id=1)
+    met["content"] = pycrdt.Text("We met.\n")
+
+    async def write() -> None:
+        async with SQLiteStore(tmp_path / "collab.db") as store:
+            for name, updates in {
+                "minutes": [met.get_update(), b"\xff" * 20],
+                "notes": [shopping().get_update()],
+            }.items():
+                entries = [NewEntry(update=update, time_ms=1, author="ada") for update in updates]
+                await store.append([Append(document=name, entries=entries)])
+
+    anyio.run(write)
+    if shutil.which("sqlite3") is None:
+        pytest.skip("needs sqlite3")
+    for command in commands(page):
+        output = run(command.line, tmp_path)
+        assert command.prints(output), f"{command.line} prints {output!r}"

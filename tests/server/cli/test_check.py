@@ -51,7 +51,7 @@ def test_it_names_what_is_broken_and_exits_with_1(path: Path) -> None:
     assert result.exit_code == 1
     first, *rest = result.stdout.splitlines()
     assert first.startswith("broken/日: entry 2: does not apply: expected an update")
-    assert rest == ["refusing: 1 updates in the quarantine", "3 documents checked, 1 broken"]
+    assert rest == ["refusing: 1 update in the quarantine", "3 documents checked, 1 broken"]
 
 
 def test_it_exits_with_0_where_all_is_whole(path: Path) -> None:
@@ -83,7 +83,7 @@ def test_it_changes_nothing_without_being_told_to(path: Path) -> None:
 def test_repair_mends_and_keeps_aside_and_the_next_check_is_content(path: Path) -> None:
     result = check(path, "--repair")
     assert result.exit_code == 0
-    assert "broken/日: 1 updates in the quarantine\nbroken/日: repaired\n" in result.stdout
+    assert "broken/日: 1 update in the quarantine\nbroken/日: repaired\n" in result.stdout
     assert result.stdout.endswith("3 documents checked, none broken\n")
     again = check(path, "--json")
     assert again.exit_code == 0
