@@ -11,32 +11,40 @@ import click
 from collab.server.cli.options import store_option
 from collab.storage.address import open_store
 from collab.store import Summary
+from collab.trash import Tombstone
 
 _PAGE = 1000
+_Row = tuple[str, str, str, str]
 _HEADINGS = ("SIZE", "UPDATED", "CHANGES", "NAME")
+_DELETED_HEADINGS = ("SIZE", "DELETED", "BY", "NAME")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 @click.command("list")
 @click.option("--prefix", default="", metavar="P", help="Only documents whose names begin with P.")
+@click.option("--deleted", is_flag=True, help="Those in the trash instead.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON array instead of a table.")
 @store_option
-def list_documents(prefix: str, as_json: bool, address: str) -> None:
+def list_documents(prefix: str, deleted: bool, as_json: bool, address: str) -> None:
     """List the documents of a store, in order of name.
 
     Works beside a running server on the same store.
     """
-    summaries = anyio.run(_summaries, address, prefix)
-    if as_json:
-        click.echo(
-            json.dumps([_record(summary) for summary in summaries], ensure_ascii=False, indent=2)
-        )
-        return
     now = time.time()
-    rows = [_HEADINGS, *(_row(summary, now) for summary in summaries)]
+    if deleted:
+        tombstones = anyio.run(_tombstones, address, prefix)
+        records = [_deleted_record(tombstone) for tombstone in tombstones]
+        rows = [_DELETED_HEADINGS, *(_deleted_row(tombstone, now) for tombstone in tombstones)]
+    else:
+        summaries = anyio.run(_summaries, address, prefix)
+        records = [_record(summary) for summary in summaries]
+        rows = [_HEADINGS, *(_row(summary, now) for summary in summaries)]
+    if as_json:
+        click.echo(json.dumps(records, ensure_ascii=False, indent=2))
+        return
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for size, updated, changes, name in rows:
-        click.echo(f"{size:>{widths[0]}}  {updated:<{widths[1]}}  {changes:>{widths[2]}}  {name}")
+    for size, moment, third, name in rows:
+        click.echo(f"{size:>{widths[0]}}  {moment:<{widths[1]}}  {third:>{widths[2]}}  {name}")
 
 
 async def _summaries(address: str, prefix: str) -> Sequence[Summary]:
@@ -50,6 +58,17 @@ async def _summaries(address: str, prefix: str) -> Sequence[Summary]:
                 return summaries
 
 
+async def _tombstones(address: str, prefix: str) -> Sequence[Tombstone]:
+    async with open_store(address, create=False) as store:
+        tombstones: list[Tombstone] = []
+        while True:
+            after = tombstones[-1].document if tombstones else ""
+            page = await store.tombstones(prefix=prefix, after=after, limit=_PAGE)
+            tombstones += page
+            if len(page) < _PAGE:
+                return tombstones
+
+
 def _record(summary: Summary) -> dict[str, str | int | None]:
     return {
         "name": summary.document,
@@ -61,10 +80,24 @@ def _record(summary: Summary) -> dict[str, str | int | None]:
     }
 
 
-def _row(summary: Summary, now: float) -> tuple[str, str, str, str]:
+def _deleted_record(tombstone: Tombstone) -> dict[str, str | int | None]:
+    return {
+        "name": tombstone.document,
+        "bytes": tombstone.bytes,
+        "deleted": _moment(tombstone.deleted_ms),
+        "by": tombstone.author,
+    }
+
+
+def _row(summary: Summary, now: float) -> _Row:
     # The name comes last: it may be long, and wider on the screen than it has characters.
     updated = human_age(summary.updated_ms / 1000, now)
     return human_size(summary.bytes), updated, str(summary.seq), summary.document
+
+
+def _deleted_row(tombstone: Tombstone, now: float) -> _Row:
+    deleted = human_age(tombstone.deleted_ms / 1000, now)
+    return human_size(tombstone.bytes), deleted, tombstone.author or "", tombstone.document
 
 
 def _moment(milliseconds: int) -> str:

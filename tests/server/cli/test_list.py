@@ -69,6 +69,34 @@ def test_list_gives_json_for_programs(address: str) -> None:
     assert json.loads(collab("list", "--json", "--prefix", "x", "--store", address).stdout) == []
 
 
+def test_list_shows_the_trash_when_asked_for_it(address: str) -> None:
+    async def delete() -> None:
+        async with open_store(address) as store:
+            await store.delete("notes/a", time_ms=1_700_000_000_000, author="ada")
+            await store.delete("zebra 日本", time_ms=int(time.time() * 1000))
+
+    anyio.run(delete)
+    shown = collab("list", "--store", address).stdout.splitlines()
+    assert [line.split()[-1] for line in shown] == ["NAME", "notes/b"]
+    result = collab("list", "--deleted", "--store", address)
+    assert result.stdout.splitlines() == [
+        "  SIZE  DELETED      BY  NAME",
+        "  12 B  2023-11-14  ada  notes/a",
+        "2.0 MB  just now         zebra 日本",
+    ]
+    records = json.loads(
+        collab("list", "--deleted", "--json", "--prefix", "notes", "--store", address).stdout
+    )
+    assert records == [
+        {
+            "name": "notes/a",
+            "bytes": 12,
+            "deleted": "2023-11-14T22:13:20.000+00:00",
+            "by": "ada",
+        }
+    ]
+
+
 def test_list_goes_on_past_a_page(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/collab.db"
     names = [f"d{number:05}" for number in range(2001)]
