@@ -5,6 +5,7 @@ What ``collab.render`` gives is for people; this keeps every type apart from eve
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isnan, nan
 from typing import Any
 
 import pycrdt
@@ -31,7 +32,7 @@ class Shared:
 
     Attributes:
         kind: the class it is of.
-        tag: of an element, else None.
+        tag: of an element; the guid of a subdocument, else None.
         entries: what it has under keys: entries of a map, attributes.
         items: its sequence: values, child nodes, or a text's (insert, formats) pairs.
     """
@@ -92,19 +93,32 @@ def _read(value: object, depth: int) -> Any:
         if isinstance(value, pycrdt.XmlElement):
             return Shared(pycrdt.XmlElement, value.tag, _attributes(value), children)
         return Shared(pycrdt.XmlFragment, None, {}, children)
-    return repr(value) if isinstance(value, pycrdt.Doc) else value
+    if isinstance(value, pycrdt.Doc):
+        return Shared(pycrdt.Doc, value.guid, {}, ())
+    return _comparable(value)
+
+
+def _comparable(value: object) -> object:
+    """A plain value, with one NaN for all: they are not equal, but the same is taken for equal."""
+    if isinstance(value, float) and isnan(value):
+        return nan
+    if isinstance(value, dict):
+        return {key: _comparable(each) for key, each in value.items()}
+    return [_comparable(each) for each in value] if isinstance(value, list) else value
 
 
 def _attributes(value: "pycrdt.XmlElement | pycrdt.XmlText") -> dict[str, object]:
     # pycrdt declares that iterating gives an Iterable; it gives an iterator of pairs.
-    return dict(value.attributes)  # type: ignore[call-overload,no-any-return]
+    stored: dict[str, object] = dict(value.attributes)  # type: ignore[call-overload]
+    return {key: _comparable(each) for key, each in stored.items()}
 
 
 def _chunks(text: "pycrdt.Text | pycrdt.XmlText", depth: int) -> tuple[object, ...]:
     """A text's inserts with their formats, in one way for all ways of writing the same."""
     chunks: list[tuple[object, dict[str, object]]] = []
     for insert, formats in text.diff():
-        shown = {key: value for key, value in (formats or {}).items() if value is not None}
+        given = (formats or {}).items()
+        shown = {key: _comparable(value) for key, value in given if value is not None}
         last, last_formats = chunks[-1] if chunks else (None, {})
         if isinstance(insert, str) and isinstance(last, str) and last_formats == shown:
             chunks[-1] = (last + insert, shown)
@@ -156,6 +170,8 @@ def _assign(parent: "pycrdt.Map[Any]", key: str, wanted: object) -> None:
 def _blank(wanted: object) -> Any:
     if not isinstance(wanted, Shared):
         return wanted
+    if wanted.kind is pycrdt.Doc:
+        return pycrdt.Doc(guid=wanted.tag)
     return pycrdt.XmlElement(wanted.tag) if wanted.kind is pycrdt.XmlElement else wanted.kind()
 
 

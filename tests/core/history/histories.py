@@ -1,5 +1,6 @@
 """Random histories: clients that edit every type, online and offline, and the log it makes."""
 
+import math
 import random
 from typing import Any
 
@@ -165,4 +166,4 @@ class Typist:
             return pycrdt.Array([1, "x", *([self._value(depth + 1)] if deeper else [])])
         if choice == 2:
             return pycrdt.Map({"k": 1, **({"n": self._value(depth + 1)} if deeper else {})})
-        return self._choose.choice([1, "s", None, True, 2.5, {"j": [1]}])
+        return self._choose.choice([1, "s", None, True, math.nan, b"bytes", {"j": [1]}])

@@ -1,5 +1,6 @@
 """Restore: a document is what it was, for every type, whatever happened since and meanwhile."""
 
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -145,3 +146,21 @@ def test_embeds_and_formats_are_back() -> None:
         ({"image": "x.png"}, {"width": "3"}),
         ("bold 😀", {"bold": True}),
     ]
+
+
+def test_values_that_are_not_equal_to_themselves_are_back() -> None:
+    def fill(doc: "pycrdt.Doc[Any]") -> None:
+        entries = doc.get("m", type=pycrdt.Map)
+        entries["subdocument"] = pycrdt.Doc(guid="abc")
+        entries["number"] = math.nan
+        entries["deep"] = {"x": [math.nan, math.inf, b"bytes"]}
+
+    def clear(doc: "pycrdt.Doc[Any]") -> None:
+        doc.get("m", type=pycrdt.Map).clear()
+
+    doc: pycrdt.Doc[Any] = restored(log_of(fill, clear), 1).doc
+    entries = doc.get("m", type=pycrdt.Map)
+    assert isinstance(entries["subdocument"], pycrdt.Doc)
+    assert entries["subdocument"].guid == "abc"
+    assert math.isnan(entries["number"])
+    assert repr(entries["deep"]) == "{'x': [nan, inf, bytearray(b'bytes')]}"
