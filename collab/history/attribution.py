@@ -200,7 +200,8 @@ def attribute(
 
 
 def _doc_of(update: bytes) -> "pycrdt.Doc[Any]":
-    doc: pycrdt.Doc[Any] = pycrdt.Doc()
+    # Made in a worker thread; it may be another one's that collects it.
+    doc: pycrdt.Doc[Any] = pycrdt.Doc(allow_multithreading=True)
     doc.apply_update(update)
     return doc
 

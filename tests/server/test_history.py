@@ -19,6 +19,7 @@ from collab.errors import AccessDenied, DocumentNotFound, PointNotFound, Version
 from collab.history.changes import Change
 from collab.server.app import Collab
 from collab.server.history import History
+from collab.server.restoring import restore_stored
 from collab.storage.memory import MemoryStore
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, NewEntry, Store
@@ -110,6 +111,23 @@ class TestContent:
             seq = await history.find("d", "kept")
             assert seq == await history.find("d", 3) == 3
             assert text_of(await history.content("d", seq)) == "0 1 2 "
+
+    async def test_what_began_with_a_checkpoint_alone_begins_there(self, store: Store) -> None:
+        first, *rest = typing(["old ", "new ", "newer"])
+        async with store:
+            await store.append([Append(document="d", entries=(), checkpoint=first)])
+            await record(store, rest)
+            history = History(store)
+            texts = [text_of(await history.content("d", seq)) for seq in range(3)]
+            assert texts == ["old ", "old new ", "old new newer"]
+            (text,) = await history.attribution("d", 2, pause_seconds=0.5)
+            assert [(run.insert, run.change and run.change.first_seq) for run in text.runs] == [
+                ("old ", None),
+                ("new ", 1),
+                ("newer", 2),
+            ]
+            assert await restore_stored(store, "d", 0)
+            assert text_of(await history.content("d", 3)) == "old "
 
     async def test_an_unknown_document_is_named_as_such(self, store: Store) -> None:
         async with store:
