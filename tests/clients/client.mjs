@@ -27,6 +27,7 @@ export class Client extends EventEmitter {
   #acknowledged = 0
   #acknowledgedDeletions = []
   #departed = new Set()
+  #admissions = 0
   #refusals = []
   #messages = []
   #traffic = { connects: 0, closes: [], syncs: 0, frames: 0, updates: 0, sent: 0, longest_silence_ms: 0 }
@@ -89,7 +90,10 @@ export class Client extends EventEmitter {
       this.#messages.push(payload)
       this.emit('change')
     })
-    link.on('changed', () => this.emit('change'))
+    link.on('admitted', () => {
+      this.#admissions += 1
+      this.emit('change')
+    })
     link.on('sent', () => (this.#traffic.sent += 1))
     link.on('heard', (frame, message) => this.#heard(frame, message))
     this.doc.on('update', () => this.emit('change'))
@@ -291,6 +295,11 @@ export class Client extends EventEmitter {
   /** Resolves once it was refused so often. */
   when_refused({ times }) {
     return this.#when(() => this.#refusals.length >= times)
+  }
+
+  /** Resolves once it was let in so often: with each connection, or with each token. */
+  when_admitted({ times }) {
+    return this.#when(() => this.#admissions >= times)
   }
 
   when_message({ payload }) {

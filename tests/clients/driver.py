@@ -322,6 +322,9 @@ class Client:
     def wait_refused(self, times: int = 1) -> None:
         self.driver.call(self.name, "when_refused", times=times)
 
+    def wait_admitted(self, times: int) -> None:
+        self.driver.call(self.name, "when_admitted", times=times)
+
     def wait_message(self, payload: str) -> None:
         self.driver.call(self.name, "when_message", payload=payload)
 

@@ -78,7 +78,7 @@ export class HocuspocusLink extends EventEmitter {
       this.emit('closed', event.code, event.reason)
     })
     this.#provider.on('authenticationFailed', ({ reason }) => this.emit('refused', reason))
-    this.#provider.on('authenticated', () => this.emit('changed'))
+    this.#provider.on('authenticated', () => this.emit('admitted'))
     this.#provider.on('stateless', ({ payload }) => this.emit('message', payload))
     this.#provider.on('unsyncedChanges', () => {
       if (this.isSaved) this.emit('saved')

@@ -54,7 +54,8 @@ class Kind:
         return _BASES[self.family].format(port)
 
     def __str__(self) -> str:
-        return f"{self.package} {self.version}"
+        major, minor, *_ = self.release.split(".")
+        return f"{self.package} {major if major != '0' else f'0.{minor}'}"
 
 
 Y_WEBSOCKET = tuple(

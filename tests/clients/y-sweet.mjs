@@ -37,6 +37,7 @@ export class YSweetLink extends EventEmitter {
     this.#provider.on('status', ({ status }) => {
       this.#status = status
       this.emit('status', status)
+      if (status === 'connected') this.emit('admitted')
     })
     this.#provider.on('sync', (synced) => this.emit('sync', synced))
     this.#provider.on('connection-close', ({ code, reason }) => this.emit('closed', code, reason))

@@ -43,7 +43,10 @@ export class YWebsocketLink extends EventEmitter {
         sent: () => this.emit('sent'),
       }),
     })
-    this.#provider.on('status', ({ status }) => this.emit('status', status))
+    this.#provider.on('status', ({ status }) => {
+      this.emit('status', status)
+      if (status === 'connected') this.emit('admitted')
+    })
     this.#provider.on('sync', (synced) => this.emit('sync', synced))
     this.#provider.on('connection-close', (event) => {
       if (!event) return
@@ -89,6 +92,8 @@ export class YWebsocketLink extends EventEmitter {
     if (Object.hasOwn(this.#provider, 'url')) {
       this.#provider.url = this.#provider.url.replace(/token=[^&]*/, `token=${token}`)
     }
+    // Version 3.1 has given up for good.
+    this.#provider.connect()
   }
 
   #params() {
