@@ -1,6 +1,7 @@
 """Writes the pages of ``docs/reference`` that follow from the code: ``make reference``."""
 
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Callable, Iterator
@@ -30,6 +31,17 @@ ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
 
 _NOTE = "<!-- Written by scripts/reference.py from the code; `make reference` writes it anew. -->"
+_FEATURES = {
+    "sync": "people who type at the same time end with the same text, and so does who comes later.",
+    "offline merge": "what was typed while the connection was cut, or the server was down, is "
+    "merged when it is back.",
+    "presence": "everyone sees everyone, whatever they speak; who is cut off is gone at once.",
+    "read-only": "a reader hears on, and nothing it writes is passed on or stored.",
+    "ack": "the client knows what is durable: its echo in the y-websocket dialect, "
+    "`hasUnsyncedChanges` of Hocuspocus, `hasLocalChanges` of y-sweet.",
+    "token refresh": "a token that ends is replaced by the next one, and nothing is lost.",
+    "big document": "a document of two megabytes by a hundred authors arrives whole.",
+}
 _SECTION = re.compile(r"^(Args|Attributes|Returns|Raises):$")
 _MEANT = {
     "Callable[[HTTPConnection], Awaitable[Identity | None]]": "Authenticate",
@@ -73,6 +85,7 @@ def pages() -> dict[Path, str]:
         "cli.md": _cli(),
         "settings.md": _settings(),
         "close-codes.md": _close_codes(),
+        "clients.md": _clients(),
         "python.md": _python(),
     }
     return {REFERENCE / name: "\n".join(page) + "\n" for name, page in contents.items()}
@@ -182,6 +195,27 @@ def _member_docs(enumeration: type[IntEnum]) -> dict[str, str]:
     source = inspect.getsource(enumeration)
     found = re.findall(r'^ {4}([A-Z_]+) = \d+\n {4}"""(.+?)"""', source, re.MULTILINE | re.DOTALL)
     return {name: " ".join(text.split()) for name, text in found}
+
+
+def _clients() -> Iterator[str]:
+    yield from ("# Clients", "", _NOTE.replace("the code", "what the tests showed"), "")
+    yield (
+        "Real clients are run against a real server, in the versions below; a cell is filled when "
+        "all tests that are there for it passed."
+    )
+    yield ""
+    yield from (f"- **{feature}**: {meaning}" for feature, meaning in _FEATURES.items())
+    yield ""
+    yield f"| client | version | at | {' | '.join(_FEATURES)} |"
+    yield f"| --- | --- | --- |{' :-: |' * len(_FEATURES)}"
+    for row in json.loads((ROOT / "tests" / "clients" / "matrix.json").read_text()):
+        marks = ["✓" if feature in row["features"] else "" for feature in _FEATURES]
+        yield f"| {row['package']} | {row['release']} | `{row['path']}` | {' | '.join(marks)} |"
+    yield ""
+    yield (
+        "`Provider` of pycrdt has no presence, does not reconnect by itself and hears nothing of "
+        "changes being saved: what it lacks no server gives it."
+    )
 
 
 def _python() -> Iterator[str]:

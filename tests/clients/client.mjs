@@ -287,6 +287,11 @@ export class Client extends EventEmitter {
     return this.#when(() => this.text.toString() === text)
   }
 
+  /** Resolves once this can be read in the text. */
+  when_hears({ text }) {
+    return this.#when(() => this.text.toString().includes(text))
+  }
+
   /** Resolves once the server says that this may be done. */
   when_access({ access }) {
     return this.#when(() => this.#link.access === access)

@@ -316,6 +316,9 @@ class Client:
     def wait_shows(self, text: str, within: float = WITHIN_SECONDS) -> None:
         self.driver.call(self.name, "when_shows", text=text, within=within)
 
+    def wait_hears(self, text: str) -> None:
+        self.driver.call(self.name, "when_hears", text=text)
+
     def wait_access(self, access: str) -> None:
         self.driver.call(self.name, "when_access", access=access)
 

@@ -24,6 +24,13 @@ _BASES = {
 }
 
 
+_PATHS = {
+    Family.Y_WEBSOCKET: "/ws/{document}",
+    Family.HOCUSPOCUS: "/hocuspocus",
+    Family.Y_SWEET: "/y-sweet",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One client library in one major version.
@@ -44,6 +51,11 @@ class Kind:
     def release(self) -> str:
         """The exact version that is tested."""
         return _releases()[self.dependency].rpartition("@")[2]
+
+    @property
+    def path(self) -> str:
+        """Where it is spoken to."""
+        return _PATHS[self.family]
 
     def base(self, port: int) -> str:
         """Where it connects to a server, or to a proxy on the way there.
