@@ -68,7 +68,13 @@ class Presence:
         return len(self._clients)
 
     def receive(
-        self, payload: bytes, owner: Hashable, now: float, identity: Identity = ANYONE
+        self,
+        payload: bytes,
+        owner: Hashable,
+        now: float,
+        identity: Identity = ANYONE,
+        *,
+        repeats: bool = False,
     ) -> bytes | None:
         """Takes in what a connection announces.
 
@@ -78,6 +84,8 @@ class Presence:
             now: seconds on a monotonic clock.
             identity: who the connection speaks for. Where it has an id, each state says it: its
                 ``user`` gets the identity's id as ``id`` and name (or id again) as ``name``.
+            repeats: whether the connection may only send on what it was told itself. Who
+                shows nothing of its own does that first.
 
         Returns:
             A payload to answer this connection alone with, or None. It tells a client that others
@@ -88,7 +96,7 @@ class Presence:
             TooLarge: a state is longer than it may be.
         """
         entries = _decode(payload)
-        first = owner not in self._owned and len(entries) == 1
+        first = not repeats and owner not in self._owned and len(entries) == 1
         unseen: list[tuple[int, int, bytes]] = []
         for client_id, clock, state in entries:
             if len(state) > self._state_max_bytes:

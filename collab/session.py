@@ -42,9 +42,10 @@ class Session:
         identity: who the client speaks for.
         access: what it may do in this room.
         dialect: what it speaks.
+        answered: whether the client has answered our question, and so may have heard who is here.
     """
 
-    __slots__ = ("_decode", "_refused", "access", "dialect", "identity")
+    __slots__ = ("_decode", "_refused", "access", "answered", "dialect", "identity")
 
     def __init__(
         self, identity: Identity, access: Access, dialect: Dialect = yjs.Y_WEBSOCKET
@@ -52,6 +53,7 @@ class Session:
         self.identity = identity
         self.access = access
         self.dialect = dialect
+        self.answered = False
         self._decode = dialect.decode
         self._refused = False
 
@@ -66,6 +68,8 @@ class Session:
         """
         message = self._decode(frame)
         if isinstance(message, (Update, SyncStep2)):
+            if isinstance(message, SyncStep2):
+                self.answered = True
             if message.update == EMPTY_UPDATE:
                 return message.receipt
             check_update(message.update)

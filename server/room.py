@@ -205,8 +205,15 @@ class Room:
                 return  # It has left while this was deferred.
             if not self._may_show(member):
                 return
-            identity = member.session.identity
-            answer = self.presence.receive(effect.payload, member, time.monotonic(), identity)
+            session = member.session
+            answer = self.presence.receive(
+                effect.payload,
+                member,
+                time.monotonic(),
+                session.identity,
+                # A client says who it is as soon as it is connected, before it answers anything.
+                repeats=session.answered,
+            )
             if answer is not None:
                 member.connection.send(yjs.awareness(answer))
             self._presence_changes.touch()

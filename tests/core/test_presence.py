@@ -129,6 +129,12 @@ class TestOwnership:
         assert decode(presence.leave(B)) == [(2, 0, GONE)]
         assert set(presence.states()) == {1}
 
+    def test_who_shows_nothing_and_sends_on_what_it_heard_takes_over_nobody(self) -> None:
+        presence = room((A, (1, 3, {"v": 1})))
+        presence.receive(encode((1, 3, {"v": 1})), B, 0, repeats=True)
+        assert presence.leave(B) is None
+        assert decode(presence.leave(A)) == [(1, 3, GONE)]
+
     def test_a_connection_announces_at_most_a_hundred_clients(self) -> None:
         presence = Presence()
         for client in range(100):
