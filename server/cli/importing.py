@@ -13,7 +13,14 @@ import click
 
 from collab.access import check_name
 from collab.document import Document, merge
-from collab.errors import BrokenDocument, CollabError, InvalidName, RequestRefused, SourceError
+from collab.errors import (
+    BrokenDocument,
+    CollabError,
+    DocumentDeleted,
+    InvalidName,
+    RequestRefused,
+    SourceError,
+)
 from collab.intake import Refused, take_in
 from collab.ndjson import MEDIA_TYPE, encode_entries
 from collab.server.cli.options import store_option
@@ -121,8 +128,8 @@ async def _take_one(
         taken = await take(check_name(name), list(source.changes(kept_as)))
     except InvalidName as error:
         return 0, [f"{name!a}: {error}"]
-    except BrokenDocument as error:
-        return 0, [str(error)]
+    except (BrokenDocument, DocumentDeleted) as error:
+        return 0, [f"{shown}: {error}"]
     except RequestRefused as error:
         if error.status not in _OF_THE_DOCUMENT:
             raise

@@ -5,16 +5,20 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import anyio
 import httpx
 import pycrdt
 import pytest
+from pycrdt.websocket import WebsocketServer
 from websockets.exceptions import InvalidStatus
 
 from collab.access import Identity
 from collab.server import Collab
 from collab.storage.memory import MemoryStore
+from collab.storage.ystore import CollabYStore
 from collab.versions import Version
 from tests.docs.pages import DOCS, blocks
 from tests.docs.running import SERVERS, edit, run
@@ -136,3 +140,26 @@ def test_the_app_that_seeds_gives_documents_what_the_page_says(tmp_path: Path) -
             assert editor.sees("")
         listed = httpx.get(f"{address}/api/docs").json()["documents"]
         assert [document["name"] for document in listed] == ["board/1", "minutes/1"]
+
+
+def test_a_room_of_pycrdt_websocket_is_kept_as_the_page_on_jupyter_says(tmp_path: Path) -> None:
+    page = HOW_TO / "jupyter.md"
+    (configuration,), (rooms,) = blocks(page, "python"), blocks(page, "py")
+    path = tmp_path / "collab.db"
+    placed = configuration.replace("/var/lib/jupyter/collab.db", str(path))
+    assert placed != configuration
+    names = {"c": SimpleNamespace(YDocExtension=SimpleNamespace())}
+    exec(placed + rooms, names)
+    store = cast("type[CollabYStore]", names["c"].YDocExtension.ystore_class)
+    kept_server = cast("type[WebsocketServer]", names["KeptServer"])
+
+    async def write_and_open() -> str:
+        # Jupyter gives its configuration to the class.
+        async with store(path=".notebook:1.y", log=None, config={}) as opened:  # type: ignore[call-arg]  # the page's class takes it
+            await opened.encode_state_as_update(written("kept"))
+        async with kept_server() as server:
+            room = await server.get_room(".notebook:1.y")
+            assert room.ready
+            return str(room.ydoc.get("content", type=pycrdt.Text))
+
+    assert anyio.run(write_and_open) == "kept"

@@ -1,6 +1,6 @@
 import sqlite3
 import subprocess
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 import anyio
@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from collab.document import Document
 from collab.server.cli.main import main
 from collab.storage.sqlite import SQLiteStore
-from collab.store import Entry
+from collab.store import Append, Entry, NewEntry
 from tests.core import poison
 from tests.core.writing import read, typed
 from tests.docs.running import edit
@@ -139,6 +139,23 @@ def test_what_cannot_be_taken_in_is_named_and_the_rest_comes_in(
     ]
     assert names(store) == {"good", "poisoned"}
     assert text(store, "poisoned") == "on"
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_deleted_document_is_named_and_stays_deleted(store: Path, served: bool) -> None:
+    async def delete() -> None:
+        async with SQLiteStore(store) as opened:
+            entry = NewEntry(update=typed("x")[0], time_ms=1)
+            await opened.append([Append(document="notes", entries=[entry])])
+            await opened.delete("notes", time_ms=2)
+
+    anyio.run(delete)
+    with serve(store) if served else nullcontext():
+        result = import_into(store, "hocuspocus-sqlite", HOCUSPOCUS)
+    assert result.exit_code == 1
+    assert result.stdout == "imported 2 updates into 2 documents, 1 unchanged\n"
+    assert "collab: 'notes': " in result.stderr
+    assert names(store) == NAMES - {"notes"}
 
 
 def test_a_name_for_several_documents_is_refused(store: Path) -> None:
