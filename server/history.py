@@ -1,9 +1,11 @@
 """History: the past of documents, read out of a store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar, TypeVarTuple
 
+import anyio
 import anyio.to_thread
 
 from collab.document import Document
@@ -23,6 +25,11 @@ from collab.replay import Replay
 from collab.store import Entry, Store
 
 _BATCH_ENTRIES = 1000
+_TURNS = 2
+"""Worker threads that look back at the same time: they take the processor from those who type."""
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +65,7 @@ class History:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._turns = anyio.CapacityLimiter(_TURNS)
 
     async def newest(self, document: str) -> int:
         """The seq of a document's newest entry.
@@ -155,13 +163,13 @@ class History:
         while True:
             base = await self._store.base(document)
             self._check_begun(document, seq, base.seq)
-            replay = await anyio.to_thread.run_sync(Replay, base.update)
+            replay = await self._work(Replay, base.update)
             deliveries = Deliveries(pause_seconds)
             if base.update is not None:
-                await anyio.to_thread.run_sync(deliveries.skip, base.update)
+                await self._work(deliveries.skip, base.update)
             if await self._take(document, base.seq, seq, replay, deliveries):
                 break
-        return await anyio.to_thread.run_sync(attribute, replay.document, deliveries, root)
+        return await self._work(attribute, replay.document, deliveries, root)
 
     async def compare(
         self, document: str, before: int, after: int, root: str | None = None
@@ -175,7 +183,7 @@ class History:
         """
         one = await self.content(document, before)
         other = await self.content(document, after)
-        return await anyio.to_thread.run_sync(compare, one, other, root)
+        return await self._work(compare, one, other, root)
 
     async def restoration(self, document: str, seq: int) -> Restoration:
         """Begins to restore a document: all the store has after an entry is undone.
@@ -190,17 +198,17 @@ class History:
         """
         while True:
             restoration = Restoration(await self._replay(document, seq, keep_deleted=True))
-            await anyio.to_thread.run_sync(restoration.mark)
+            await self._work(restoration.mark)
             newest = await self.newest(document)
             if await self._take(document, seq, newest, restoration.replay):
-                await anyio.to_thread.run_sync(restoration.undo)
+                await self._work(restoration.undo)
                 return restoration
 
     async def _replay(self, document: str, seq: int, *, keep_deleted: bool = False) -> Replay:
         while True:
             for state in await self._states(document, seq):
                 try:
-                    replay = await anyio.to_thread.run_sync(
+                    replay = await self._work(
                         lambda update: Replay(update, keep_deleted=keep_deleted), state.update
                     )
                 except PoisonedUpdate:
@@ -261,7 +269,7 @@ class History:
             batch.append(entry)
             expected += 1
             if len(batch) == _BATCH_ENTRIES or entry.seq == to:
-                await anyio.to_thread.run_sync(take, batch)
+                await self._work(take, batch)
                 batch = []
             if entry.seq == to:
                 return True
@@ -299,6 +307,9 @@ class History:
             return await self._store.pinned(document, name)
         except VersionNotFound:  # Removed a moment ago.
             return None
+
+    async def _work(self, call: Callable[[*_Ts], _T], *arguments: *_Ts) -> _T:
+        return await anyio.to_thread.run_sync(call, *arguments, limiter=self._turns)
 
     @staticmethod
     def _check_begun(document: str, seq: int, oldest: int) -> None:
