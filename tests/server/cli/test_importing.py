@@ -197,6 +197,24 @@ def test_beside_a_server_whoever_has_the_document_open_sees_it(store: Path, tmp_
     ]
 
 
+def test_a_document_above_the_server_s_bound_is_named_and_the_rest_comes_in(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = {"large": typed("x" * 20_000), "small": typed("x")}
+    source = anyio.run(write_sqlite, tmp_path / "ystore.db", documents)
+    monkeypatch.setenv("COLLAB_MESSAGE_MAX_BYTES", "10000")
+    with serve(store):
+        result = import_into(store, "pycrdt-store", source)
+    assert result.exit_code == 1
+    assert result.stdout == "imported 1 update into 1 document, 1 unchanged\n"
+    assert (
+        "collab: 'large': expected a body of at most 10000 bytes, got more; stop the server to "
+        "import it"
+    ) in result.stderr
+    assert import_into(store, "pycrdt-store", source).exit_code == 0
+    assert names(store) == set(documents)
+
+
 @pytest.mark.parametrize("served", [False, True])
 def test_killed_in_the_middle_each_document_is_whole_or_absent(
     store: Path, tmp_path: Path, served: bool
