@@ -10,6 +10,7 @@
     ├── Unauthenticated          nobody knows who this is
     ├── AccessDenied             the identity may not do this
     ├── OriginRefused            a web page from elsewhere, which was not listed
+    ├── HostRefused              a host name that is not one of this machine's
     ├── KeysUnavailable          the keys that tokens are checked with cannot be fetched now
     ├── InvalidName              not a document name
     ├── InvalidGrant             not a pattern of document names, or not an access
@@ -111,6 +112,20 @@ class OriginRefused(CollabError):
     def __init__(self, origin: str) -> None:
         super().__init__(f"expected a page of this server or a listed origin, got {origin!r}")
         self.origin = origin
+
+
+class HostRefused(CollabError):
+    """A request for a host name that is not one of this machine's, where only these are answered.
+
+    Attributes:
+        host: what was asked for.
+    """
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"expected a host name of this machine or of a listed origin, got {host!r}"
+        )
+        self.host = host
 
 
 class KeysUnavailable(CollabError):

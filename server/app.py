@@ -82,6 +82,8 @@ class Collab:
             the identity's own grants say so.
         allow_origins: origins of web pages that may use it beside its own, such as
             ``https://example.org``; ``*`` for all.
+        local_only: whether only host names of this machine, and of those origins, are answered:
+            for a server that nobody else reaches and that authenticates nobody.
         history: how long changes are kept of documents for which nothing else was said; all of
             them, for ever, where nothing is given.
         settings: bounds and times; the defaults suit most.
@@ -107,6 +109,7 @@ class Collab:
         authenticate: Authenticate | None = None,
         authorize: Authorize | None = None,
         allow_origins: Iterable[str] = (),
+        local_only: bool = False,
         history: Retention = KEEP_ALL,
         settings: Settings | None = None,
         seed: Seed | None = None,
@@ -117,7 +120,7 @@ class Collab:
         self._store = open_store(store) if isinstance(store, str) else store
         self.authenticate = authenticate
         self._guard = Guard(authenticate, authorize)
-        self._origins = Origins(allow_origins)
+        self._origins = Origins(allow_origins, local_only=local_only)
         self._history = history
         self.settings = settings or Settings()
         self._seed = seed

@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Iterable
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from collab.errors import OriginRefused, SettingsError
+from collab.errors import HostRefused, OriginRefused, SettingsError
 
 logger = logging.getLogger("collab")
 
@@ -19,7 +20,7 @@ _PORTS = {"http": 80, "https": 443}
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing: there CORS keeps the answer from a page that may not have it."""
 _MAX_TOLD = 100
-"""Refused origins that are logged, once each."""
+"""Refused origins and hosts that are logged, once each."""
 
 
 class Origins:
@@ -33,6 +34,9 @@ class Origins:
     Args:
         allowed: origins beside the server's own, such as ``https://example.org``; ``*`` for all,
             ``null`` for pages without one.
+        local_only: whether only names of this machine are answered, and those of the origins. A
+            page may have its own name lead to this machine, and would then count as the server's
+            own: nothing else stops it where nobody is authenticated.
 
     Attributes:
         allowed: the same, without doubles.
@@ -41,8 +45,10 @@ class Origins:
         SettingsError: one of them is no origin.
     """
 
-    def __init__(self, allowed: Iterable[str] = ()) -> None:
+    def __init__(self, allowed: Iterable[str] = (), *, local_only: bool = False) -> None:
         self.allowed = tuple(dict.fromkeys(map(_check_origin, allowed)))
+        self._hosts = {urlsplit(origin).hostname for origin in self.allowed}
+        self._local_only = local_only and ANY_ORIGIN not in self.allowed
         self._told: set[str] = set()
 
     def check(self, connection: HTTPConnection) -> None:
@@ -53,20 +59,39 @@ class Origins:
 
         Raises:
             OriginRefused: it is one.
+            HostRefused: see ``check_host``.
         """
+        self.check_host(connection)
         origin = connection.headers.get("origin")
         if origin is None or ANY_ORIGIN in self.allowed or origin.lower() in self.allowed:
             return
         if _is_same(origin, connection.headers.get("host", "")):
             return
-        if origin not in self._told and len(self._told) < _MAX_TOLD:
-            self._told.add(origin)
-            logger.warning("refused a page from %r: --allow-origin lists those that may", origin)
+        self._tell(f"a page from {origin!r}")
         raise OriginRefused(origin)
+
+    def check_host(self, connection: HTTPConnection) -> None:
+        """Refuses a request for a name that is not this machine's, where only these are answered.
+
+        Raises:
+            HostRefused: it is one.
+        """
+        if not self._local_only:
+            return
+        host = connection.headers.get("host", "")
+        name = _host_name(host)
+        if name is None or not (_is_local(name) or name in self._hosts):
+            self._tell(f"a request for the host {host!r}")
+            raise HostRefused(host)
+
+    def _tell(self, refused: str) -> None:
+        if refused not in self._told and len(self._told) < _MAX_TOLD:
+            self._told.add(refused)
+            logger.warning("refused %s: --allow-origin lists those that may", refused)
 
 
 class OriginCheck:
-    """ASGI middleware: refuses requests of pages from elsewhere that could change something.
+    """ASGI middleware: refuses wrong hosts, and pages from elsewhere that could change something.
 
     WebSockets are checked at their handshake, which not every transport brings through here.
     """
@@ -80,10 +105,34 @@ class OriginCheck:
 
         Raises:
             OriginRefused: it is such a request.
+            HostRefused: it is for another host.
         """
-        if scope["type"] == "http" and scope["method"] not in _HARMLESS:
-            self._origins.check(HTTPConnection(scope))
+        if scope["type"] == "http":
+            connection = HTTPConnection(scope)
+            if scope["method"] in _HARMLESS:
+                self._origins.check_host(connection)
+            else:
+                self._origins.check(connection)
         await self._app(scope, receive, send)
+
+
+def _host_name(host: str) -> str | None:
+    """The name or address in a Host header; None where it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+def _is_local(name: str) -> bool:
+    """Whether a name can only mean this machine: no page can have an address for its name."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_origin(text: str) -> str:

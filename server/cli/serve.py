@@ -166,6 +166,7 @@ def serve(
         address,
         authenticate=admit_operator(tokens, secret),
         allow_origins=allow_origins,
+        local_only=tokens is None and not open_to_everyone,
         history=history,
         demo=demo,
         trusted_proxies=trusted_proxies,

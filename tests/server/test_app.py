@@ -508,3 +508,12 @@ class TestRevocation:
             ):
                 answer = await client.post("/api/sessions/revoke", json=body)
                 assert answer.status_code == status
+
+
+async def test_a_page_that_has_its_name_lead_here_reads_nothing() -> None:
+    collab = Collab(MemoryStore(), local_only=True)
+    async with collab, requests_to(collab) as client:
+        for path in ("/api/docs", "/healthz"):
+            answer = await client.get(path, headers={"Host": "evil.example:8000"})
+            assert answer.status_code == 421
+            assert (await client.get(path)).status_code == 200

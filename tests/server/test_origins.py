@@ -3,7 +3,7 @@
 import pytest
 from starlette.requests import HTTPConnection
 
-from collab.errors import OriginRefused, SettingsError
+from collab.errors import HostRefused, OriginRefused, SettingsError
 from collab.server.origins import Origins
 
 
@@ -89,3 +89,40 @@ def test_each_refused_page_is_logged_once_and_a_flood_of_them_is_not(
                 origins.check(request(f"https://{number}.example"))
     assert len(caplog.records) == 100
     assert "https://0.example" in caplog.records[0].message
+
+
+class TestLocalOnly:
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "localhost",
+            "localhost:8000",
+            "LOCALHOST:8000",
+            "notes.localhost:8000",
+            "127.0.0.1:8000",
+            "[::1]:8000",
+            "192.168.1.2",
+            "listed.example",
+            "listed.example:8443",
+        ],
+    )
+    def test_names_that_lead_nowhere_else_are_answered(self, host: str) -> None:
+        origins = Origins(["https://listed.example"], local_only=True)
+        origins.check_host(request(None, host))
+        origins.check(request(f"http://{host}", host))
+
+    @pytest.mark.parametrize(
+        "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "", "[", "a@b:c"]
+    )
+    def test_a_page_that_has_its_name_lead_here_is_refused(self, host: str) -> None:
+        origins = Origins(local_only=True)
+        for origin in (None, f"http://{host}"):
+            with pytest.raises(HostRefused) as caught:
+                origins.check(request(origin, host))
+            assert caught.value.host == host
+
+    def test_where_all_pages_may_come_every_name_is_answered(self) -> None:
+        Origins(["*"], local_only=True).check(request("http://evil.example", "evil.example"))
+
+    def test_elsewhere_every_name_is_answered(self) -> None:
+        Origins().check_host(request(None, "docs.example"))

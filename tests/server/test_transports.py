@@ -304,7 +304,7 @@ class TestEnds:
             async with socket_to(port) as socket:
                 await synced(socket)
                 await socket.send(yjs.awareness(b"\x01\x07\x00\x02{}"))
-                while b"{}" not in await receive(watcher):
+                while b'{"user":{"id":"writer","name":"writer"}}' not in await receive(watcher):
                     pass
                 if abrupt:
                     socket.transport.abort()

@@ -199,3 +199,21 @@ def test_origins_are_listed_by_flags_by_a_variable_or_in_the_file(tmp_path: Path
             for origin in ("https://a.example", "https://b.example"):
                 answer = httpx.get(listing, headers={"Origin": origin})
                 assert answer.headers["access-control-allow-origin"] == origin
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ([], 421),
+        (["--open-to-everyone"], 200),
+        (["--allow-origin", "https://docs.example"], 200),
+        (["--jwt-secret", SECRET], 401),
+    ],
+)
+def test_only_names_of_this_machine_are_answered_where_nothing_else_protects_it(
+    tmp_path: Path, options: list[str], status: int
+) -> None:
+    with serving(tmp_path, "--bind", "127.0.0.1:0", *options) as (line, _):
+        headers = {"Host": "docs.example"}
+        answer = httpx.get(f"{line.split()[-1]}/api/docs", headers=headers)
+        assert answer.status_code == status
