@@ -23,7 +23,7 @@ class Event:
     """One event.
 
     Attributes:
-        type: what kind it is.
+        type: what kind it is; browsers call one without a type "message".
         text: what it says.
         id: where the stream is with it, or None where it tells no new place.
     """
@@ -35,7 +35,7 @@ class Event:
 
 def encode_event(event: Event) -> bytes:
     """Encodes an event. Its type and its id must be without line breaks."""
-    head = f"event: {event.type}\n"
+    head = f"event: {event.type}\n" if event.type else ""
     if event.id is not None:
         head += f"id: {event.id}\n"
     lines = "".join(f"data: {line}\n" for line in event.text.split("\n"))

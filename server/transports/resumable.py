@@ -12,14 +12,13 @@ from collab.errors import OutOfTurn, SessionEnded
 from collab.event_stream import PADDING, SIGN_OF_LIFE
 from collab.protocol.fallback import Place, closed, frame_event, opened
 from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
+from collab.server.http.streaming import QUIET_SECONDS
 from collab.server.limits.throttle import Throttle
 from collab.server.metrics import Metrics
 from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
 from collab.server.timers import Timer, Timers
 
-_QUIET_SECONDS = 15.0
-"""After so long without an event comes a comment: proxies cut what is quiet for 30 s or more."""
 _WRITE_BYTES = 64 * 1024
 """Frames that are written in one go, before base64."""
 
@@ -194,7 +193,7 @@ class ResumableConnection:
                     await write(closed(*self._closing))
                     self._finish()
                     return
-                elif not await self._woken(_QUIET_SECONDS):
+                elif not await self._woken(QUIET_SECONDS):
                     await write(SIGN_OF_LIFE)
 
     async def poll(self, number: int, *, resumed: bool) -> bytes | None:

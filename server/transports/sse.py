@@ -1,8 +1,7 @@
 """The fallback transport: event streams and polls down, POSTs up, where WebSockets are blocked."""
 
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from http import HTTPMethod, HTTPStatus
 from urllib.parse import unquote
@@ -11,7 +10,7 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from collab.close import CloseCode
 from collab.errors import (
@@ -23,12 +22,12 @@ from collab.errors import (
     ServerBusy,
     SessionEnded,
 )
-from collab.event_stream import MEDIA_TYPE
 from collab.protocol.fallback import POST_HEADER, SESSION_HEADER, read_place, split_frames
 from collab.protocol.hocuspocus import HOCUSPOCUS
 from collab.server.endpoints import Endpoint, Handshakes
 from collab.server.http.body import read_body
 from collab.server.http.status import status_of
+from collab.server.http.streaming import stream_head, while_there, write_piece
 from collab.server.settings import Settings
 from collab.server.timers import Timers
 from collab.server.transports.resumable import ResumableConnection
@@ -37,13 +36,6 @@ FALLBACKS = (
     Endpoint("/sse/", HOCUSPOCUS, names_document=True),
     Endpoint("/sse", HOCUSPOCUS, names_document=False),
 )
-
-HEADERS = {
-    "Content-Type": f"{MEDIA_TYPE}; charset=utf-8",
-    "Cache-Control": "no-cache, no-store, no-transform",  # no-transform: nor compressed, to be sent
-    "X-Accel-Buffering": "no",  # nginx passes on what comes when it comes.
-}
-"""What proxies must be told about an event stream."""
 
 _MAX_DIGITS = 15
 
@@ -158,12 +150,10 @@ class Fallback:
         request: Request,
         send: Send,
     ) -> None:
-        async def write(piece: bytes) -> None:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-
-        async with _there(request.receive):
+        write = partial(write_piece, send)
+        async with while_there(request.receive):
             with suppress(OSError):  # What some servers raise once the client has gone.
-                await send(_head())
+                await send(stream_head())
                 await connection.stream(number, write, resumed=resumed)
                 await send({"type": "http.response.body", "body": b""})
 
@@ -176,11 +166,11 @@ class Fallback:
         send: Send,
     ) -> None:
         events = None
-        async with _there(request.receive):
+        async with while_there(request.receive):
             events = await connection.poll(number, resumed=resumed)
         if events is None:
             raise OutOfTurn("expected one GET of a session at a time, got a newer one")
-        await send(_head({"Content-Length": str(len(events))}))
+        await send(stream_head({"Content-Length": str(len(events))}))
         await send({"type": "http.response.body", "body": events})
 
     async def _post(self, name: str, request: Request) -> None:
@@ -226,27 +216,3 @@ def _read_number(text: str) -> int:
     if not digits or int(text) == 0:
         raise InvalidQuery(f"expected a number from 1 on in {POST_HEADER}, got {text[:20]!r}")
     return int(text)
-
-
-@asynccontextmanager
-async def _there(receive: Receive) -> AsyncIterator[None]:
-    """Cancels what is done in it when the client goes away."""
-
-    async def until_gone() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        tasks.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(until_gone)
-        yield
-        tasks.cancel_scope.cancel()
-
-
-def _head(more: dict[str, str] | None = None) -> Message:
-    headers = HEADERS | (more or {})
-    return {
-        "type": "http.response.start",
-        "status": 200,
-        "headers": [(key.lower().encode(), value.encode()) for key, value in headers.items()],
-    }
