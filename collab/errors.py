@@ -15,6 +15,7 @@
     ├── InvalidName              not a document name
     ├── InvalidGrant             not a pattern of document names, or not an access
     ├── InvalidQuery             a request asks for something that makes no sense
+    ├── InvalidMessage           not an application message, or one too long
     ├── BodyTooLarge             a request brings more than it may
     ├── BodyTooSlow              a request takes longer than it may to bring it
     ├── SessionEnded             a request belongs to a session that is over
@@ -150,6 +151,10 @@ class InvalidGrant(CollabError):
 
 class InvalidQuery(CollabError):
     """A request asks for something that makes no sense."""
+
+
+class InvalidMessage(CollabError):
+    """Something that is no application message, or one longer than the configured bound."""
 
 
 class BodyTooLarge(CollabError):

@@ -16,6 +16,7 @@ from typing import NoReturn
 from collab import lib0
 from collab.access import ANYONE, Identity
 from collab.errors import ProtocolError, TooLarge
+from collab.render.values import Json
 
 EXPIRY_SECONDS = 30.0
 """A client that was not heard of for so long is gone; clients renew their state every 15 s."""
@@ -164,7 +165,7 @@ class Presence:
             self._everyone = _encode([self._entry(client_id) for client_id in self._clients])
         return self._everyone
 
-    def states(self) -> dict[int, object]:
+    def states(self) -> dict[int, Json]:
         """Everyone who is here: client id to the state it published."""
         return {client_id: json.loads(client.state) for client_id, client in self._clients.items()}
 
@@ -209,6 +210,20 @@ class Presence:
             self._remove(client_id, self._clients[client_id].clock)
             self._changed.discard(client_id)
         return _encode([self._entry(client_id) for client_id in removed]) if removed else None
+
+
+def read_states(payload: bytes) -> tuple[dict[int, Json], list[int]]:
+    """Reads what ``Presence`` encodes.
+
+    Returns:
+        Client ids and the states they published, and those that are gone.
+
+    Raises:
+        ProtocolError: it is no awareness update.
+    """
+    entries = _decode(payload)
+    present = {client: json.loads(state) for client, _, state in entries if state != _GONE}
+    return present, [client for client, _, state in entries if state == _GONE]
 
 
 def _sign(state: bytes, identity: Identity) -> bytes:

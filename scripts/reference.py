@@ -47,6 +47,7 @@ _MEANT = {
     "Callable[[HTTPConnection], Awaitable[Identity | None]]": "Authenticate",
     "Callable[[Identity, str], Awaitable[Access]]": "Authorize",
     repr(ANYONE): "ANYONE",
+    "None | bool | int | float | str | list['Json'] | dict[str, 'Json']": "Json",
     "<Access.WRITE: 2>": "Access.WRITE",
 }
 """What signatures say, and what is written in the code."""
@@ -231,6 +232,8 @@ def _python() -> Iterator[str]:
         LiveDocument.saved,
         LiveDocument.restore,
         LiveDocument.presence,
+        LiveDocument.send_message,
+        LiveDocument.messages,
         constructed=False,
     )
     yield from _class(

@@ -28,11 +28,14 @@ from collab.server.compactor import Compactor
 from collab.server.endpoints import Handshakes
 from collab.server.erasing import Eraser
 from collab.server.expiry import Expiry
+from collab.server.feeds import Feeds
 from collab.server.heartbeat import Heartbeat
 from collab.server.history import History
 from collab.server.http.compaction import Compaction
 from collab.server.http.demo import demo_routes
 from collab.server.http.documents import Documents
+from collab.server.http.events import Events
+from collab.server.http.following import Followed
 from collab.server.http.health import Health
 from collab.server.http.metrics import MetricsPage
 from collab.server.http.past import Past
@@ -62,7 +65,7 @@ from collab.server.timers import make_timers
 from collab.server.transports.asgi import websocket_routes
 from collab.server.transports.sse import Sessions, fallback_routes
 from collab.storage.address import open_store
-from collab.store import Store
+from collab.store import Append, Store
 
 logger = logging.getLogger("collab")
 
@@ -308,12 +311,18 @@ class _Running:
         self.timers = make_timers()
         self.metrics = Metrics()
         spawn = spawner(tasks)
-        pauses = Pauses(store, self.timers, settings, spawn)
-        self.persister = Persister(
-            store, settings, self.timers, self.metrics, changed=pauses.changed
-        )
+        self.feeds = Feeds(settings)
+        pauses = Pauses(store, self.timers, settings, spawn, self.feeds)
+
+        def changed(append: Append, seq: int) -> None:
+            pauses.changed(append.document)
+            self.feeds.committed(append, seq)
+
+        self.persister = Persister(store, settings, self.timers, self.metrics, changed=changed)
         passes = Passes(guard)
-        self.rooms = Rooms(store, self.persister, self.timers, settings, spawn, self.metrics, seed)
+        self.rooms = Rooms(
+            store, self.persister, self.timers, settings, spawn, self.metrics, self.feeds, seed
+        )
         self.rights = Rights(self.rooms, guard)
         self.past = History(store)
         catalogue = Catalogue(store, self.rooms)
@@ -321,6 +330,7 @@ class _Running:
         self.handshakes = Handshakes(
             self.rooms, guard, passes, origins, settings, self.timers, census, self.metrics
         )
+        followed = Followed(store, self.rooms, self.past, guard, census)
         self._sessions = Sessions(self.handshakes, settings, self.timers)
         _watch(self.metrics, self.rooms, self.persister)
         self.routes: list[BaseRoute] = [
@@ -334,6 +344,7 @@ class _Running:
             *Versions(store, self.rooms, guard).routes(),
             *TrashEndpoints(catalogue, guard).routes(),
             *PutContent(catalogue, guard, settings).routes(),
+            *Events(followed, settings, self.metrics).routes(),
             *Updates(store, self.rooms, guard, settings).routes(),
             *YSweet(store, self.rooms, guard, passes, settings).routes(),
             *Compaction(store, guard, retention).routes(),
@@ -356,6 +367,7 @@ class _Running:
         self._drained = True
         with anyio.move_on_after(self.settings.drain_seconds, shield=True) as scope:
             self._sessions.close()
+            self.feeds.close()
             await self.rooms.close()
         if scope.cancelled_caught:
             logger.error(

@@ -5,6 +5,7 @@ import time
 from collab import state_vector
 from collab.document import Document
 from collab.protocol import yjs
+from collab.protocol.dialect import Dialect
 from collab.server.admission import Admission
 from collab.server.catch_up import CatchUp
 from collab.server.member import Batch, Hold, Member
@@ -76,13 +77,33 @@ class Delivery:
         self._metrics.presence_deliveries += len(self.members)
         return self._send_seconds()
 
-    def send_stateless(self, sender: Member, payload: str) -> None:
-        """Sends an application's message to everyone else who can hear it and takes it now."""
+    def send_stateless(
+        self, payload: str, *, source: Member | None = None, to: str | None = None
+    ) -> int:
+        """Sends an application's message to all who can hear it and take it now.
+
+        Args:
+            payload: the message.
+            source: who sent it and does not hear it again; None where that is no member.
+            to: id of the identity that alone is to hear it; None for everybody.
+
+        Returns:
+            How many it was sent to.
+        """
+        heard = 0
+        frames: dict[Dialect, bytes | None] = {}
         for member in tuple(self.members):
-            if member is not sender and not member.paused:
-                frame = member.session.dialect.stateless(payload)
-                if frame is not None:
-                    member.connection.send(frame)
+            session = member.session
+            if member is source or member.paused or to not in (None, session.identity.id):
+                continue
+            dialect = session.dialect
+            if dialect not in frames:
+                frames[dialect] = dialect.stateless(payload)
+            frame = frames[dialect]
+            if frame is not None:
+                member.connection.send(frame)
+                heard += 1
+        return heard
 
     def deliver(self, batch: Batch, *, wait: bool) -> float:
         """Passes a batch on.

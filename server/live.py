@@ -1,20 +1,24 @@
 """LiveDocument: a document edited from Python while clients edit it too."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 
 import anyio
 import pycrdt
 
 from collab.access import Access
+from collab.app_messages import AppMessage
 from collab.close import CloseCode
 from collab.document import merge
 from collab.errors import AccessDenied, NotRunning, ServerBusy
+from collab.happenings import Happening, Said
 from collab.history.point import Point
 from collab.protocol import yjs
 from collab.protocol.messages import SyncStep2, Update
+from collab.render.values import Json
 from collab.server.auth import Permit
+from collab.server.feeds import Subscription
 from collab.server.history import History
 from collab.server.member import Member
 from collab.server.restoring import restore
@@ -47,6 +51,7 @@ class LiveDocument:
         self._seat = Member(self._connection, Session(permit.identity, permit.access))
         self._outgoing: list[bytes] = []
         self._refused = False
+        self._follows = ExitStack()
 
     async def saved(self) -> None:
         """Waits until everything in the document is durable.
@@ -106,9 +111,46 @@ class LiveDocument:
         author = self._seat.session.identity.id
         return await restore(self._history, self._room, to, author, admit)
 
-    def presence(self) -> dict[int, object]:
+    def presence(self) -> dict[int, Json]:
         """Who is here: awareness client id to the state it published."""
         return self._room.presence.states()
+
+    def send_message(self, type: str, payload: Json, *, to: str | None = None) -> int:  # noqa: A002 - the wire's word
+        """Says something to everyone who has the document open; it is not stored.
+
+        Args:
+            type: what kind of message it is; the application's word.
+            payload: what it says: anything that JSON has.
+            to: id of the identity that alone is to hear it; None for everybody.
+
+        Returns:
+            How many connections and programs it was passed on to.
+
+        Raises:
+            InvalidMessage: it is no JSON, or too long.
+            NotRunning: the document was closed, or left.
+        """
+        if self._connection.closed is not None:
+            raise NotRunning(f"{self.name!r} was closed: {self._connection.closed}")
+        sender = self._seat.session.identity.id
+        message = AppMessage(type=type, payload=payload, to=to, sender=sender)
+        return self._room.messaging.say(message, self._seat)
+
+    def messages(self) -> AsyncIterator[AppMessage]:
+        """Hears what others say, from here on: messages for everybody and for this identity.
+
+        It ends when the document is left or closed, and raises ``ServerBusy`` where it is read too
+        slowly.
+        """
+
+        def wants(happening: Happening) -> bool:
+            return (
+                isinstance(happening, Said)
+                and happening.source is not self._seat
+                and happening.message.to in (None, self._seat.session.identity.id)
+            )
+
+        return _Messages(self._follows.enter_context(self._room.feeds.follow(self.name, wants)))
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -121,6 +163,7 @@ class LiveDocument:
         finally:
             self.doc.unobserve(subscription)
             self._pass_on()
+            self._follows.close()
             self._connection.close(CloseCode.NORMAL, "left")
             self._room.leave(self._seat)
 
@@ -140,6 +183,18 @@ class LiveDocument:
             self._refused = True
             return
         self._room.receive(self._seat, yjs.update(merge(outgoing)))
+
+
+class _Messages(AsyncIterator[AppMessage]):
+    """The messages of a subscription to nothing else."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+
+    async def __anext__(self) -> AppMessage:
+        happening = await anext(self._subscription)
+        assert isinstance(happening, Said)
+        return happening.message
 
 
 class _InProcessConnection:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from collab.document import merge
 from collab.protocol import yjs
 from collab.server.connection import Connection
+from collab.server.limits.pace import Pace
 from collab.server.persister import Owner, Write
 from collab.session import Session
 from collab.store import NewEntry
@@ -111,6 +112,7 @@ class Member:
         heard_at: when the heartbeat last found that the peer was heard, as ``paused_at``.
         told_at: when it last found that the peer was sent something.
         missed_presence: whether it was spared others' presence while it was paused.
+        pace: how fast it sends application messages, or None where it sent none.
         held_back: whether we take no frames from it, so that it cannot be heard.
     """
 
@@ -123,6 +125,7 @@ class Member:
         "known",
         "live",
         "missed_presence",
+        "pace",
         "parts",
         "paused",
         "paused_at",
@@ -148,6 +151,7 @@ class Member:
         self.held: list[Hold] = []
         self.receipts: deque[tuple[Batch, bytes]] = deque()
         self.missed_presence = False
+        self.pace: Pace | None = None
         self.held_back = False
 
     def hold_back(self) -> None:

@@ -4,6 +4,8 @@ import logging
 import time
 
 from collab.errors import CollabError, DocumentNotFound, VersionExists
+from collab.happenings import VersionNamed
+from collab.server.feeds import Feeds
 from collab.server.naming import name_pause
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
@@ -21,9 +23,13 @@ class Pauses:
         timers: wake it when the next pause is long enough.
         settings: how long a pause is, and how many versions are kept.
         spawn: runs its work.
+        feeds: where programs hear of the versions.
     """
 
-    def __init__(self, store: Store, timers: Timers, settings: Settings, spawn: Spawn) -> None:
+    def __init__(
+        self, store: Store, timers: Timers, settings: Settings, spawn: Spawn, feeds: Feeds
+    ) -> None:
+        self._feeds = feeds
         self._store = store
         self._timers = timers
         self._pause_seconds = settings.version_pause_seconds
@@ -52,7 +58,11 @@ class Pauses:
             del self._changed[document]
             waiting = bool(self._changed)
             try:
-                await name_pause(self._store, document, self._most, time.time_ns() // 1_000_000)
+                version = await name_pause(
+                    self._store, document, self._most, time.time_ns() // 1_000_000
+                )
+                if version is not None:
+                    self._feeds.publish(document, VersionNamed(version))
             except (DocumentNotFound, VersionExists):
                 pass  # Deleted meanwhile, or named by another process.
             except CollabError as error:

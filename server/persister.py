@@ -91,7 +91,7 @@ class Persister:
         store: where to.
         settings: bounds and times.
         timers: wake it.
-        changed: called with a document's name when changes of it were committed.
+        changed: called when changes were committed, with the seq of the last of them.
 
     Attributes:
         failure: what the store said when it last failed, or None while it works.
@@ -105,7 +105,7 @@ class Persister:
         timers: Timers,
         metrics: Metrics,
         *,
-        changed: Callable[[str], None] = lambda document: None,
+        changed: Callable[[Append, int], None] = lambda append, seq: None,
     ) -> None:
         self._changed = changed
         self._store = store
@@ -178,7 +178,7 @@ class Persister:
         for append in appends:
             seqs[append.document] += len(append.entries)
             if append.entries:
-                self._changed(append.document)
+                self._changed(append, seqs[append.document])
         for write in writes:
             self.uncommitted_bytes -= write.size
             try:

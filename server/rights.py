@@ -38,7 +38,7 @@ class Rights:
         """
         self._guard.revocations.add(revocation, now)
         self._guard.revise()
-        ended = 0
+        ended = self._rooms.feeds.revoke(revocation)
         for room, member in self._covered(revocation):
             room.expel(member, CloseCode.UNAUTHENTICATED, "the token was revoked")
             ended += 1

@@ -15,8 +15,9 @@ from collab.errors import (
     ProtocolError,
     ServerBusy,
 )
+from collab.happenings import PresenceChanged
 from collab.lineage import Lineage
-from collab.presence import Presence
+from collab.presence import Presence, read_states
 from collab.protocol import yjs
 from collab.protocol.messages import (
     EMPTY_AWARENESS,
@@ -31,8 +32,10 @@ from collab.protocol.messages import (
 from collab.server.admission import Admission
 from collab.server.changes import Change, entries_of, now_ms, parts_of, receipts_of
 from collab.server.delivery import Delivery
+from collab.server.feeds import Feeds
 from collab.server.journal import Journal
 from collab.server.member import Member
+from collab.server.messaging import Messaging
 from collab.server.metrics import Metrics
 from collab.server.opening import Opened
 from collab.server.persister import Persister
@@ -76,6 +79,8 @@ class Room:
         name: document name.
         document: the document.
         presence: who is here.
+        messaging: passes on what is said in it.
+        feeds: where programs hear what happens in it.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class Room:
         admission: Admission,
         settings: Settings,
         metrics: Metrics,
+        feeds: Feeds,
     ) -> None:
         stored, document = opened.stored, opened.document
         self.name = stored.document
@@ -100,6 +106,8 @@ class Room:
         self._settings = settings
         self._metrics = metrics
         self._delivery = Delivery(document, settings, admission, spawn, metrics)
+        self.feeds = feeds
+        self.messaging = Messaging(self.name, self._delivery, feeds, settings, metrics)
         self._changes = Window(timers, settings.window_max_seconds, self._flush)
         self._presence_changes = Window(
             timers,
@@ -229,7 +237,8 @@ class Room:
         elif isinstance(effect, QueryAwareness):
             member.connection.send(yjs.awareness(self.presence.encode() or EMPTY_AWARENESS))
         elif isinstance(effect, Stateless):
-            self._delivery.send_stateless(member, effect.payload)
+            if self.seats(member):
+                self.messaging.receive(member, effect.payload)
         elif isinstance(effect, Reply):
             member.connection.send(effect.frame)
 
@@ -248,9 +257,7 @@ class Room:
     def sweep(self) -> None:
         """Removes presence that nobody renewed, and frees what nobody uses."""
         self._delivery.trim()
-        removal = self.presence.expire(time.monotonic())
-        if removal is not None:
-            self._delivery.send_all(yjs.awareness(removal))
+        self._send_removal(self.presence.expire(time.monotonic()))
 
     def permit(self, member: Member, identity: Identity, access: Access) -> None:
         """Has a member speak for somebody, within what they may do, from now on, and tells it."""
@@ -284,6 +291,7 @@ class Room:
             self._end = farewell
             self.close_all(farewell.code, farewell.reason)
             self._journal.announce()
+            self.feeds.end(self.name)
 
     def refuse_if_ended(self) -> None:
         """Raises why it has ended, if it has.
@@ -401,9 +409,16 @@ class Room:
 
     def _hide(self, member: Member) -> None:
         """Removes what a member published; the others see it go at once."""
-        removal = self.presence.leave(member)
+        self._send_removal(self.presence.leave(member))
+
+    def _send_removal(self, removal: bytes | None) -> None:
         if removal is not None:
             self._delivery.send_all(yjs.awareness(removal))
+            self._publish_presence(removal)
+
+    def _publish_presence(self, payload: bytes) -> None:
+        if self.feeds.are_followed(self.name):
+            self.feeds.publish(self.name, PresenceChanged(*read_states(payload)))
 
     def _flush(self) -> float | None:
         pending, self._pending = self._pending, []
@@ -485,11 +500,12 @@ class Room:
             writer.hold_back()
 
     def _flush_presence(self) -> float | None:
-        gone = self.presence.take_gone()
-        if gone is not None:
-            self._delivery.send_all(yjs.awareness(gone))
+        self._send_removal(self.presence.take_gone())
         payload = self.presence.take()
-        return self._delivery.send_presence(yjs.awareness(payload)) if payload else None
+        if payload is None:
+            return None
+        self._publish_presence(payload)
+        return self._delivery.send_presence(yjs.awareness(payload))
 
     def _look_back(self, member: Member, known: bytes) -> None:
         """Says so where a client brings history along that this document never had."""

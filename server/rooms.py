@@ -8,9 +8,12 @@ from functools import partial
 import anyio
 
 from collab.access import check_name
+from collab.app_messages import AppMessage
 from collab.close import CloseCode
 from collab.errors import NotRunning, ServerBusy
+from collab.happenings import Said
 from collab.server.admission import Admission
+from collab.server.feeds import Feeds
 from collab.server.metrics import Metrics
 from collab.server.opening import open_document, report
 from collab.server.persister import Persister
@@ -43,6 +46,7 @@ class Rooms:
 
     Attributes:
         spawn: runs what outlives its caller: loads, unloads, waits of transports.
+        feeds: where programs follow documents, in memory or not.
     """
 
     def __init__(
@@ -53,8 +57,10 @@ class Rooms:
         settings: Settings,
         spawn: Spawn,
         metrics: Metrics,
+        feeds: Feeds,
         seed: Seed | None = None,
     ) -> None:
+        self.feeds = feeds
         self._store = store
         self._persister = persister
         self._timers = timers
@@ -83,6 +89,21 @@ class Rooms:
         """The room of this name if it is in memory."""
         entry = self._entry(name)
         return entry.room if entry else None
+
+    def say(self, name: str, message: AppMessage) -> int:
+        """Passes on an application's message to whoever has a document open or follows it.
+
+        Returns:
+            How many connections and programs that are.
+
+        Raises:
+            InvalidMessage: it is no JSON, or too long.
+        """
+        room = self.find(name)
+        if room is not None:
+            return room.messaging.say(message)
+        message.encode(self._settings.app_message_max_bytes)
+        return self.feeds.publish(name, Said(message))
 
     def acquire_loaded(self, name: str) -> Room | None:
         """Gives out a room that is in memory, without a wait; None where it is not."""
@@ -217,6 +238,7 @@ class Rooms:
                 admission=self._admission,
                 settings=self._settings,
                 metrics=self._metrics,
+                feeds=self.feeds,
             )
             self.spawn(partial(report, self._store, opened))
             if entry.leases == 0:  # Whoever asked has given up.

@@ -82,6 +82,12 @@ class Settings:
             has become old can wait that long.
         compaction_bytes: what compaction may read and write in a second. 2 MiB: a million changes
             in half a minute, and little beside what a disk can do.
+        app_message_max_bytes: longest application message. 64 KiB: what people say to each other,
+            and no way around documents.
+        app_messages_per_second: how fast a client may send application messages; two seconds' worth
+            may come at once, and more are refused. 50: a pointer that is shown live.
+        happenings_waiting: how many events may wait for a program that follows a document; one that
+            reads too slowly has to begin anew. 1,000: some seconds of a busy document.
         drain_seconds: how long a shutdown may take to commit and to say goodbye. 4 s: with what the
             store then takes to close, below the 10 s after which supervisors kill.
     """
@@ -121,6 +127,9 @@ class Settings:
     automatic_versions: int = 100
     compaction_seconds: float = 300.0
     compaction_bytes: int = 2 * MIB
+    app_message_max_bytes: int = 64 * 1024
+    app_messages_per_second: int = 50
+    happenings_waiting: int = 1000
     drain_seconds: float = 4.0
 
     def __post_init__(self) -> None:

@@ -35,14 +35,14 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-async def read_object(request: Request) -> dict[str, Any]:
-    """Reads a request's body as a JSON object.
+async def read_object(request: Request, max_bytes: int = _OBJECT_MAX_BYTES) -> dict[str, Any]:
+    """Reads a request's body as a JSON object, no further than the bound.
 
     Raises:
         BodyTooLarge: it is far longer than one that means something.
         InvalidQuery: it is something else, or broke off.
     """
-    body = await read_body(request, _OBJECT_MAX_BYTES)
+    body = await read_body(request, max_bytes)
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):

@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from collab.access import Access
 from collab.errors import InvalidQuery
+from collab.happenings import VersionNamed
 from collab.history.records import version_record
 from collab.server.auth import Guard
 from collab.server.http.body import read_object
@@ -55,6 +56,7 @@ class Versions:
         if room is not None:
             await room.saved()  # Now is what people see now.
         version = await name_version(self._store, name, called, permit.identity.id, at)
+        self._rooms.feeds.publish(name, VersionNamed(version))
         return JSONResponse(version_record(version), status_code=201)
 
     async def remove(self, request: Request) -> Response:

@@ -39,11 +39,15 @@ class Census:
         Raises:
             TooMany: as many have come from there as may.
         """
-        address = client_address(handshake, self._proxies)
+        address = self.address_of(handshake)
         if address and self._addresses[address] >= self._settings.address_connections:
             self._metrics.count_limit("address_connections")
             raise TooMany("expected fewer connections from your address")
         return Visit(self, address)
+
+    def address_of(self, scope: Scope) -> str:
+        """Names the address a request comes from; see ``client_address``."""
+        return client_address(scope, self._proxies)
 
     def check_user(self, user: str | None) -> None:
         """Refuses a user with too many documents open; nobody unnamed is counted.

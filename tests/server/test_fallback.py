@@ -50,7 +50,7 @@ async def authenticate(connection: HTTPConnection) -> Identity | None:
             return Identity(id="none", access=Access.NONE)
         case "Bearer read":
             return Identity(id="reader", access=Access.READ)
-    return Identity(id="writer")
+    return Identity()
 
 
 @contextlib.asynccontextmanager

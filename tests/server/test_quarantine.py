@@ -11,6 +11,7 @@ from collab.close import CloseCode
 from collab.errors import StoreUnavailable
 from collab.protocol import yjs
 from collab.quarantine import IN_A_DOCUMENT, Outcome, Refused
+from collab.server.feeds import Feeds
 from collab.server.metrics import Metrics
 from collab.server.persister import Persister
 from collab.server.rooms import Rooms
@@ -138,7 +139,7 @@ async def test_what_is_refused_in_the_last_moment_is_kept_at_shutdown() -> None:
         settings = Settings()
         metrics = Metrics()
         persister = Persister(store, settings, timers, metrics)
-        rooms = Rooms(store, persister, timers, settings, spawner(tasks), metrics)
+        rooms = Rooms(store, persister, timers, settings, spawner(tasks), metrics, Feeds(settings))
         tasks.start_soon(timers.run)
         tasks.start_soon(persister.run)
         with anyio.fail_after(10):

@@ -14,6 +14,7 @@ from collab.close import CloseCode
 from collab.lib0 import write_var_string, write_var_uint
 from collab.protocol import yjs
 from collab.protocol.messages import EMPTY_UPDATE, AwarenessUpdate, SyncStep1, SyncStep2, Update
+from collab.server.feeds import Feeds
 from collab.server.member import Member
 from collab.server.metrics import Metrics
 from collab.server.persister import Persister
@@ -57,7 +58,7 @@ async def house(
         timers = make_timers()
         metrics = Metrics()
         persister = Persister(store, settings, timers, metrics)
-        rooms = Rooms(store, persister, timers, settings, spawner(tasks), metrics)
+        rooms = Rooms(store, persister, timers, settings, spawner(tasks), metrics, Feeds(settings))
         tasks.start_soon(timers.run)
         tasks.start_soon(persister.run)
         with anyio.fail_after(DEADLINE_SECONDS):

@@ -1,0 +1,89 @@
+"""Messaging: passes application messages on in one room, within bounds."""
+
+import time
+from dataclasses import replace
+
+from collab.app_messages import AppMessage, acknowledgement, read_app_message, refusal
+from collab.happenings import Said
+from collab.server.delivery import Delivery
+from collab.server.feeds import Feeds
+from collab.server.limits.pace import Pace
+from collab.server.member import Member
+from collab.server.metrics import Metrics
+from collab.server.settings import Settings
+
+
+class Messaging:
+    """Who hears what is said in a room. Nothing of it is stored, and who is not there misses it.
+
+    Args:
+        document: document name.
+        delivery: the room's.
+        feeds: where programs hear it.
+        settings: the bounds.
+        metrics: where refusals are counted.
+    """
+
+    def __init__(
+        self,
+        document: str,
+        delivery: Delivery,
+        feeds: Feeds,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
+        self._document = document
+        self._delivery = delivery
+        self._feeds = feeds
+        self._settings = settings
+        self._metrics = metrics
+
+    def receive(self, member: Member, text: str) -> None:
+        """Passes on what a member says, and acknowledges it where that is asked for."""
+        most = self._settings.app_message_max_bytes
+        if len(text) > most or len(text.encode()) > most:
+            self._metrics.count_limit("app_message_max_bytes")
+            self._answer(member, refusal(None, f"expected a message of {most} bytes, got more"))
+            return
+        message = read_app_message(text)
+        if member.pace is None:
+            member.pace = Pace(self._settings.app_messages_per_second)
+        if not member.pace.allows(time.monotonic()):
+            self._metrics.count_limit("app_messages_per_second")
+            if message is not None and message.id is not None:
+                self._answer(member, refusal(message.id, "expected fewer messages a second"))
+            return
+        if message is None:
+            self._delivery.send_stateless(text, source=member)
+            return
+        sender = member.session.identity.id
+        receivers = self._pass_on(replace(message, sender=sender), text, member)
+        if message.id is not None:
+            self._answer(member, acknowledgement(message.id, receivers))
+
+    def say(self, message: AppMessage, source: Member | None = None) -> int:
+        """Passes on what the program says that this server is part of.
+
+        Args:
+            message: the message, with its sender.
+            source: the member that says it; it does not hear itself.
+
+        Returns:
+            How many connections and programs it was passed on to.
+
+        Raises:
+            InvalidMessage: it is no JSON, or too long.
+        """
+        text = message.encode(self._settings.app_message_max_bytes)
+        return self._pass_on(message, text, source)
+
+    def _pass_on(self, message: AppMessage, text: str, source: Member | None) -> int:
+        if message.sender is not None:
+            text = message.encode()  # Says who it is from, whatever the text said.
+        receivers = self._delivery.send_stateless(text, source=source, to=message.to)
+        return receivers + self._feeds.publish(self._document, Said(message, source))
+
+    def _answer(self, member: Member, text: str) -> None:
+        frame = member.session.dialect.stateless(text)
+        if frame is not None:
+            member.connection.send(frame)
