@@ -116,7 +116,9 @@ class NativeConnection(WSListener):
         elif kind in (WSMsgType.BINARY, WSMsgType.CONTINUATION):
             self._gather(frame)
         elif kind == WSMsgType.CLOSE:
-            transport.send_close(frame.get_close_code(), frame.get_close_message())
+            # A close may come without a code, which picows reads as 0; sent, that is malformed.
+            code = frame.get_close_code() or WSCloseCode.OK
+            transport.send_close(code, frame.get_close_message())
             transport.disconnect()
         elif kind == WSMsgType.TEXT:
             self.close(CloseCode.MALFORMED, "expected binary messages, got text")

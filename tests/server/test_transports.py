@@ -426,6 +426,19 @@ class TestBytes:
                 assert await raw.reader.read() == b""
         await raw.close()
 
+    async def test_a_close_without_a_code_is_answered_with_none_or_a_valid_one(
+        self, port: int
+    ) -> None:
+        raw = await Raw.open(port)
+        raw.write(handshake())
+        await raw.read_head()
+        raw.write(masked(b"", opcode=8))
+        opcode, payload = 0, b""
+        while opcode != 8:
+            opcode, payload = await raw.read_frame()
+        assert payload == b"" or struct.unpack("!H", payload[:2])[0] == CloseCode.NORMAL
+        await raw.close()
+
     async def test_a_continuation_of_nothing_ends_the_connection(self, port: int) -> None:
         raw = await Raw.open(port)
         raw.write(handshake())
