@@ -100,6 +100,8 @@ class YSweet:
         now = time.time()
         if wish.user not in (None, permit.identity.id):
             permit = await self._permit_other(permit, wish, now)
+        # Who asks will connect; where there is nothing to connect to any more, it is told now.
+        self._rooms.release(await self._rooms.acquire(name))
         access = min(permit.access, wish.access)
         here = _base(request)
         answer = {

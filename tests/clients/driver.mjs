@@ -1,14 +1,15 @@
 // Hosts stock Yjs clients, sockets they share and TCP proxies for the end-to-end tests.
 //
 // Each line on stdin is a call, {id, on, call, arguments}; each line on stdout its outcome,
-// {id, result} or {id, error}. `on` names a client, a socket or a proxy, as
-// `open_client`, `open_socket` and `open_proxy` return it; null calls what is below.
+// {id, result} or {id, error}. `on` names a client or another thing, as `open_client` and its
+// like return it; null calls what is below.
 
 import { createInterface } from 'node:readline'
 
 import { Client, whenAgreed } from './client.mjs'
 import { HocuspocusSocket } from './hocuspocus.mjs'
 import { Proxy } from './proxy.mjs'
+import { YSweetManager } from './y-sweet.mjs'
 
 process.setMaxListeners(0) // y-websocket 1 and 2 put one on the process for each provider.
 
@@ -24,6 +25,7 @@ const calls = {
   open_client: ({ socket, ...options }) =>
     host(new Client(socket === undefined ? options : { ...options, socket: hosted.get(socket) })),
   open_socket: (options) => host(new HocuspocusSocket(options)),
+  open_manager: (options) => host(new YSweetManager(options)),
   open_proxy: (options) => host(new Proxy(options)),
   when_agreed: ({ clients }) => whenAgreed(clients.map((name) => hosted.get(name))),
 }

@@ -172,6 +172,11 @@ class Driver:
         name = self.call(None, "open_socket", base=kind.base(port), version=kind.version)
         return Socket(self, name)
 
+    def manager(self, kind: Kind, port: int, token: str = "") -> "Manager":
+        """Opens y-sweet's SDK, with the token of an application's server."""
+        base = kind.base(port).replace("//", f"//{token}@" if token else "//")
+        return Manager(self, self.call(None, "open_manager", base=base))
+
     def proxy(self, port: int) -> "Proxy":
         """Opens a proxy to a local port."""
         name = self.call(None, "open_proxy", port=port)
@@ -344,6 +349,33 @@ class Socket:
 
     def destroy(self) -> None:
         self.driver.call(self.name, "destroy")
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """y-sweet's SDK; see ``y-sweet.mjs``."""
+
+    driver: Driver
+    name: int
+
+    def check(self) -> dict[str, Any]:
+        answer: dict[str, Any] = self.driver.call(self.name, "check")
+        return answer
+
+    def create(self, room: str | None = None) -> str:
+        name: str = self.driver.call(self.name, "create", room=room)
+        return name
+
+    def create_with(self, text: str) -> str:
+        name: str = self.driver.call(self.name, "create_with", text=text)
+        return name
+
+    def read(self, room: str) -> str:
+        text: str = self.driver.call(self.name, "read", room=room)
+        return text
+
+    def write(self, room: str, text: str) -> None:
+        self.driver.call(self.name, "write", room=room, text=text)
 
 
 @dataclass(frozen=True, slots=True)

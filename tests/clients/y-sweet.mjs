@@ -96,3 +96,40 @@ export class YSweetLink extends EventEmitter {
     return new DocumentManager(token ? base.replace('//', `//${encodeURIComponent(token)}@`) : base)
   }
 }
+
+/** @y-sweet/sdk as an application's server uses it. */
+export class YSweetManager {
+  #manager
+
+  constructor({ base }) {
+    this.#manager = new DocumentManager(base)
+  }
+
+  check() {
+    return this.#manager.checkStore()
+  }
+
+  async create({ room }) {
+    return (await this.#manager.createDoc(room)).docId
+  }
+
+  async create_with({ text }) {
+    return (await this.#manager.createDocWithContent(encode(text))).docId
+  }
+
+  async read({ room }) {
+    const doc = new Y.Doc()
+    Y.applyUpdate(doc, await this.#manager.getDocAsUpdate(room))
+    return doc.getText('content').toString()
+  }
+
+  write({ room, text }) {
+    return this.#manager.updateDoc(room, encode(text))
+  }
+}
+
+function encode(text) {
+  const doc = new Y.Doc()
+  doc.getText('content').insert(0, text)
+  return Y.encodeStateAsUpdate(doc)
+}

@@ -142,6 +142,13 @@ class TestClientTokens:
         assert answer.status_code == 400
         assert answer.json()["error"].startswith("expected ")
 
+    async def test_there_are_none_for_a_deleted_document(self, client: httpx.AsyncClient) -> None:
+        (update,) = typed("hello")
+        await client.post("/y-sweet/d/notes/update", content=update, headers=bearer("app"))
+        await client.delete("/api/docs/notes", headers=bearer("app"))
+        answer = await client.post("/y-sweet/doc/notes/auth", headers=bearer("app"))
+        assert answer.status_code == 410
+
     async def test_where_anyone_may_do_anything_only_readers_need_one(
         self, open_to_all: httpx.AsyncClient
     ) -> None:
