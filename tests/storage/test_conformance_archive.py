@@ -8,7 +8,7 @@ import pytest
 
 from collab.archive import KEEP_ALL, Base, Retention, Terms
 from collab.document import Document
-from collab.errors import DocumentNotFound, InvalidName, StoreError
+from collab.errors import DocumentDeleted, DocumentNotFound, InvalidName, StoreError
 from collab.store import Append, Entry, NewEntry, Store, Stored
 from collab.versions import Version
 
@@ -302,6 +302,36 @@ class TestRetention:
             with pytest.raises(StoreError, match="expected a seq of 50 to 50"):
                 await store.add_version("d", Version(name="v", seq=49, created_ms=1))
             await store.add_version("d", Version(name="v", seq=50, created_ms=1))
+
+
+class TestTrash:
+    async def test_a_copy_has_all_that_was_packed_and_dropped(self, make_store: MakeStore) -> None:
+        terms = Terms(now_ms=150 * DAY, history=Retention(30 * DAY))
+        async with make_store() as store:
+            await write(store, 1500, step_ms=DAY // 10)
+            await settle(store, terms)
+            await store.duplicate("d", "copy")
+            await store.delete("d", time_ms=1)
+            await store.erase("d")
+            assert (await store.base("copy")).seq > 0
+            entries = await collect(store.entries("copy"))
+            assert entries[-1].seq == 1500
+            assert replayed(await store.base("copy"), entries) == text_of(await store.load("copy"))
+
+    async def test_a_deleted_document_is_left_alone_and_comes_back_whole(
+        self, make_store: MakeStore
+    ) -> None:
+        async with make_store() as store:
+            await write(store, 1500)
+            before = await collect(store.entries("d"))
+            await store.delete("d", time_ms=1)
+            assert list(await store.due(AT_ONCE)) == []
+            for call in (store.compact("d", AT_ONCE), store.retain("d", None), store.base("d")):
+                with pytest.raises(DocumentDeleted):
+                    await call
+            await store.undelete("d")
+            await settle(store, AT_ONCE)
+            assert await collect(store.entries("d")) == before
 
 
 class TestBase:

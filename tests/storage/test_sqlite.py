@@ -560,6 +560,20 @@ class TestMigrations:
             assert len(await collect(store.entries("a"))) == 1
 
 
+async def test_an_older_file_can_give_free_pages_back_once_it_was_rebuilt(tmp_path: Path) -> None:
+    path = tmp_path / "collab.db"
+    with connect(path) as connection:
+        migrate(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+    async with SQLiteStore(path) as store:
+        assert query(path, "PRAGMA auto_vacuum") == [(0,)]
+        await store.append([adding("a", b"1")])
+        assert not await store.reclaim(spare=False)
+        await store.rebuild()
+        assert query(path, "PRAGMA auto_vacuum") == [(2,)]
+        assert await store.append([adding("a", b"2")]) == [2]
+
+
 async def test_a_new_file_can_give_free_pages_back(tmp_path: Path) -> None:
     path = tmp_path / "collab.db"
     async with SQLiteStore(path):
