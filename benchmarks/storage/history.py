@@ -95,7 +95,6 @@ def in_pycrdt_store(trace: Trace, scratch: Path) -> Kept:
             # What the file takes is the question here, not how long each of 260,000 syncs does.
             cursor = await store._db.cursor()
             await cursor.execute("PRAGMA synchronous = OFF")
-            await cursor.execute("PRAGMA journal_mode = MEMORY")
             for update in updates:
                 await store.write(update)
 

@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+import sqlite3
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ from benchmarks.storage.peers import Peer
 
 CLIENTS: Final = 100
 _LOOK_SECONDS: Final = 0.02
-_PATIENCE_SECONDS: Final = 120.0
+_LOOK_INTO_FILE_SECONDS: Final = 0.5
+"""Readers and writers keep each other waiting there: rarely."""
+_PATIENCE_SECONDS: Final = 10.0
 
 
 class Writer:
@@ -81,31 +84,35 @@ def _writers(peer: Peer, scratch: Path, updates: int) -> Iterator[tuple[Crowd, l
 
 
 def durable_per_second(peer: Peer, scratch: Path) -> float:
-    """Has every client send all its updates at once; counts until the last one is kept.
+    """Has every client send all its updates at once; counts those that are kept, until the last.
 
-    That is when the server acknowledged it. pycrdt-store acknowledges nothing: there it is when the
-    file has it.
+    An update is kept when the server acknowledged it. pycrdt-store acknowledges nothing: there it
+    is when the file has it, which not all of them reach.
 
     Raises:
-        BenchmarkError: they are not kept in time.
+        BenchmarkError: none are kept.
     """
     updates = peer.updates
     with _writers(peer, scratch, updates) as (crowd, writers, pid):
         file = _store_of(peer, pid)
+        acknowledges = peer.server.name != "pycrdt-store"
         begun = clock()
         for writer in writers:
             writer.send(crowd, updates)
-        while clock() - begun < _PATIENCE_SECONDS:
-            end = clock() + _LOOK_SECONDS
+        kept, at = 0, begun
+        while kept < CLIENTS * updates and clock() - at < _PATIENCE_SECONDS:
+            end = clock() + (_LOOK_SECONDS if acknowledges else _LOOK_INTO_FILE_SECONDS)
             while clock() < end:
                 crowd.listen(end - clock())
             for writer in writers:
                 writer.look(crowd)
-            if all(writer.acknowledged >= updates for writer in writers) and (
-                peer.server.name != "pycrdt-store" or _all_stored(peer, file, writers)
-            ):
-                return CLIENTS * updates / (clock() - begun)
-    raise BenchmarkError(f"expected {peer.server.name} to keep all updates, got not all")
+            acknowledged = sum(min(writer.acknowledged, updates) for writer in writers)
+            now = acknowledged if acknowledges else _stored(peer, file, kept)
+            if now > kept:
+                kept, at = now, clock()
+    if kept == 0:
+        raise BenchmarkError(f"expected {peer.server.name} to keep updates, got none that are")
+    return kept / (at - begun)
 
 
 def kill(peer: Peer, scratch: Path, seconds: float = 4.0, per_second: int = 10) -> Loss:
@@ -142,6 +149,8 @@ def _store_of(peer: Peer, pid: int) -> Path:
     return Path(f"/proc/{pid}/cwd").resolve() / peer.file
 
 
-def _all_stored(peer: Peer, file: Path, writers: Sequence[Writer]) -> bool:
-    stored = peer.stored(file)
-    return all(stored.get(writer.document, 0) >= writer.sent for writer in writers)
+def _stored(peer: Peer, file: Path, at_least: int) -> int:
+    try:
+        return sum(peer.stored(file).values())
+    except sqlite3.OperationalError:  # Its writers hold the lock.
+        return at_least
