@@ -117,8 +117,9 @@ class NativeConnection(WSListener):
             self._gather(frame)
         elif kind == WSMsgType.CLOSE:
             # A close may come without a code, which picows reads as 0; sent, that is malformed.
-            code = frame.get_close_code() or WSCloseCode.OK
-            transport.send_close(code, frame.get_close_message())
+            code = frame.get_close_code()
+            answer = WSCloseCode.OK if code == WSCloseCode.NO_INFO else code
+            transport.send_close(answer, frame.get_close_message())
             transport.disconnect()
         elif kind == WSMsgType.TEXT:
             self.close(CloseCode.MALFORMED, "expected binary messages, got text")
