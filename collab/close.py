@@ -31,7 +31,7 @@ class CloseCode(IntEnum):
     FORBIDDEN = 4403
     """A valid identity without access to this document."""
     NOT_FOUND = 4404
-    """No such document."""
+    """The document was deleted."""
     RATE = 4429
     """Too many messages or bytes in too little time."""
     EXPIRED = 4500
