@@ -34,6 +34,10 @@ APPLIED, REFUSED = b"\x08\x01", b"\x08\x00"
 READ_WRITE = hocuspocus.authenticated(may_write=True)
 READ_ONLY = hocuspocus.authenticated(may_write=False)
 SHOWS_ITSELF = yjs.awareness(b"\x01\x07\x00\x02{}")
+IS_SHOWN = yjs.awareness(
+    b"\x01\x07\x00" + write_var_string('{"user":{"id":"writer","name":"writer"}}')
+)
+"""The same as others see it: with the identity it is of."""
 
 
 @pytest.fixture
@@ -428,7 +432,7 @@ class TestResuming:
             await synced(client)
             await synced(watcher)
             await client.say(SHOWS_ITSELF)
-            await watcher.until(SHOWS_ITSELF)
+            await watcher.until(IS_SHOWN)
             await client.cut()
             await client.connect()
             frame = hocuspocus.HOCUSPOCUS.stateless("back")
@@ -445,7 +449,7 @@ class TestEnds:
             async with FallbackClient(http, poll=poll) as client:
                 await synced(client)
                 await client.say(SHOWS_ITSELF)
-                await watcher.until(SHOWS_ITSELF)
+                await watcher.until(IS_SHOWN)
                 await client.end()
                 while b"null" not in await watcher.frame():
                     pass
@@ -459,7 +463,7 @@ class TestEnds:
             async with FallbackClient(http) as client:
                 await synced(client)
                 await client.say(SHOWS_ITSELF)
-                await watcher.until(SHOWS_ITSELF)
+                await watcher.until(IS_SHOWN)
             while b"null" not in await watcher.frame():
                 pass
             client.poll = poll
