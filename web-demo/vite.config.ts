@@ -20,7 +20,8 @@ export default defineConfig({
   },
   server: {
     proxy: {
-      '/api': 'http://127.0.0.1:8000',
+      // As objects: a plain address would have the server see another host than the page's own.
+      '/api': { target: 'http://127.0.0.1:8000' },
       '/ws': { target: 'ws://127.0.0.1:8000', ws: true },
     },
   },

@@ -4,8 +4,11 @@ from starlette.requests import HTTPConnection
 
 from collab.access import Identity
 from collab.server.app import Collab
+from collab.server.key_set import KeySet
 from collab.server.operator import OPERATOR, admit_operator
+from collab.server.tokens import Tokens
 from collab.storage.memory import MemoryStore
+from tests.server.signing import Provider, private_key, public_jwk, token
 
 SECRET = "opensesame"
 
@@ -54,3 +57,20 @@ async def test_rest_lets_the_operator_in_whom_the_application_does_not_know() ->
         assert (await client.get("/api/docs")).status_code == 401
         shown = {"Authorization": f"Bearer {SECRET}"}
         assert (await client.get("/api/docs", headers=shown)).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_the_keys_of_an_identity_provider_are_fetched_when_the_app_is_entered() -> None:
+    async with Provider(public_jwk("ES256", "a")).serving() as provider:
+        tokens = Tokens(KeySet(provider.url))
+        signed = token(key=private_key("ES256"), algorithm="ES256", key_id="a")
+        for authenticate in (tokens, admit_operator(tokens, SECRET)):
+            app = Collab(MemoryStore(), authenticate=authenticate)
+            transport = httpx.ASGITransport(app)
+            async with (
+                app,
+                httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+            ):
+                headers = {"Authorization": f"Bearer {signed}"}
+                assert (await client.get("/api/docs", headers=headers)).status_code == 200
+    assert provider.asked == 2
