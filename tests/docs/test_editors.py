@@ -28,7 +28,25 @@ CHROMIUM_ARGUMENTS = [
     "--disable-background-networking",
 ]
 (TUTORIAL,) = blocks(DOCS / "tutorial.md", "js")
-CONNECTION, CODEMIRROR, TIPTAP, QUILL = blocks(DOCS / "how-to" / "connect-editors.md", "js")[:4]
+CONNECTION, CODEMIRROR, TIPTAP, QUILL, HOCUSPOCUS, Y_SWEET = blocks(
+    DOCS / "how-to" / "connect-editors.md", "js"
+)[:6]
+
+
+KEPT_ENTRIES = """
+    ([name, least]) => new Promise((resolve, reject) => {
+      const opening = indexedDB.open(name)
+      opening.onerror = reject
+      opening.onsuccess = () => {
+        const counting = opening.result.transaction('updates').objectStore('updates').count()
+        counting.onsuccess = () => {
+          opening.result.close()
+          resolve(counting.result >= least)
+        }
+      }
+    })
+"""
+"""Whether a page's database holds so many updates."""
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +83,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def bundle(folder: Path, document: str, sources: dict[str, str], url: str) -> tuple[str, str]:
     """Builds a page's modules, the first one being the page's; gives script and style."""
+    there = url.removesuffix("/ws").partition("://")[2]
     for name, source in sources.items():
-        here = re.sub(r"wss?://[^']*/ws", url.replace("http://", "ws://"), source)
-        (folder / name).write_text(here.replace("'notes'", f"'{document}'"))
+        here = re.sub(
+            r"\b(ws|http)s?://[^'/]+(?:/[^'/]+)??/(ws|hocuspocus|y-sweet)\b",
+            rf"\1://{there}/\2",
+            source,
+        )
+        here = here.replace("'notes'", f"'{document}'").replace("/doc/notes/", f"/doc/{document}/")
+        (folder / name).write_text(here)
     (folder / "node_modules").symlink_to(EDITORS / "node_modules")
     esbuild = str(EDITORS / "node_modules" / ".bin" / "esbuild")
     built = folder / "built"
@@ -90,12 +114,14 @@ def type_at_the_end(page: Page, editor: Locator, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("editor", "source", "root"),
+    ("editor", "source", "connection", "root"),
     [
-        pytest.param("tutorial", TUTORIAL, "content", id="the tutorial's page"),
-        pytest.param("codemirror", CODEMIRROR, "content", id="CodeMirror"),
-        pytest.param("tiptap", TIPTAP, "default", id="Tiptap"),
-        pytest.param("quill", QUILL, "quill", id="Quill"),
+        pytest.param("tutorial", TUTORIAL, "", "content", id="the tutorial's page"),
+        pytest.param("codemirror", CODEMIRROR, CONNECTION, "content", id="CodeMirror"),
+        pytest.param("tiptap", TIPTAP, CONNECTION, "default", id="Tiptap"),
+        pytest.param("hocuspocus", TIPTAP, HOCUSPOCUS, "default", id="Tiptap over Hocuspocus"),
+        pytest.param("y-sweet", TIPTAP, Y_SWEET, "default", id="Tiptap over y-sweet"),
+        pytest.param("quill", QUILL, CONNECTION, "quill", id="Quill"),
     ],
 )
 def test_two_people_type_in_an_editor_of_the_page(
@@ -105,9 +131,10 @@ def test_two_people_type_in_an_editor_of_the_page(
     tmp_path: Path,
     editor: str,
     source: str,
+    connection: str,
     root: str,
 ) -> None:
-    sources = {"editor.js": source, "connection.js": CONNECTION}
+    sources = {"editor.js": source, "connection.js": connection}
     script, style = bundle(tmp_path, editor, sources, server.websockets)
     pages = [browser.new_page() for _ in range(2)]
     for page in pages:
@@ -118,10 +145,47 @@ def test_two_people_type_in_an_editor_of_the_page(
     second.get_by_text("Hello").wait_for()
     type_at_the_end(pages[1], second, "😀")
     first.get_by_text("😀").wait_for()
+    if source == TIPTAP:
+        first.locator(".collaboration-carets__label", has_text="Ada").wait_for()
     content = httpx.get(f"{server.url}/api/docs/{editor}/content?format=text&root={root}")
     assert content.text.removesuffix("\n") == "Hello 😀"
     for page in pages:
         page.close()
+
+
+def test_what_y_sweet_keeps_on_the_device_is_there_offline_and_merged_later(
+    installed: None, browser: Browser, server: Server, tmp_path: Path
+) -> None:
+    page_js = """
+        import { ydoc, provider } from './connection.js'
+        Object.assign(window, { text: ydoc.getText('content'), provider })
+    """
+    sources = {"page.js": page_js, "connection.js": Y_SWEET}
+    script, _ = bundle(tmp_path, "kept", sources, server.websockets)
+    context = browser.new_context()
+    page = context.new_page()
+    asked = "**/y-sweet/doc/**"
+
+    def come() -> None:
+        page.goto(f"{server.url}/healthz")  # Databases belong to an origin, so it needs a page.
+        page.add_script_tag(content=script)
+
+    come()
+    page.wait_for_function("provider.synced")
+    page.evaluate("text.insert(0, 'online ')")
+    page.wait_for_function("!provider.hasLocalChanges")
+    page.wait_for_function(KEPT_ENTRIES, arg=["y-sweet-kept", 1])
+    page.route(asked, lambda route: route.abort())
+    come()
+    page.wait_for_function("text.toString() === 'online '")
+    page.evaluate("text.insert(7, 'offline')")
+    page.wait_for_function(KEPT_ENTRIES, arg=["y-sweet-kept", 2])
+    page.unroute(asked)
+    come()
+    page.wait_for_function("provider.synced && !provider.hasLocalChanges")
+    content = httpx.get(f"{server.url}/api/docs/kept/content?format=text&root=content")
+    assert content.text == "online offline"
+    context.close()
 
 
 @pytest.mark.parametrize("page", ["tutorial.md", "how-to/connect-editors.md"])

@@ -38,7 +38,7 @@ def test_many_documents_share_a_socket_and_stay_apart(
             client.wait_acknowledged()
         for name in names:
             content = httpx.get(f"{server.url}/api/docs/{name}/content?format=text")
-            assert content.text == f"this is {name}\n"
+            assert content.text == f"this is {name}"
 
 
 def test_a_document_that_is_left_leaves_the_others_on_its_socket(
