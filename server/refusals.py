@@ -80,6 +80,9 @@ class Refusals:
                 newest.reason,
             )
             try:
-                await self._store.quarantine(document, refused)
+                outcome = await self._store.quarantine(document, refused)
             except StoreError as error:
                 logger.error("setting aside refused updates of %r: %s", document, error)
+                continue
+            if outcome.dropped:
+                logger.warning("the quarantine is full: %d updates had to go", outcome.dropped)

@@ -118,6 +118,18 @@ async def test_a_flood_is_written_in_a_few_goes_and_within_the_bounds(
         assert len([r for r in caplog.records if "refused" in r.message]) == 2
 
 
+async def test_what_had_to_go_for_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    store = Watched()
+    async with house(store) as server:
+        _, mallory = await populated(server)
+        full = [Refused(update=b"x", time_ms=0, author=None, reason="old")] * IN_A_DOCUMENT.updates
+        await store.quarantine("d", full)
+        mallory.say(yjs.update(b"\xff" * 40))
+        await server.rooms.close()
+        assert len((await store.quarantined("d"))[-1].update) == 40
+        assert "the quarantine is full: 1 updates had to go" in caplog.text
+
+
 async def test_a_quarantine_that_fails_delays_nobody(caplog: pytest.LogCaptureFixture) -> None:
     store = Watched()
     store.quarantine_failure = StoreUnavailable("disk full")
