@@ -8,6 +8,7 @@ Source: https://github.com/ueberdosis/hocuspocus, packages/provider/src and pack
 """
 
 from collab import lib0
+from collab.close import CloseCode
 from collab.errors import ProtocolError, Truncated
 from collab.protocol import yjs
 from collab.protocol.messages import (
@@ -99,9 +100,12 @@ def send_token() -> bytes:
     return bytes((AUTH, _SEND_TOKEN))
 
 
-def denied(reason: str) -> bytes:
-    """Encodes that the token does not open this document."""
-    return bytes((AUTH, _DENIED)) + lib0.write_var_string(reason)
+def denied(code: CloseCode, reason: str) -> bytes:
+    """Encodes that the token does not open this document.
+
+    The code follows the reason, where Hocuspocus has nothing and its providers read nothing.
+    """
+    return bytes((AUTH, _DENIED)) + lib0.write_var_string(reason) + lib0.write_var_uint(code)
 
 
 def authenticated(*, may_write: bool) -> bytes:
@@ -110,9 +114,12 @@ def authenticated(*, may_write: bool) -> bytes:
     return bytes((AUTH, _AUTHENTICATED)) + lib0.write_var_string(scope)
 
 
-def closed(reason: str) -> bytes:
-    """Encodes that this document is closed; the socket stays open."""
-    return bytes((CLOSE,)) + lib0.write_var_string(reason)
+def closed(code: CloseCode, reason: str) -> bytes:
+    """Encodes that this document is closed; the socket stays open.
+
+    The code follows the reason, as in ``denied``.
+    """
+    return bytes((CLOSE,)) + lib0.write_var_string(reason) + lib0.write_var_uint(code)
 
 
 class Hocuspocus:

@@ -10,6 +10,7 @@ from collab.access import Access, check_name
 from collab.close import CloseCode
 from collab.errors import (
     AccessDenied,
+    CollabError,
     DocumentDeleted,
     InvalidName,
     KeysUnavailable,
@@ -230,7 +231,10 @@ class HocuspocusPeer:
                 self.forget(seat)
         if len(self._seats) >= self._settings.connection_documents:
             if body[0] == hocuspocus.AUTH:
-                self.connection.send(address + hocuspocus.denied("too many documents are open"))
+                refusal = hocuspocus.denied(
+                    CloseCode.TRY_AGAIN_LATER, "too many documents are open"
+                )
+                self.connection.send(address + refusal)
             return None
         name = hocuspocus.document_of(address)
         seat = self._seats[address] = _Seat(self, address, name)
@@ -374,8 +378,8 @@ class _Seat:
             if not self._tells_version:
                 # Version 2 fails on the message for this, and lets go of a document it is denied;
                 # 3, which does not tell its version either, takes both.
-                self.send(hocuspocus.denied(reason))
-            self.send(hocuspocus.closed(reason))
+                self.send(hocuspocus.denied(code, reason))
+            self.send(hocuspocus.closed(code, reason))
             self.leave()
 
     def abort(self) -> None:
@@ -412,7 +416,7 @@ class _Seat:
             if attempt == self._attempt:
                 self.leave()
                 self.closed = True  # What it said without waiting for this is for nothing.
-                self.send(hocuspocus.denied(str(error)))
+                self.send(hocuspocus.denied(_code_of(error), str(error)))
 
     async def _open(self, permit: Permit, attempt: int) -> None:
         rooms = self._peer.rooms
@@ -450,3 +454,14 @@ class _Seat:
         waiting, self._waiting = self._waiting, []
         self._peer.keep_waiting(-sum(map(len, waiting)))
         return waiting
+
+
+def _code_of(refusal: CollabError) -> CloseCode:
+    """The close code of what would be an HTTP error, had the token come with a handshake."""
+    if isinstance(refusal, Unauthenticated):
+        return CloseCode.UNAUTHENTICATED
+    if isinstance(refusal, AccessDenied):
+        return CloseCode.FORBIDDEN
+    if isinstance(refusal, InvalidName):
+        return CloseCode.POLICY
+    return CloseCode.TRY_AGAIN_LATER

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from collab.access import Access, Identity
 from collab.close import CloseCode
-from collab.lib0 import write_var_string
+from collab.lib0 import write_var_string, write_var_uint
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.auth import Authenticate, Guard
@@ -33,8 +33,8 @@ READ_WRITE = hocuspocus.authenticated(may_write=True)
 
 
 async def by_token(request: HTTPConnection) -> Identity | None:
-    """Lets ``ana`` write and ``bob`` read."""
-    known = {"Bearer ana": Access.WRITE, "Bearer bob": Access.READ}
+    """Lets ``ana`` write, ``bob`` read and ``eve`` do neither."""
+    known = {"Bearer ana": Access.WRITE, "Bearer bob": Access.READ, "Bearer eve": Access.NONE}
     access = known.get(request.headers.get("authorization", ""))
     return None if access is None else Identity(id="x", access=access)
 
@@ -189,6 +189,26 @@ async def test_a_refused_token_leaves_the_connection_and_a_retry_starts_clean() 
         assert yjs.sync_step2(EMPTY_UPDATE) in one.frames("a")
 
 
+@pytest.mark.parametrize(
+    ("document", "token", "code"),
+    [
+        ("a", "mallory", CloseCode.UNAUTHENTICATED),
+        ("a", "eve", CloseCode.FORBIDDEN),
+        ("line\nbreak", "ana", CloseCode.POLICY),
+    ],
+)
+async def test_a_refusal_ends_with_the_close_code_of_its_cause(
+    document: str, token: str, code: CloseCode
+) -> None:
+    async with inside() as inner:
+        one = provider(inner, by_token)
+        one.open(document, token)
+        await one.wire.until(lambda: bool(one.frames(document)))
+        [refusal] = one.frames(document)
+        assert refusal.startswith(DENIED)
+        assert refusal.endswith(write_var_uint(code))
+
+
 async def test_a_client_without_a_token_says_nothing_of_it_and_is_let_in_where_it_needs_none() -> (
     None
 ):
@@ -240,8 +260,8 @@ async def test_a_closed_document_is_denied_first_to_clients_that_fail_on_a_close
         room = inner.rooms.find("a")
         assert room is not None
         room.close_all(CloseCode.NOT_FOUND, "it was deleted")
-        reason = write_var_string("it was deleted")
-        assert one.frames("a") == [kind + reason for kind in said]
+        why = write_var_string("it was deleted") + write_var_uint(CloseCode.NOT_FOUND)
+        assert one.frames("a") == [kind + why for kind in said]
 
 
 async def test_who_has_left_every_document_is_sent_away() -> None:
