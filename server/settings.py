@@ -43,8 +43,8 @@ class Settings:
             allows several. 256: more than people have, and a bound.
         unauthenticated_max_bytes: what a client may send before its token was looked at. 1 MiB:
             what was written meanwhile, and little memory for strangers.
-        fallback_sessions: how many clients may be served without WebSockets. 1,000: more than one
-            network that blocks them has, and a bound on what waits for them.
+        fallback_sessions: how many clients may be served without WebSockets. 10,000: at 90 kB each,
+            less than a gigabyte.
         resume_seconds: how long such a client keeps its seat while it is cut off. 30 s: a change of
             networks or a slow proxy takes less.
         poll_seconds: how long a poll waits for something to come. 20 s: proxies cut off what takes
@@ -107,7 +107,7 @@ class Settings:
     checkpoint_entries: int = 200
     connection_documents: int = 256
     unauthenticated_max_bytes: int = MIB
-    fallback_sessions: int = 1000
+    fallback_sessions: int = 10_000
     resume_seconds: float = 30.0
     poll_seconds: float = 20.0
     post_seconds: float = 120.0

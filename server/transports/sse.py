@@ -150,10 +150,18 @@ class Fallback:
         request: Request,
         send: Send,
     ) -> None:
-        write = partial(write_piece, send)
+        begun = False
+
+        async def write(piece: bytes) -> None:
+            nonlocal begun
+            if not begun:  # Not before: nobody may come between the question and its reader.
+                begun = True
+                with anyio.CancelScope(shield=True):  # A newer reader must not cut the head off.
+                    await send(stream_head())
+            await write_piece(send, piece)
+
         async with while_there(request.receive):
             with suppress(OSError):  # What some servers raise once the client has gone.
-                await send(stream_head())
                 await connection.stream(number, write, resumed=resumed)
                 await send({"type": "http.response.body", "body": b""})
 

@@ -1,12 +1,12 @@
 """A client of the fallback protocol, over real HTTP: a stream or polls down, POSTs up."""
 
-import asyncio
 import base64
 import json
 from collections import deque
 from collections.abc import AsyncIterator
 from types import TracebackType
 
+import anyio
 import httpx
 
 from collab.event_stream import Event, EventReader
@@ -87,10 +87,14 @@ class FallbackClient:
         self._reader = EventReader()
 
     async def end(self) -> None:
-        """Leaves for good."""
+        """Leaves for good, and reads a stream to its end."""
         headers = {**self._headers, SESSION_HEADER: self.session}
         answer = await self._http.delete(self._path, headers=headers)
         assert answer.status_code == 204
+        if self._pieces is not None:
+            with anyio.fail_after(DEADLINE_SECONDS):
+                async for _ in self._pieces:
+                    pass
 
     async def post(self, *frames: bytes, number: int | None = None) -> httpx.Response:
         """Sends frames; returns the answer."""
@@ -107,7 +111,7 @@ class FallbackClient:
 
     async def frame(self) -> bytes:
         """The next frame."""
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        with anyio.fail_after(DEADLINE_SECONDS):
             while True:
                 while self._events:
                     event = self._events.popleft()
@@ -126,7 +130,7 @@ class FallbackClient:
 
     async def until_closed(self) -> tuple[int, str]:
         """Waits for the session's end; returns code and reason."""
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        with anyio.fail_after(DEADLINE_SECONDS):
             while self.closed is None:
                 while self._events:
                     self._take(self._events.popleft())

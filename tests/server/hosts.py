@@ -10,6 +10,7 @@ import anyio
 import uvicorn
 from hypercorn.asyncio import serve as serve_hypercorn
 from hypercorn.config import Config
+from hypercorn.trio import serve as serve_hypercorn_on_trio
 from starlette.types import ASGIApp
 
 from collab.server.app import Collab
@@ -57,6 +58,26 @@ async def hypercorn(app: ASGIApp) -> AsyncIterator[int]:
 
         async def run() -> None:
             await serve_hypercorn(app, config, shutdown_trigger=stopping.wait)  # type: ignore[arg-type]  # the same protocol, typed apart
+
+        tasks.start_soon(run)
+        yield port
+        stopping.set()
+
+
+@contextlib.asynccontextmanager
+async def hypercorn_on_trio(app: ASGIApp) -> AsyncIterator[int]:
+    """Serves under Hypercorn's trio worker, on trio."""
+    listener = listen()
+    port: int = listener.getsockname()[1]
+    config = Config()
+    config.bind = [f"fd://{listener.detach()}"]  # Hypercorn closes it.
+    config.loglevel = "ERROR"
+    config.graceful_timeout = 1
+    stopping = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+
+        async def run() -> None:
+            await serve_hypercorn_on_trio(app, config, shutdown_trigger=stopping.wait)  # type: ignore[arg-type]  # the same protocol, typed apart
 
         tasks.start_soon(run)
         yield port

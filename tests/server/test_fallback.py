@@ -2,12 +2,16 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 
 import httpx
 import pycrdt
 import pytest
+import trustme
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
+from starlette.routing import Mount
 from websockets.asyncio.client import connect
 
 from collab.access import Access, Identity
@@ -21,7 +25,7 @@ from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from tests.core import poison
 from tests.server.fallback import DEADLINE_SECONDS, FallbackClient
-from tests.server.hosts import HOSTS, front_door
+from tests.server.hosts import HOSTS, front_door, hypercorn_on_trio, under_uvicorn
 
 pytestmark = [
     pytest.mark.anyio,
@@ -54,7 +58,7 @@ async def authenticate(connection: HTTPConnection) -> Identity | None:
             return Identity(id="none", access=Access.NONE)
         case "Bearer read":
             return Identity(id="reader", access=Access.READ)
-    return Identity()
+    return Identity(id="writer")
 
 
 @contextlib.asynccontextmanager
@@ -508,3 +512,62 @@ async def test_an_empty_update_is_acknowledged_too() -> None:
         await synced(client)
         await client.say(yjs.sync_step2(EMPTY_UPDATE))
         assert await client.frame() == APPLIED
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_it_runs_on_trio(anyio_backend: str, poll: bool) -> None:
+    app = Collab(MemoryStore())
+    async with (
+        hypercorn_on_trio(app) as port,
+        http_to(port) as http,
+        FallbackClient(http, poll=poll) as one,
+        FallbackClient(http, poll=poll) as two,
+    ):
+        await synced(one)
+        await synced(two)
+        await one.say(yjs.update(poison.HELLO))
+        await two.until(yjs.update(poison.HELLO))
+        await one.until(APPLIED)
+        await two.end()
+        await one.end()
+
+
+async def test_it_runs_below_a_prefix(poll: bool) -> None:
+    collab = Collab(MemoryStore())
+    host = Starlette(routes=[Mount("/collab", collab)])
+    async with (
+        collab,
+        under_uvicorn(host) as port,
+        http_to(port) as http,
+        FallbackClient(http, "/collab/sse/a/b", poll=poll) as one,
+        FallbackClient(http, "/collab/sse/a%2Fb", poll=poll) as two,
+    ):
+        await synced(one)
+        await synced(two)
+        await one.say(yjs.update(poison.HELLO))
+        await two.until(yjs.update(poison.HELLO))
+        await one.until(APPLIED)
+        await two.end()
+        await one.end()
+
+
+async def test_it_runs_over_http_2() -> None:
+    authority = trustme.CA()
+    server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_tls.set_alpn_protocols(["h2", "http/1.1"])
+    authority.issue_cert("localhost").configure_cert(server_tls)
+    client_tls = ssl.create_default_context()
+    authority.configure_trust(client_tls)
+    async with (
+        front_door(Collab(MemoryStore()), tls=server_tls) as port,
+        httpx.AsyncClient(
+            base_url=f"https://localhost:{port}", verify=client_tls, http1=False, http2=True
+        ) as http,
+        FallbackClient(http) as one,
+        FallbackClient(http) as two,
+    ):
+        await synced(one)
+        await synced(two)
+        await one.say(yjs.update(poison.HELLO))
+        await two.until(yjs.update(poison.HELLO))
+        await one.until(APPLIED)
