@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from collab.close import CloseCode
 from collab.errors import SessionEnded
@@ -219,3 +221,34 @@ async def test_who_is_too_fast_is_read_from_more_slowly() -> None:
             await parts.connection.readable()
         assert patience.cancelled_caught
         assert len(parts.peer.frames) == 3
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["send", "poll", "lose"]), max_size=60))
+def test_whatever_gets_lost_each_frame_comes_once_and_in_order(steps: list[str]) -> None:
+    anyio.run(_lose, steps)
+
+
+async def _lose(steps: list[str]) -> None:
+    """Sends and polls; answers that are lost are asked for again, as far as that goes."""
+    sent: list[bytes] = []
+    got: list[bytes] = []
+    async with open_connection() as (parts, _):
+        for step in [*steps, "poll", "poll"]:
+            if step == "send":
+                sent.append(b"%d" % len(sent))
+                parts.connection.send(sent[-1])
+                continue
+            if not parts.connection.can_resume(len(got)):
+                assert len(sent) > len(got)  # Something was lost: the client would begin anew.
+                return
+            events = await parts.connection.poll(len(got), resumed=False)
+            assert events is not None
+            if step == "poll":
+                frames = [each for each in EventReader().feed(events) if each.type == "frame"]
+                got += [base64.b64decode(each.text) for each in frames]
+                assert [each.id for each in frames] == [
+                    f"abc.{number}" for number in range(len(got) - len(frames) + 1, len(got) + 1)
+                ]
+            assert got == sent[: len(got)]
+    assert got == sent
