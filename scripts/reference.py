@@ -180,10 +180,15 @@ def _close_codes() -> Iterator[str]:
         sent = "yes" if re.search(rf"CloseCode\.{code.name}\b", sources) else "reserved"
         yield f"| {code.value} | `{code.name}` | {_cell(explained.get(code.name, ''))} | {sent} |"
     yield ""
-    yield (
-        "`WebsocketProvider` of y-websocket 3.1 takes the codes 4400 to 4499 as final: it emits "
-        "`closed` and does not come back by itself. After every other code it reconnects."
-    )
+    yield "What stock clients make of them, by their sources:"
+    yield ""
+    yield "| client | does not come back by itself after |"
+    yield "| --- | --- |"
+    yield "| y-websocket 1 and 2, @y/websocket 4 | none: it comes back after each |"
+    yield "| y-websocket 3.1 | 4400 to 4499; it emits `closed` |"
+    yield "| @hocuspocus/provider 2 | 1009, 4401, and 4403 unless it is `quiet` |"
+    yield "| @hocuspocus/provider 3 and 4 | none; a document that is closed alone stays closed |"
+    yield "| @y-sweet/client 0.9 | none; after three failures it asks for another client token |"
 
 
 def _sources() -> list[Path]:
