@@ -195,7 +195,12 @@ class Document:
                 here = doc.get_state()
         except BaseException as error:  # noqa: BLE001 - see _poisoned
             raise _poisoned(update, error) from None
-        self._applied(update, here)
+        self.version += 1
+        before, self._state_vector = self._state_vector, here
+        self._encoded = None
+        self._keep_bounded(update)
+        if self._pending and here != before and self.version >= self._look_at_pending:
+            self._offer_pending()
 
     def integrate(self, update: bytes) -> bytes | None:
         """Applies what a peer sent to bring us up to date and tells what of it was new.
@@ -244,18 +249,36 @@ class Document:
         """Frees the encoded state that ``encode`` keeps for its next call."""
         self._encoded = None
 
-    def _applied(self, update: bytes, here: bytes) -> None:
-        self.version += 1
-        before, self._state_vector = self._state_vector, here
-        self._encoded = None
-        if self._pending and here != before and self.version >= self._look_at_pending:
+    def _offer_pending(self) -> None:
+        """Offers what waits to the CRDT again, which forgets some that nothing is missing for."""
+        doc = self._doc
+        while True:
+            here = self.state_vector
             waiting, self._pending = self._pending, {}
             for earlier in waiting:
                 self._keep_unless_integrated(earlier, here)
-            # Looked at once in a while, many that wait cost each update a few looks.
-            self._look_at_pending = self.version + len(self._pending) // _LOOKS
+            if not self._pending:
+                break
+            try:
+                with doc.transaction():
+                    for earlier in self._pending:
+                        doc.apply_update(earlier)
+                    self._state_vector = doc.get_state()
+            except BaseException as error:  # noqa: BLE001 - see _poisoned
+                raise _poisoned(earlier, error) from None
+            if self._state_vector == here:
+                break
+        # Looked at once in a while, many that wait cost each update a few looks.
+        self._look_at_pending = self.version + len(self._pending) // _LOOKS
+
+    def _keep_bounded(self, update: bytes) -> None:
+        """Keeps an update that waits for others.
+
+        Raises:
+            PoisonedUpdate: too much waits already.
+        """
         pending_before = len(self._pending)
-        self._keep_unless_integrated(update, here)
+        self._keep_unless_integrated(update, self.state_vector)
         most = self.pending_max_bytes
         if most is not None and len(self._pending) > pending_before and self.pending_bytes > most:
             raise PoisonedUpdate(

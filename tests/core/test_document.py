@@ -44,6 +44,27 @@ def document_of(*updates: bytes) -> Document:
     return document
 
 
+def written_together(seed: int) -> list[bytes]:
+    """The updates of three people who write one text, hearing of each other now and then."""
+    choose = random.Random(seed)
+    updates: list[bytes] = []
+    docs: list[pycrdt.Doc[Any]] = [pycrdt.Doc(client_id=number) for number in (1, 2, 3)]
+    for doc in docs:
+        doc.observe(lambda event: updates.append(event.update))
+    for _ in range(40):
+        doc, other = choose.choice(docs), choose.choice(docs)
+        text = doc.get("text", type=pycrdt.Text)
+        length = len(str(text))
+        if length and choose.random() < 0.3:
+            at = choose.randrange(length)
+            del text[at : at + 1]
+        else:
+            text.insert(choose.randint(0, length), choose.choice("abc"))
+        if choose.random() < 0.5:
+            other.apply_update(doc.get_update(other.get_state()))
+    return list(dict.fromkeys(updates))
+
+
 def text_of(update: bytes, root: str = "text") -> str:
     doc: pycrdt.Doc[Any] = pycrdt.Doc()
     doc.apply_update(update)
@@ -101,6 +122,16 @@ class TestApply:
         document = document_of(*updates, *updates[:repeated])
         assert text_of(document.encode()) == "aée\u0301😀👨‍👩‍👧xy"
         assert document.pending_bytes == 0
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_what_came_out_of_order_waits_no_longer_once_nothing_is_missing(
+        self, seed: int
+    ) -> None:
+        updates = written_together(seed)
+        random.Random(seed).shuffle(updates)
+        document = document_of(*updates)
+        assert document.pending_bytes == 0
+        assert document.state_vector == document_of(merge(updates)).state_vector
 
     @given(st.permutations(typed(*"abcdefgh")), st.integers(0, 8))
     def test_whole_and_pending_survive_a_reload(self, updates: list[bytes], arrived: int) -> None:
