@@ -6,6 +6,7 @@ from collab import state_vector
 from collab.document import Document
 from collab.protocol import yjs
 from collab.protocol.dialect import Dialect
+from collab.protocol.messages import EMPTY_AWARENESS
 from collab.server.admission import Admission
 from collab.server.catch_up import CatchUp
 from collab.server.member import Batch, Hold, Member
@@ -165,6 +166,8 @@ class Delivery:
         elif member in self.members:
             member.receipts.append((batch, receipt))
             self._owed[member] = None
+            if member.session.dialect.impatient:
+                member.connection.send(yjs.awareness(EMPTY_AWARENESS))
 
     def release(self) -> None:
         """Sends what waited for batches that are durable now."""

@@ -17,6 +17,8 @@ class Dialect(Protocol):
             dialects use receipts, and their writers get no echo of what is theirs alone.
         asks_first: whether the server asks for what a client has as soon as it joins; otherwise
             when the client asked, at the end of the answer: then once for each question.
+        impatient: whether its clients give up a connection where nothing comes for a few seconds
+            after they asked for a receipt: then they are sent a sign of life at once.
     """
 
     @property
@@ -26,6 +28,11 @@ class Dialect(Protocol):
 
     @property
     def asks_first(self) -> bool:
+        """See ``Attributes``."""
+        ...
+
+    @property
+    def impatient(self) -> bool:
         """See ``Attributes``."""
         ...
 

@@ -127,6 +127,7 @@ class Hocuspocus:
 
     echoes = False
     asks_first = False
+    impatient = False
 
     def welcome(self, *, may_write: bool) -> bytes:
         """Encodes the scope; see ``authenticated``."""

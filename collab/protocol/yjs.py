@@ -87,6 +87,7 @@ class YWebsocket:
 
     echoes = True
     asks_first = True
+    impatient = False
 
     def welcome(self, *, may_write: bool) -> None:
         """Readers are told when they try to write."""

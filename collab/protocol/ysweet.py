@@ -16,6 +16,7 @@ class YSweet:
 
     echoes = False
     asks_first = True
+    impatient = True
 
     def welcome(self, *, may_write: bool) -> None:
         """Readers are told when they try to write."""
