@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -28,6 +29,13 @@ pytestmark = [
     # Hypercorn leaves stream writers to the collector, which may run in a worker thread.
     pytest.mark.filterwarnings("ignore:.*StreamWriter:pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected() -> Iterator[None]:
+    """Has what servers leave to the collector collected here, where warnings of it are let be."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

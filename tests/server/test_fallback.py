@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pycrdt
@@ -42,6 +43,13 @@ IS_SHOWN = yjs.awareness(
     b"\x01\x07\x00" + write_var_string('{"user":{"id":"writer","name":"writer"}}')
 )
 """The same as others see it: with the identity it is of."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected() -> Iterator[None]:
+    """Has what servers leave to the collector collected here, where warnings of it are let be."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
