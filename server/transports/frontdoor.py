@@ -124,7 +124,7 @@ class FrontDoor:
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        writer = _Writer(transport, protocol, reader, loop)
         reader.feed_data(received)
         task = loop.create_task(self._serve_http(reader, writer))
         self._requests.add(task)
@@ -132,9 +132,23 @@ class FrontDoor:
 
     async def _serve_http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
-        await TCPServer(
-            self._app, loop, self._config, self._context, LifespanState(), reader, writer
-        )
+        try:
+            await TCPServer(
+                self._app, loop, self._config, self._context, LifespanState(), reader, writer
+            )
+        finally:
+            writer.close()
+
+
+class _Writer(asyncio.StreamWriter):
+    """A writer that nothing happens to when it is collected.
+
+    asyncio's own then looks at its transport, in whatever thread the garbage collector runs, and
+    aiofastnet's transports refuse that.
+    """
+
+    def __del__(self) -> None:
+        """See the class: ``_serve_http`` has closed it."""
 
 
 class _Guest(asyncio.Protocol):
