@@ -31,6 +31,7 @@ from collab.server.expiry import Expiry
 from collab.server.feeds import Feeds
 from collab.server.heartbeat import Heartbeat
 from collab.server.history import History
+from collab.server.http.body import BodyTime
 from collab.server.http.compaction import Compaction
 from collab.server.http.demo import demo_routes
 from collab.server.http.documents import Documents
@@ -39,6 +40,7 @@ from collab.server.http.following import Followed
 from collab.server.http.health import Health
 from collab.server.http.metrics import MetricsPage
 from collab.server.http.past import Past
+from collab.server.http.precautions import Precautions
 from collab.server.http.put_content import PutContent
 from collab.server.http.sessions import SessionEndpoints
 from collab.server.http.status import status_of
@@ -350,9 +352,10 @@ class _Running:
             *Compaction(store, guard, retention).routes(),
             *(demo_routes() if demo else []),
         ]
-        checked = OriginCheck(Router(self.routes), origins)
+        timed = BodyTime(Router(self.routes), settings.post_seconds)
+        checked = OriginCheck(timed, origins)
         answering = ExceptionMiddleware(checked, handlers={CollabError: _explain})
-        self.app = _encoded_paths(_shared(answering, origins))
+        self.app = _encoded_paths(Precautions(_shared(answering, origins)))
         tasks.start_soon(self.timers.run)
         tasks.start_soon(self.persister.run)
         tasks.start_soon(Eraser(store, settings.trash_seconds).run)

@@ -49,8 +49,8 @@ class Settings:
             networks or a slow proxy takes less.
         poll_seconds: how long a poll waits for something to come. 20 s: proxies cut off what takes
             30 s.
-        post_seconds: how long a POST of such a client may take. 120 s: a long offline document on
-            a slow link comes in one.
+        post_seconds: how long the body of a request may take. 120 s: a long offline document on a
+            slow link comes in one.
         connection_messages_per_second: how fast a client may send messages; two seconds' worth may
             come at once, and whoever sends faster is read from more slowly. 2,000: a hundred times
             what typing and cursors make.

@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Scope
 
 from collab.errors import CollabError
 from collab.server.endpoints import Endpoint, Handshakes, find_endpoint
+from collab.server.http.precautions import PRECAUTIONS
 from collab.server.http.status import status_of
 from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
@@ -124,7 +125,7 @@ class FrontDoor:
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        writer = _Writer(transport, protocol, reader, loop)
+        writer = _Writer(transport, protocol, reader, loop, self.settings.blocked_seconds)
         reader.feed_data(received)
         task = loop.create_task(self._serve_http(reader, writer))
         self._requests.add(task)
@@ -141,11 +142,38 @@ class FrontDoor:
 
 
 class _Writer(asyncio.StreamWriter):
-    """A writer that nothing happens to when it is collected.
+    """A writer that waits for no client that takes nothing, and that is collected in peace.
 
-    asyncio's own then looks at its transport, in whatever thread the garbage collector runs, and
-    aiofastnet's transports refuse that.
+    Hypercorn would hold an answer for as long as its client keeps the socket: after
+    ``blocked_seconds`` without a byte the connection is cut. When asyncio's own writer is collected
+    it looks at its transport, in whatever thread the garbage collector runs, and aiofastnet's
+    transports refuse that.
     """
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        protocol: asyncio.StreamReaderProtocol,
+        reader: asyncio.StreamReader,
+        loop: asyncio.AbstractEventLoop,
+        blocked_seconds: float,
+    ) -> None:
+        super().__init__(transport, protocol, reader, loop)
+        self._blocked_seconds = blocked_seconds
+
+    async def drain(self) -> None:
+        """Waits until there is room, for as long as something is taken now and then."""
+        transport = cast(asyncio.Transport, self.transport)
+        while True:
+            before = transport.get_write_buffer_size()
+            try:
+                async with asyncio.timeout(self._blocked_seconds):
+                    await super().drain()
+                    return
+            except TimeoutError:
+                if transport.get_write_buffer_size() >= before:
+                    transport.abort()
+                    raise ConnectionAbortedError("the client takes nothing") from None
 
     def __del__(self) -> None:
         """See the class: ``_serve_http`` has closed it."""
@@ -261,12 +289,14 @@ class _Guest(asyncio.Protocol):
         status = HTTPStatus(status_of(error))
         self._door.handshakes.metrics.count_refusal(status)
         body = str(error).encode()
-        head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-            "Content-Type: text/plain; charset=utf-8\r\n"
-            f"Content-Length: {len(body)}\r\n"
-            "Connection: close\r\n\r\n"
-        )
+        headers = {
+            "Content-Type": "text/plain; charset=utf-8",
+            "Content-Length": len(body),
+            "Connection": "close",
+            **PRECAUTIONS,
+        }
+        lines = (f"{name}: {value}\r\n" for name, value in headers.items())
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\n{''.join(lines)}\r\n"
         self._transport.write(head.encode() + body)
         self._transport.close()
 
