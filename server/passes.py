@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection
 from collab.access import Access, Identity
 from collab.errors import Unauthenticated
 from collab.server.auth import Guard, Permit
-from collab.server.tokens import find_token
+from collab.server.bearer import find_token
 
 _MAX_PASSES = 100_000
 """How many are remembered, the newest: some 50 MB."""

@@ -8,13 +8,9 @@ from starlette.requests import HTTPConnection
 
 from collab.access import Identity
 from collab.errors import Unauthenticated
+from collab.server.bearer import find_token
 from collab.server.claims import read_claims
 from collab.server.keys import Key, Keys
-
-SUBPROTOCOL = "collab"
-"""The WebSocket subprotocol that the server speaks where a client offers it."""
-TOKEN_SUBPROTOCOL = "collab.token."
-"""What a subprotocol begins with that is offered to bring a token; the token follows."""
 
 _MAX_CHARACTERS = 8192
 """Longest token that is looked at; those of identity providers have one or two thousand."""
@@ -110,40 +106,6 @@ class Tokens(AbstractAsyncContextManager["Tokens"]):
         except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as error:
             # Without the cause: what a library says of a token may quote it.
             raise Unauthenticated(_complaint(error)) from None
-
-
-def find_token(connection: HTTPConnection) -> str | None:
-    """Finds the token a request or a handshake brings, or None.
-
-    It is looked for in ``Authorization: Bearer``, then in ``?token=``, then among the WebSocket
-    subprotocols offered, as ``collab.token.`` and the token. Who brings it as a subprotocol must
-    offer ``collab`` as well: that one is chosen, so that the token is not sent back.
-
-    Args:
-        connection: the request or the handshake.
-    """
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    queried = connection.query_params.get("token")
-    if queried:
-        return queried
-    for offered in offered_subprotocols(connection):
-        token = offered.removeprefix(TOKEN_SUBPROTOCOL)
-        if token and token != offered:
-            return token
-    return None
-
-
-def choose_subprotocol(connection: HTTPConnection) -> str | None:
-    """Names the subprotocol to answer a handshake with; None where ``collab`` is not offered."""
-    return SUBPROTOCOL if SUBPROTOCOL in offered_subprotocols(connection) else None
-
-
-def offered_subprotocols(connection: HTTPConnection) -> list[str]:
-    """The WebSocket subprotocols that a handshake offers, in order."""
-    offered = ",".join(connection.headers.getlist("sec-websocket-protocol"))
-    return [name.strip() for name in offered.split(",") if name.strip()]
 
 
 def _complaint(error: Exception) -> str:

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from collab.errors import SettingsError
-from collab.server.key_set import KeySet
-from collab.server.keys import Keys, OneKey, read_public_key, read_secret
-from collab.server.tokens import Tokens
+
+if TYPE_CHECKING:
+    from collab.server.keys import Keys
+    from collab.server.tokens import Tokens
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -68,29 +69,39 @@ def jwt_options(command: Command) -> Command:
     return command
 
 
-def tokens_of(options: Mapping[str, Any]) -> Tokens | None:
+def tokens_of(options: Mapping[str, Any]) -> "Tokens | None":
     """Makes what checks tokens out of a command's options; None where they name no key.
 
     Raises:
         SettingsError: they name several keys, or one that cannot be used.
     """
-    sources: list[Keys] = []
-    if options["jwt_secret"] is not None:
-        sources.append(OneKey(read_secret(options["jwt_secret"])))
-    if options["jwt_public_key"] is not None:
-        sources.append(OneKey(read_public_key(options["jwt_public_key"].read_bytes())))
-    if options["jwks_url"] is not None:
-        sources.append(KeySet(options["jwks_url"]))
-    if len(sources) > 1:
+    named = [
+        name for name in ("jwt_secret", "jwt_public_key", "jwks_url") if options[name] is not None
+    ]
+    if len(named) > 1:
         raise SettingsError("expected one of --jwt-secret, --jwt-public-key and --jwks-url")
     audience, issuer = options["jwt_audience"], options["jwt_issuer"]
-    if not sources:
+    if not named:
         if audience is not None or issuer is not None:
             raise SettingsError(
                 "expected --jwt-secret, --jwt-public-key or --jwks-url with --jwt-audience and "
                 "--jwt-issuer"
             )
         return None
-    return Tokens(
-        sources[0], audience=audience, issuer=issuer, leeway_seconds=options["jwt_leeway"]
-    )
+    # Cryptography is 20 MB in memory: it is loaded where it is used.
+    from collab.server.tokens import Tokens
+
+    keys = _keys_of(named[0], options[named[0]])
+    leeway_seconds = options["jwt_leeway"]
+    return Tokens(keys, audience=audience, issuer=issuer, leeway_seconds=leeway_seconds)
+
+
+def _keys_of(name: str, value: Any) -> "Keys":
+    from collab.server.key_set import KeySet
+    from collab.server.keys import OneKey, read_public_key, read_secret
+
+    if name == "jwt_secret":
+        return OneKey(read_secret(value))
+    if name == "jwt_public_key":
+        return OneKey(read_public_key(value.read_bytes()))
+    return KeySet(value)

@@ -1,25 +1,46 @@
 """The ``collab`` command."""
 
+from importlib import import_module
+
 import click
 
 from collab.errors import CollabError
-from collab.server.cli.backup import back_up, restore
-from collab.server.cli.check import check
-from collab.server.cli.compact import compact
-from collab.server.cli.duplicate import duplicate_document
-from collab.server.cli.export import export_document
-from collab.server.cli.history import show_difference, show_history
-from collab.server.cli.importing import import_documents
-from collab.server.cli.list import list_documents
-from collab.server.cli.restore import restore_document
-from collab.server.cli.serve import serve
-from collab.server.cli.token import make_token
-from collab.server.cli.trash import delete_document, undelete_document
-from collab.server.cli.versions import show_versions
+
+_COMMANDS = {
+    "backup": "backup:back_up",
+    "check": "check:check",
+    "compact": "compact:compact",
+    "delete": "trash:delete_document",
+    "diff": "history:show_difference",
+    "duplicate": "duplicate:duplicate_document",
+    "export": "export:export_document",
+    "history": "history:show_history",
+    "import": "importing:import_documents",
+    "list": "list:list_documents",
+    "restore": "restore:restore_document",
+    "restore-backup": "backup:restore",
+    "serve": "serve:serve",
+    "token": "token:make_token",
+    "undelete": "trash:undelete_document",
+    "versions": "versions:show_versions",
+}
+"""Each command's module in this package, and its name there: only the one that is run is loaded,
+for a server keeps in memory what it has loaded."""
 
 
-class _OneLineErrors(click.Group):
-    """A group whose commands end with one line and exit code 1 where collab raised on purpose."""
+class _Commands(click.Group):
+    """The commands; they end with one line and exit code 1 where collab raised on purpose."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command = getattr(import_module(f"collab.server.cli.{module}"), name)
+        assert isinstance(command, click.Command)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -29,25 +50,7 @@ class _OneLineErrors(click.Group):
             ctx.exit(1)
 
 
-@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="collab-yjs")
 def main() -> None:
     """Documents people edit together: serve them, export them, look after them."""
-
-
-main.add_command(serve)
-main.add_command(export_document)
-main.add_command(import_documents)
-main.add_command(back_up)
-main.add_command(restore)
-main.add_command(list_documents)
-main.add_command(compact)
-main.add_command(show_history)
-main.add_command(show_difference)
-main.add_command(show_versions)
-main.add_command(restore_document)
-main.add_command(make_token)
-main.add_command(check)
-main.add_command(delete_document)
-main.add_command(undelete_document)
-main.add_command(duplicate_document)

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from collab.close import CloseCode
 from collab.errors import CollabError
+from collab.server.bearer import choose_subprotocol
 from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.endpoints import ENDPOINTS, Endpoint, Handshakes
 from collab.server.http.status import status_of
@@ -18,7 +19,6 @@ from collab.server.limits.throttle import Throttle
 from collab.server.metrics import Metrics
 from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
-from collab.server.tokens import choose_subprotocol
 
 _RISE = 1.01
 """How fast the known cost of a frame follows frames that take longer."""

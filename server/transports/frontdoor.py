@@ -27,13 +27,13 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Scope
 
 from collab.errors import CollabError
+from collab.server.bearer import choose_subprotocol
 from collab.server.endpoints import Endpoint, Handshakes, find_endpoint
 from collab.server.http.precautions import PRECAUTIONS
 from collab.server.http.status import status_of
 from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
-from collab.server.tokens import choose_subprotocol
 from collab.server.transports.native import NativeConnection
 
 _READ_BUFFER_BYTES = 2048

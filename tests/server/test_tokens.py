@@ -13,9 +13,10 @@ from starlette.requests import HTTPConnection
 
 from collab.access import Access, Grants, Identity
 from collab.errors import Unauthenticated
+from collab.server.bearer import choose_subprotocol, find_token
 from collab.server.key_set import KeySet
 from collab.server.keys import OneKey, read_public_key, read_secret
-from collab.server.tokens import Tokens, choose_subprotocol, find_token
+from collab.server.tokens import Tokens
 from tests.server.signing import SECRET, Provider, private_key, public_jwk, public_pem, token
 
 pytestmark = pytest.mark.anyio
