@@ -77,6 +77,6 @@ web-demo/node_modules/.installed: web-demo/package-lock.json
 	npm --prefix web-demo ci --no-audit --no-fund
 	touch $@
 
-$(DEMO): web-demo/node_modules/.installed $(shell find web-demo/src web-demo/provider web-demo/public web-demo/index.html web-demo/vite.config.ts -type f -not -path '*/node_modules/*' 2>/dev/null)
+$(DEMO): web-demo/node_modules/.installed $(shell find web-demo/src web-demo/provider web-demo/public web-demo/index.html web-demo/vite.config.ts -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 	npm --prefix web-demo run build
 	touch $@

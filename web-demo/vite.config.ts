@@ -1,8 +1,12 @@
+import { defaultClientConditions, defaultServerConditions } from 'vite'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   // Relative addresses: the page works wherever it is mounted.
   base: './',
+  // The provider from its sources: no build of it is needed.
+  resolve: { conditions: ['collab-source', ...defaultClientConditions] },
+  ssr: { resolve: { conditions: ['collab-source', ...defaultServerConditions] } },
   build: {
     outDir: '../server/static/demo',
     emptyOutDir: true,
@@ -22,8 +26,9 @@ export default defineConfig({
     proxy: {
       // As objects: a plain address would have the server see another host than the page's own.
       '/api': { target: 'http://127.0.0.1:8000' },
-      '/ws': { target: 'ws://127.0.0.1:8000', ws: true },
+      '/hocuspocus': { target: 'ws://127.0.0.1:8000', ws: true },
+      '/sse': { target: 'http://127.0.0.1:8000' },
     },
   },
-  test: { include: ['provider/test/**/*.test.ts', 'src/**/*.test.ts'] },
+  test: { include: ['provider/test/**/*.test.{ts,tsx}', 'src/**/*.test.ts'] },
 })

@@ -1,7 +1,7 @@
 import type { EditorView } from '@codemirror/view'
+import { type CollabDocument, Connection } from 'collab-provider'
 import type * as Y from 'yjs'
 
-import type { CollabProvider } from '../provider/index.js'
 import { addressedDocument, documentAddress, nameFault } from './address.js'
 import { CreateDialog } from './create-dialog.js'
 import { DocumentList } from './document-list.js'
@@ -13,10 +13,11 @@ import { Sidebar } from './sidebar.js'
 declare global {
   interface Window {
     /** What is open, for tests and the curious. */
-    collab?: { provider: CollabProvider; doc: Y.Doc; view: EditorView }
+    collab?: { provider: CollabDocument; connection: Connection; doc: Y.Doc; view: EditorView }
   }
 }
 
+const connection = new Connection({ url: new URL('./', document.baseURI) })
 let opened: OpenDocument | null = null
 
 const announcer = byId('announcer')
@@ -59,7 +60,7 @@ function show(): void {
   byId('title').textContent = name ?? ''
   document.title = name === null ? 'collab' : `${name} · collab`
   if (name !== null) {
-    opened = new OpenDocument(name, identity.user, {
+    opened = new OpenDocument(connection, name, identity.user, {
       announce,
       onstored: () => void list.refresh(),
       oncount: (people) => (list.here = people),
@@ -67,7 +68,7 @@ function show(): void {
     const { provider, doc, editor } = opened
     // A document out of bounds has no place in the list.
     provider.on('status', (status) => (list.current = status === 'refused' ? null : name))
-    window.collab = { provider, doc, view: editor.view }
+    window.collab = { provider, connection, doc, view: editor.view }
   }
   list.current = name
 }

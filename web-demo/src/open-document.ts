@@ -1,6 +1,7 @@
+import type { CollabDocument, Connection } from 'collab-provider'
+import { Awareness } from 'y-protocols/awareness'
 import * as Y from 'yjs'
 
-import { CollabProvider } from '../provider/index.js'
 import { DeviceCopy, noteRecent } from './device-copy.js'
 import { TextEditor } from './editor.js'
 import { byId } from './elements.js'
@@ -28,8 +29,9 @@ interface Surroundings {
 /** A document on the page: its text, its connection, its copy on this device. */
 export class OpenDocument {
   readonly doc = new Y.Doc()
-  readonly provider: CollabProvider
+  readonly provider: CollabDocument
   readonly editor: TextEditor
+  readonly #awareness: Awareness
   readonly #copy: DeviceCopy
   readonly #presence: PresenceList
   readonly #undo: Y.UndoManager
@@ -39,13 +41,22 @@ export class OpenDocument {
   #savedTimer: ReturnType<typeof setTimeout> | undefined
   #announced = ''
 
-  constructor(name: string, user: User, { announce, onstored, oncount }: Surroundings) {
+  constructor(
+    connection: Connection,
+    name: string,
+    user: User,
+    { announce, onstored, oncount }: Surroundings,
+  ) {
     noteRecent(name)
     this.#announce = announce
     const text = this.doc.getText(ROOT)
     this.#copy = new DeviceCopy(name, this.doc)
-    this.provider = new CollabProvider(new URL('./', document.baseURI), name, this.doc, {
-      connect: false,
+    this.#awareness = new Awareness(this.doc)
+    // What this device kept comes first: then the server sends only what is missing.
+    this.provider = connection.open(name, {
+      doc: this.doc,
+      awareness: this.#awareness,
+      loaded: this.#copy.settled,
     })
     this.#undo = new Y.UndoManager(text)
     this.user = user
@@ -58,11 +69,9 @@ export class OpenDocument {
     }, oncount)
     this.#wire(onstored)
     this.#show()
-    // What this device kept comes first: then the server sends only what is missing.
     void this.#copy.settled.then(() => {
       this.#settled = true
-      if (!this.#controls.signal.aborted) this.provider.connect()
-      this.#show()
+      if (!this.#controls.signal.aborted) this.#show()
     })
   }
 
@@ -76,7 +85,8 @@ export class OpenDocument {
     this.#presence.destroy()
     this.editor.destroy()
     this.#undo.destroy()
-    this.provider.destroy()
+    this.provider.close()
+    this.#awareness.destroy()
     void this.#copy.destroy()
     this.doc.destroy()
     byId('text').hidden = true
@@ -112,7 +122,7 @@ export class OpenDocument {
     showUndo()
     undo.addEventListener('click', () => this.#undo.undo(), { signal })
     redo.addEventListener('click', () => this.#undo.redo(), { signal })
-    byId('retry').addEventListener('click', () => provider.connect(), { signal })
+    byId('retry').addEventListener('click', () => provider.reopen(), { signal })
   }
 
   #show(): void {

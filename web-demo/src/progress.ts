@@ -1,4 +1,4 @@
-import type { CollabProvider, Refusal, Status } from '../provider/index.js'
+import type { Progress as Standing, Refusal, Status } from 'collab-provider'
 
 /** What the page says of connection and storage. */
 export interface Progress {
@@ -23,7 +23,7 @@ const STATUS: Record<Status, string> = {
  * @param keeps whether this device keeps a copy
  */
 export function describe(
-  { status, saved, pendingChanges }: Pick<CollabProvider, 'status' | 'saved' | 'pendingChanges'>,
+  { status, saved, pendingChanges }: Pick<Standing, 'status' | 'saved' | 'pendingChanges'>,
   settled: boolean,
   keeps: boolean,
 ): Progress {

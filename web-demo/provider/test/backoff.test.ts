@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { backoffMs } from '../backoff.js'
+import { backoffMs } from '../src/backoff.js'
 
 test('waits grow from the base to the cap, and jitter spreads them down to nothing', () => {
   const longest = [0, 1, 2, 5, 6, 100].map((attempt) => backoffMs(attempt, 100, 5_000, 1))

@@ -1,0 +1,373 @@
+import { ObservableV2 } from 'lib0/observable'
+
+import { backoffMs } from './backoff.js'
+import { CloseCode, judge, MOST_DOUBTS, type Refusal } from './close-codes.js'
+import { CollabDocument, type ConnectionStatus, type OpenOptions } from './document.js'
+import { DocumentOpen, Ended, FrameError } from './errors.js'
+import { FallbackTransport } from './fallback.js'
+import { readFrame } from './frames.js'
+import { Ladder } from './ladder.js'
+import { Listeners, type MessageListener } from './messages.js'
+import type { GetToken } from './session.js'
+import { SocketTransport, type WebSocketClass } from './socket.js'
+import { isOffline, watchSurroundings } from './surroundings.js'
+import { TIMINGS, type Timings } from './timings.js'
+import type { Transport, TransportEvents, TransportKind } from './transport.js'
+
+export interface ConnectionOptions {
+  /** Where the server is mounted, such as `https://example.org/collab/`. */
+  url: string | URL
+  /** Gives the token for a document; asked again when the server no longer takes the last one. */
+  getToken?: GetToken
+  /** What may carry frames: all of it by default. */
+  transports?: readonly TransportKind[]
+  /** The WebSocket class, where the platform has none. */
+  WebSocket?: WebSocketClass
+  /** What fetches, where the platform has nothing or the app wraps it. */
+  fetch?: typeof fetch
+  /** How long things take and wait. */
+  timings?: Partial<Timings>
+}
+
+export interface ConnectionEvents {
+  status: (status: ConnectionStatus) => void
+  /** What carries frames now; null while nothing does. */
+  transport: (kind: TransportKind | null) => void
+}
+
+/** How long a connection without documents stays open: the next one is often opened at once. */
+const LINGER_MS = 2_000
+
+/**
+ * A connection to a collab server that comes back, for as many documents as are opened on it.
+ *
+ * It connects while a document is open.
+ */
+export class Connection extends ObservableV2<
+  // ObservableV2 wants an index signature, which an interface lacks.
+  { [Name in keyof ConnectionEvents]: ConnectionEvents[Name] }
+> {
+  readonly #options: ConnectionOptions
+  readonly #base: URL
+  readonly #timings: Timings
+  readonly #documents = new Map<string, CollabDocument>()
+  readonly #listeners = new Listeners()
+  readonly #ladder: Ladder
+  #status: ConnectionStatus = 'offline'
+  #transport: Transport | null = null
+  #isOpen = false
+  #hasHeard = false
+  #openedAtMs = 0
+  /** What is tried beside the fallback. */
+  #climber: Transport | null = null
+  #climbing: ReturnType<typeof setTimeout> | undefined
+  #retry: ReturnType<typeof setTimeout> | undefined
+  #lingering: ReturnType<typeof setTimeout> | undefined
+  #notBeforeMs = 0
+  #attempt = 0
+  #doubts = 0
+  #isRenewing = false
+  #everOpen = false
+  #isPaused = false
+  #hasEnded = false
+  #unwatch: (() => void) | null = null
+
+  constructor(options: ConnectionOptions) {
+    super()
+    this.#options = options
+    this.#base = new URL(String(options.url))
+    this.#base.pathname = this.#base.pathname.replace(/\/*$/, '/')
+    this.#timings = { ...TIMINGS, ...options.timings }
+    this.#ladder = new Ladder(this.#timings.climbBaseMs, this.#timings.climbCapMs)
+  }
+
+  get status(): ConnectionStatus {
+    return this.#status
+  }
+
+  /** What carries frames now; null while nothing does. */
+  get transport(): TransportKind | null {
+    return this.#isOpen ? (this.#transport?.kind ?? null) : null
+  }
+
+  /** The documents that are open, by name. */
+  get documents(): ReadonlyMap<string, CollabDocument> {
+    return this.#documents
+  }
+
+  /**
+   * Opens a document and keeps it in sync until it is closed.
+   *
+   * @throws DocumentOpen where it is open on this connection already
+   */
+  open(name: string, options: OpenOptions = {}): CollabDocument {
+    if (this.#hasEnded) throw new Ended('expected a connection, got one that was destroyed')
+    if (this.#documents.has(name)) {
+      throw new DocumentOpen(`expected a document that is not open, got "${name}"`)
+    }
+    const document: CollabDocument = new CollabDocument(name, options, {
+      getToken: this.#options.getToken ?? null,
+      timings: this.#timings,
+      listeners: this.#listeners,
+      status: () => this.#status,
+      send: (frame) => this.#transport?.send(frame),
+      onwish: () => this.#follow(),
+      onclose: () => {
+        this.#documents.delete(name)
+        this.#follow()
+      },
+    })
+    this.#documents.set(name, document)
+    if (this.#isOpen) document.connected()
+    this.#follow()
+    return document
+  }
+
+  /** Calls a listener for each application message of a type, in whatever document it comes. */
+  onMessage(type: string, listener: MessageListener): () => void {
+    return this.#listeners.on(type, listener)
+  }
+
+  /** Connects again after `disconnect()`, or at once where it waits to. */
+  connect(): void {
+    this.#isPaused = false
+    this.#wake()
+    this.#follow()
+  }
+
+  /** Stays away until `connect()`; documents stay open, and what is written there waits. */
+  disconnect(): void {
+    this.#isPaused = true
+    this.#follow()
+  }
+
+  /** Closes every document, and the connection for good. */
+  override destroy(): void {
+    this.#hasEnded = true
+    for (const document of [...this.#documents.values()]) document.close()
+    this.#rest()
+    super.destroy()
+  }
+
+  /** Connects or rests, as the documents wish. */
+  #follow(): void {
+    clearTimeout(this.#lingering)
+    const isWanted = [...this.#documents.values()].some(({ refusal }) => refusal === null)
+    if (this.#isPaused || this.#hasEnded) return this.#rest()
+    if (isWanted) return this.#rise()
+    if (this.#unwatch) this.#lingering = setTimeout(() => this.#rest(), LINGER_MS)
+  }
+
+  /** Connects, and stays connected from now on. */
+  #rise(): void {
+    if (this.#unwatch) return
+    this.#attempt = this.#doubts = 0
+    this.#notBeforeMs = 0
+    this.#isRenewing = false
+    const surroundings = { onwake: this.#wake, onoffline: this.#lose, onleave: this.#lose }
+    this.#unwatch = watchSurroundings(surroundings, () => this.#transport?.check())
+    this.#connect()
+  }
+
+  /** Ends what there is, and stays away. */
+  #rest(): void {
+    this.#unwatch?.()
+    this.#unwatch = null
+    clearTimeout(this.#lingering)
+    clearTimeout(this.#retry)
+    this.#detach()?.close()
+    this.#setStatus('offline')
+  }
+
+  readonly #wake = (): void => {
+    if (!this.#unwatch) return
+    if (Date.now() < this.#notBeforeMs) return
+    this.#attempt = 0
+    this.#ladder.forget()
+    if (!this.#transport) return this.#connect()
+    this.#transport.check()
+    // The network may be another one, which lets WebSockets through.
+    if (this.transport === 'stream' || this.transport === 'poll') this.#climb()
+  }
+
+  readonly #lose = (): void => {
+    // The browser would take minutes to notice. Where it errs (a server on this machine), the next
+    // attempt mends it at once.
+    this.#detach()?.close()
+    this.#later(0)
+  }
+
+  #connect(): void {
+    clearTimeout(this.#retry)
+    this.#setStatus(this.#absent())
+    this.#hasHeard = false
+    const kinds = this.#options.transports ?? ['websocket', 'stream', 'poll']
+    const fallback = kinds.includes('stream') ? 'stream' : kinds.includes('poll') ? 'poll' : null
+    if (fallback && (!kinds.includes('websocket') || this.#ladder.fallsBack)) {
+      this.#transport = new FallbackTransport(
+        this.#address('http', 'sse'),
+        fallback,
+        this.#options.fetch ?? fetch.bind(globalThis),
+        this.#timings,
+        this.#eventsOf(() => this.#ladder.fellThrough()),
+      )
+    } else {
+      this.#transport = this.#openSocket(this.#eventsOf(() => this.#ladder.failed()))
+    }
+  }
+
+  #openSocket(events: TransportEvents): Transport {
+    const url = this.#address('ws', 'hocuspocus')
+    return new SocketTransport(url.href, this.#options.WebSocket ?? WebSocket, this.#timings, events)
+  }
+
+  #address(scheme: 'ws' | 'http', path: string): URL {
+    const url = new URL(path, this.#base)
+    url.protocol = url.protocol.replace(/^(http|ws)/, scheme)
+    return url
+  }
+
+  /** @param onfail called where it ends before anything came */
+  #eventsOf(onfail: () => void): TransportEvents {
+    return {
+      onopen: () => this.#opened(),
+      onframe: (frame) => this.#receive(frame),
+      onstall: (isStalled) => {
+        if (this.#isOpen) this.#setStatus(isStalled ? this.#absent() : 'connected')
+      },
+      onkind: () => {
+        if (this.#isOpen) this.emit('transport', [this.transport])
+      },
+      onclose: (code, reason) => {
+        if (!this.#hasHeard) onfail()
+        this.#detach()
+        this.#judge(code, reason)
+      },
+    }
+  }
+
+  #opened(): void {
+    this.#isOpen = this.#everOpen = true
+    this.#openedAtMs = Date.now()
+    this.#setStatus('connected')
+    this.emit('transport', [this.transport])
+    for (const document of [...this.#documents.values()]) document.connected()
+    if (this.#transport?.kind !== 'websocket') this.#waitToClimb()
+  }
+
+  #receive(frame: Uint8Array): void {
+    if (!this.#hasHeard && this.#transport?.kind === 'websocket') this.#ladder.worked()
+    this.#hasHeard = true
+    try {
+      const { document, message } = readFrame(frame)
+      if (message.type === 'admitted') this.#isRenewing = false
+      if (message.type === 'receipt' && message.accepted) this.#doubts = 0
+      this.#documents.get(document)?.receive(message)
+    } catch (error) {
+      if (error instanceof FrameError) {
+        this.#detach()?.close()
+        this.#judge(CloseCode.MALFORMED, error.message)
+      } else {
+        // An application's listener failed: that is for the page to know, and for no transport.
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
+  }
+
+  /** Lets go of the transport, and tells the documents. */
+  #detach(): Transport | null {
+    clearTimeout(this.#climbing)
+    this.#climber?.close()
+    this.#climber = null
+    const transport = this.#transport
+    this.#transport = null
+    if (!this.#isOpen) return transport
+    this.#isOpen = false
+    if (Date.now() - this.#openedAtMs >= this.#timings.backoffCapMs) this.#attempt = 0
+    this.#setStatus(this.#absent())
+    this.emit('transport', [null])
+    for (const document of [...this.#documents.values()]) document.disconnected()
+    return transport
+  }
+
+  #judge(code: number, reason: string): void {
+    const verdict = judge(code)
+    if (verdict === 'stop') return this.#refuse({ code, reason })
+    if (verdict === 'renew') {
+      for (const document of this.#documents.values()) document.forgetToken()
+      if (code === CloseCode.UNAUTHENTICATED) {
+        if (!this.#options.getToken || this.#isRenewing) return this.#refuse({ code, reason })
+        this.#isRenewing = true
+      }
+    } else if (verdict === 'doubt') {
+      this.#doubts += 1
+      if (this.#doubts >= MOST_DOUBTS) return this.#refuse({ code, reason })
+    } else if (verdict === 'hurry') {
+      this.#attempt = 0
+    }
+    this.#later(verdict === 'wait' ? this.#timings.tryAgainMs : 0)
+  }
+
+  /** The server will not have this client at all. */
+  #refuse(refusal: Refusal): void {
+    this.#rest()
+    for (const document of [...this.#documents.values()]) document.refuse(refusal)
+  }
+
+  #later(leastMs: number): void {
+    if (!this.#unwatch) return
+    const { backoffBaseMs, backoffCapMs } = this.#timings
+    const waitMs = leastMs + backoffMs(this.#attempt, backoffBaseMs, backoffCapMs, Math.random())
+    this.#attempt += 1
+    this.#notBeforeMs = leastMs > 0 ? Date.now() + leastMs : 0
+    this.#setStatus(this.#absent())
+    clearTimeout(this.#retry)
+    this.#retry = setTimeout(() => this.#connect(), waitMs)
+  }
+
+  #waitToClimb(): void {
+    clearTimeout(this.#climbing)
+    if (this.#options.transports && !this.#options.transports.includes('websocket')) return
+    this.#climbing = setTimeout(() => this.#climb(), this.#ladder.climbMs)
+  }
+
+  /** Tries a WebSocket beside the fallback, and goes over to it where it opens. */
+  #climb(): void {
+    clearTimeout(this.#climbing)
+    if (this.#climber) return
+    const own = this.#eventsOf(() => this.#ladder.failed())
+    let isMain = false
+    const climber = this.#openSocket({
+      ...own,
+      onopen: () => {
+        isMain = true
+        this.#climber = null
+        this.#detach()?.close()
+        this.#transport = climber
+        this.#hasHeard = false
+        own.onopen()
+      },
+      onclose: (code, reason) => {
+        if (isMain) return own.onclose(code, reason)
+        this.#climber = null
+        this.#ladder.slipped()
+        this.#waitToClimb()
+      },
+    })
+    this.#climber = climber
+  }
+
+  #absent(): ConnectionStatus {
+    if (isOffline()) return 'offline'
+    return this.#everOpen || this.#attempt > 0 ? 'reconnecting' : 'connecting'
+  }
+
+  #setStatus(status: ConnectionStatus): void {
+    if (status === this.#status) return
+    this.#status = status
+    for (const document of [...this.#documents.values()]) document.update()
+    this.emit('status', [status])
+  }
+}

@@ -1,0 +1,74 @@
+/** A message that waits for its receipt. */
+interface Sent {
+  /** How many changes of this page it holds. */
+  changes: number
+  /** Whether it holds anything the server is not known to have. */
+  isNews: boolean
+}
+
+/**
+ * What of a document the server has not yet acknowledged as durable.
+ *
+ * The server answers each step 2 and each update with one receipt: once it and all before it are on
+ * disk, or at once where it is refused. A refusal may overtake receipts, which is why any refusal
+ * leaves the document unsaved until everything was sent anew.
+ */
+export class Ledger {
+  #sent: Sent[] = []
+  #unsent = 0
+  #refused = 0
+  /** Whether the document holds something of which nobody knows whether the server has it. */
+  #isUnconfirmed = true
+
+  /** Changes made here that wait to be stored. */
+  get pending(): number {
+    return this.#unsent + this.#refused + sum(this.#sent)
+  }
+
+  /** Whether everything in the document is durable. */
+  get isClear(): boolean {
+    return !this.#isUnconfirmed && !this.#sent.some(({ isNews }) => isNews)
+  }
+
+  /** Notes a change that is not sent now; `local` where it was made by this page. */
+  keep(local: boolean): void {
+    if (local) this.#unsent += 1
+    this.#isUnconfirmed = true
+  }
+
+  /** Notes a change that was sent. */
+  send(local: boolean): void {
+    this.#sent.push({ changes: local ? 1 : 0, isNews: true })
+  }
+
+  /**
+   * Notes that all the server lacks was sent in one step 2.
+   *
+   * @param hasContent whether that held anything but the list of deletions, which Yjs always sends
+   */
+  answer(hasContent: boolean): void {
+    const isNews = hasContent || !this.isClear
+    this.#sent.push({ changes: this.#unsent + this.#refused, isNews })
+    this.#unsent = this.#refused = 0
+    this.#isUnconfirmed = false
+  }
+
+  /** Takes a receipt for the oldest message that has none. */
+  receive(accepted: boolean): void {
+    const sent = this.#sent.shift()
+    if (accepted || !sent) return
+    this.#refused += sent.changes
+    this.#isUnconfirmed = true
+  }
+
+  /** Notes that the connection ended: nobody knows what became of what was sent. */
+  interrupt(): void {
+    if (!this.isClear) this.#isUnconfirmed = true
+    this.#unsent += sum(this.#sent)
+    this.#sent = []
+  }
+}
+
+function sum(sent: readonly Sent[]): number {
+  return sent.reduce((total, { changes }) => total + changes, 0)
+}

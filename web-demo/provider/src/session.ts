@@ -1,0 +1,341 @@
+import {
+  type Awareness,
+  applyAwarenessUpdate,
+  encodeAwarenessUpdate,
+  removeAwarenessStates,
+} from 'y-protocols/awareness'
+import * as Y from 'yjs'
+
+import { backoffMs } from './backoff.js'
+import { CloseCode, judge, MOST_DOUBTS, type Refusal } from './close-codes.js'
+import {
+  type Access,
+  type Message,
+  writeAwareness,
+  writeClose,
+  writeStateless,
+  writeStep1,
+  writeStep2,
+  writeToken,
+  writeUpdate,
+} from './frames.js'
+import { Ledger } from './ledger.js'
+import { Throttle } from './throttle.js'
+import type { Timings } from './timings.js'
+
+/** Gives the token for a document. */
+export type GetToken = (document: string) => Promise<string> | string
+
+/** What a session needs of its document and its connection. */
+export interface SessionOptions {
+  name: string
+  doc: Y.Doc
+  awareness: Awareness
+  getToken: GetToken | null
+  /** Nothing is said before this: a copy on the device may be loading. */
+  loaded: Promise<unknown> | null
+  timings: Timings
+  /** Sends a frame on the connection, which is open. */
+  send: (frame: Uint8Array) => void
+  /** Something below has changed. */
+  onchange: () => void
+  onmessage: (text: string) => void
+}
+
+/** An update without any insertion: its list of structs is empty. */
+const holdsNothing = (update: Uint8Array): boolean => update[0] === 0
+
+/** One document on a connection: its token, its sync, what is durable, and presence. */
+export class Session {
+  refusal: Refusal | null = null
+  access: Access | null = null
+  isSynced = false
+  /** Whether the server has let it in on this connection. */
+  isAdmitted = false
+  readonly #options: SessionOptions
+  readonly #ledger = new Ledger()
+  readonly #presence: Throttle
+  #isLoaded: boolean
+  #isOpen = false
+  /** Whether the token was shown: what follows is read by the server. */
+  #isGreeted = false
+  /** Whether the server's state vector was answered: changes may follow. */
+  #isAnswered = false
+  #token: string | null = null
+  #isRenewing = false
+  /** Counts greetings, to know what is stale after a wait. */
+  #serial = 0
+  #attempt = 0
+  #doubts = 0
+  #retry: ReturnType<typeof setTimeout> | undefined
+  #hasEnded = false
+
+  constructor(options: SessionOptions) {
+    this.#options = options
+    const { doc, awareness, loaded, timings } = options
+    this.#presence = new Throttle(timings.presenceMs, () => this.#sendPresence())
+    this.#isLoaded = loaded === null
+    if (loaded) {
+      const begin = (): void => {
+        this.#isLoaded = true
+        if (this.#isOpen) void this.#greet()
+      }
+      // A copy that cannot be read is none.
+      loaded.then(begin, begin)
+    }
+    doc.on('update', this.#onUpdate)
+    awareness.on('update', this.#onAwareness)
+  }
+
+  /** Whether everything in the document is durable. */
+  get isSaved(): boolean {
+    return this.#isLoaded && this.#ledger.isClear
+  }
+
+  /** How many changes made here wait to be stored. */
+  get pendingChanges(): number {
+    return this.#ledger.pending
+  }
+
+  /** The connection is open. */
+  open(): void {
+    this.#isOpen = true
+    if (this.refusal === null) void this.#greet()
+  }
+
+  /** The connection has ended. */
+  interrupt(): void {
+    this.#isOpen = false
+    this.#part()
+  }
+
+  /** Has the next greeting show another token. */
+  forgetToken(): void {
+    this.#token = null
+  }
+
+  /** The server will not have it, until `reopen`. */
+  refuse(refusal: Refusal): void {
+    this.refusal = refusal
+    this.#part()
+    this.#options.onchange()
+  }
+
+  /** Tries again after a refusal. */
+  reopen(): void {
+    this.refusal = null
+    this.#token = null
+    this.#isRenewing = false
+    this.#attempt = this.#doubts = 0
+    if (this.#isOpen) void this.#greet()
+    this.#options.onchange()
+  }
+
+  /** Sends an application's text to the room; tells whether it could. */
+  say(text: string): boolean {
+    if (this.isAdmitted) this.#options.send(writeStateless(this.#options.name, text))
+    return this.isAdmitted
+  }
+
+  /** Leaves the document for good. */
+  destroy(): void {
+    const { name, doc, awareness, send } = this.#options
+    this.#hasEnded = true
+    if (this.#isGreeted) {
+      if (awareness.meta.has(doc.clientID)) {
+        send(writeAwareness(name, encodeAwarenessUpdate(awareness, [doc.clientID], new Map())))
+      }
+      send(writeClose(name))
+    }
+    doc.off('update', this.#onUpdate)
+    awareness.off('update', this.#onAwareness)
+    this.#isOpen = false
+    this.#part()
+  }
+
+  /** Takes in what the server says of this document. */
+  receive(message: Message): void {
+    const { name, doc, awareness, send, onmessage, onchange } = this.#options
+    switch (message.type) {
+      case 'step1':
+        this.#answer(message.stateVector)
+        break
+      case 'step2':
+        Y.applyUpdate(doc, message.update, this)
+        this.isSynced = true
+        break
+      case 'update':
+        Y.applyUpdate(doc, message.update, this)
+        break
+      case 'awareness':
+        applyAwarenessUpdate(awareness, message.update, this)
+        break
+      case 'queryAwareness':
+        // An empty list says that this client lives, where it shows nothing.
+        if (!this.#sendPresence()) send(writeAwareness(name, Uint8Array.of(0)))
+        break
+      case 'askToken':
+        void this.#refresh()
+        break
+      case 'admitted':
+        this.#admit(message.access)
+        break
+      case 'receipt':
+        this.#ledger.receive(message.accepted)
+        // What the server stored is no update it cannot take.
+        if (message.accepted) this.#doubts = 0
+        break
+      case 'denied':
+      case 'closed':
+        this.#dismiss(message.code ?? CloseCode.UNAUTHENTICATED, message.reason)
+        break
+      case 'stateless':
+        onmessage(message.payload)
+        break
+      case 'unknown':
+        break
+    }
+    onchange()
+  }
+
+  readonly #onUpdate = (
+    update: Uint8Array,
+    origin: unknown,
+    _doc: Y.Doc,
+    transaction: Y.Transaction,
+  ): void => {
+    if (origin === this) return
+    if (this.#isAnswered && this.access === 'read-write') {
+      this.#ledger.send(transaction.local)
+      this.#options.send(writeUpdate(this.#options.name, update))
+    } else {
+      this.#ledger.keep(transaction.local)
+    }
+    this.#options.onchange()
+  }
+
+  readonly #onAwareness = (changes: Record<'added' | 'updated' | 'removed', number[]>): void => {
+    // Each client speaks for itself alone: what others said comes from the server to everyone.
+    const own = this.#options.doc.clientID
+    const { added, updated, removed } = changes
+    if ([added, updated, removed].some((clients) => clients.includes(own))) this.#presence.ask()
+  }
+
+  /** Shows the token, asks for the document, and shows presence: without waiting in between. */
+  async #greet(): Promise<void> {
+    if (!this.#isLoaded) return
+    clearTimeout(this.#retry)
+    const token = await this.#obtainToken()
+    if (token === null) return
+    const { name, doc, send } = this.#options
+    send(writeToken(name, token))
+    send(writeStep1(name, Y.encodeStateVector(doc)))
+    this.#isGreeted = true
+    this.#sendPresence()
+  }
+
+  /** Shows another token in place of one that is about to expire. */
+  async #refresh(): Promise<void> {
+    this.#token = null
+    const token = await this.#obtainToken()
+    if (token !== null) this.#options.send(writeToken(this.#options.name, token))
+  }
+
+  /** The token to show; null where it came too late, or where it is tried again later. */
+  async #obtainToken(): Promise<string | null> {
+    this.#serial += 1
+    const serial = this.#serial
+    const { getToken, name } = this.#options
+    try {
+      const token = this.#token ?? (getToken ? await getToken(name) : '')
+      if (serial !== this.#serial || !this.#isOpen) return null
+      return (this.#token = token)
+    } catch {
+      // Where tokens come from may be out of reach, as the server may be.
+      if (serial === this.#serial) this.#later(0)
+      return null
+    }
+  }
+
+  #admit(access: Access): void {
+    const mayWriteNow = this.access !== 'read-write' && access === 'read-write'
+    this.access = access
+    this.isAdmitted = true
+    this.#isRenewing = false
+    this.#attempt = 0
+    if (this.#isAnswered && mayWriteNow && !this.#ledger.isClear) {
+      // What was kept back, or refused, goes with the answer to the server's question.
+      const { name, doc, send } = this.#options
+      send(writeStep1(name, Y.encodeStateVector(doc)))
+    }
+  }
+
+  #answer(stateVector: Uint8Array): void {
+    const { name, doc, send } = this.#options
+    const update = Y.encodeStateAsUpdate(doc, stateVector)
+    this.#ledger.answer(!holdsNothing(update))
+    this.#isAnswered = true
+    send(writeStep2(name, update))
+  }
+
+  /** The server has refused the token, or closed the document. */
+  #dismiss(code: number, reason: string): void {
+    this.#part()
+    const verdict = judge(code)
+    if (verdict === 'renew') {
+      if (!this.#options.getToken || this.#isRenewing) return this.refuse({ code, reason })
+      this.#isRenewing = true
+      this.#token = null
+      void this.#greet()
+    } else if (verdict === 'stop') {
+      this.refuse({ code, reason })
+    } else if (verdict === 'doubt') {
+      this.#doubts += 1
+      if (this.#doubts >= MOST_DOUBTS) this.refuse({ code, reason })
+      else this.#later(0)
+    } else {
+      this.#later(verdict === 'wait' ? this.#options.timings.tryAgainMs : 0)
+    }
+  }
+
+  /** Greets again after a while. */
+  #later(leastMs: number): void {
+    const { backoffBaseMs, backoffCapMs } = this.#options.timings
+    clearTimeout(this.#retry)
+    if (!this.#isOpen) return
+    const waitMs = leastMs + backoffMs(this.#attempt, backoffBaseMs, backoffCapMs, Math.random())
+    this.#attempt += 1
+    this.#retry = setTimeout(() => void this.#greet(), waitMs)
+  }
+
+  /** Nothing more comes until the next greeting. */
+  #part(): void {
+    this.#serial += 1
+    clearTimeout(this.#retry)
+    this.#presence.cancel()
+    this.#isAnswered = this.#isGreeted = this.isAdmitted = this.isSynced = false
+    this.access = null
+    this.#ledger.interrupt()
+    this.#loseOthers()
+  }
+
+  #loseOthers(): void {
+    const { doc, awareness } = this.#options
+    const others = [...awareness.getStates().keys()].filter((id) => id !== doc.clientID)
+    removeAwarenessStates(awareness, others, this)
+    // Forget their clocks too: they come back with the same ones and would be taken for stale.
+    for (const id of others) awareness.meta.delete(id)
+    if (this.#hasEnded) return
+    // The server told the others that we left, with the clock after our last: be past that one.
+    const own = awareness.getLocalState()
+    if (own !== null) awareness.setLocalState(own)
+  }
+
+  /** Sends what this client shows; tells whether it has ever shown anything. */
+  #sendPresence(): boolean {
+    const { name, doc, awareness, send } = this.#options
+    if (!this.#isGreeted || !awareness.meta.has(doc.clientID)) return false
+    send(writeAwareness(name, encodeAwarenessUpdate(awareness, [doc.clientID])))
+    return true
+  }
+}

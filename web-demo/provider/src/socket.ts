@@ -1,0 +1,73 @@
+import { CloseCode } from './close-codes.js'
+import type { Timings } from './timings.js'
+import type { Transport, TransportEvents } from './transport.js'
+
+/** What is needed of a WebSocket class: the browser's, or that of `ws`. */
+export type WebSocketClass = new (url: string) => WebSocket
+
+const OPEN = 1
+
+/** Frames over a WebSocket. */
+export class SocketTransport implements Transport {
+  readonly kind = 'websocket'
+  readonly #socket: WebSocket
+  readonly #events: TransportEvents
+  readonly #silenceMs: number
+  readonly #opening: ReturnType<typeof setTimeout>
+  #heardAtMs = Date.now()
+  #hasEnded = false
+
+  constructor(
+    url: string,
+    WebSocket: WebSocketClass,
+    { openMs, silenceMs }: Timings,
+    events: TransportEvents,
+  ) {
+    this.#events = events
+    this.#silenceMs = silenceMs
+    const socket = (this.#socket = new WebSocket(url))
+    socket.binaryType = 'arraybuffer'
+    this.#opening = setTimeout(() => this.#fail('it did not open'), openMs)
+    socket.onopen = () => {
+      clearTimeout(this.#opening)
+      this.#heardAtMs = Date.now()
+      events.onopen()
+    }
+    socket.onmessage = (event: MessageEvent<ArrayBuffer | string>) => {
+      this.#heardAtMs = Date.now()
+      if (typeof event.data !== 'string') events.onframe(new Uint8Array(event.data))
+    }
+    socket.onclose = ({ code, reason }) => {
+      this.#letGo()
+      events.onclose(code, reason)
+    }
+    socket.onerror = () => undefined // What ends it is told by `onclose`.
+  }
+
+  send(frame: Uint8Array): void {
+    if (this.#socket.readyState === OPEN) this.#socket.send(frame as Uint8Array<ArrayBuffer>)
+  }
+
+  check(): void {
+    if (Date.now() - this.#heardAtMs >= this.#silenceMs) this.#fail('the server is silent')
+  }
+
+  close(): void {
+    if (this.#hasEnded) return
+    this.#letGo()
+    this.#socket.close(1000)
+  }
+
+  #fail(reason: string): void {
+    if (this.#hasEnded) return
+    this.close()
+    this.#events.onclose(CloseCode.ABNORMAL, reason)
+  }
+
+  /** Lets go of the socket, so that nothing it still does is heard. */
+  #letGo(): void {
+    this.#hasEnded = true
+    clearTimeout(this.#opening)
+    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null
+  }
+}
