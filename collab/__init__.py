@@ -1,7 +1,23 @@
 """collab: a Yjs backend. Documents people edit together, kept on disk, served or embedded.
 
-The core (this package without ``collab.server`` and ``collab.storage``) has no tasks, no sockets,
-no files and no clock of its own: bytes in, values out.
+The core (this package without ``collab.client``, ``collab.server`` and ``collab.storage``) has no
+tasks, no sockets, no files and no clock of its own: bytes in, values out.
+
+``collab.connect`` opens a document on a server; it is ``collab.client.connect``, and is imported
+when it is first asked for.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collab.client import connect as connect
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name == "connect":
+        from collab.client import connect
+
+        return connect
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

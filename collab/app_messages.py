@@ -6,7 +6,7 @@ text is theirs alone, and is passed on unread.
 
 import json
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from collab.errors import InvalidMessage
 from collab.render.values import Json
@@ -64,21 +64,56 @@ class AppMessage:
         return text
 
 
-def read_app_message(text: str) -> AppMessage | None:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server says about a message that was sent.
+
+    Attributes:
+        id: the sender's name for it.
+        receivers: how many connections and programs it was passed on to.
+        refusal: why it was not passed on; None where it was.
+    """
+
+    id: str
+    receivers: int
+    refusal: str | None = None
+
+
+def read_app_message(text: str, *, of_server: bool = False) -> AppMessage | None:
     """Reads a message; None for anything else that an application may send.
 
-    ``from`` is not read: who sends something cannot choose who it is.
+    Args:
+        text: the message.
+        of_server: whether a server said it, who knows whom it is from: who sends something cannot
+            choose who it is, and ``from`` is not read.
     """
-    try:
-        record = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+    record = _read_object(text)
+    if record is None or "payload" not in record:
         return None
-    if not isinstance(record, dict) or "payload" not in record:
-        return None
+    sender = record.get("from") if of_server else None
     kind, message_id, to = (record.get(field) for field in ("type", "id", "to"))
     if not _is_name(kind) or not all(name is None or _is_name(name) for name in (message_id, to)):
         return None
-    return AppMessage(type=kind, payload=record["payload"], id=message_id, to=to)
+    return AppMessage(
+        type=kind,
+        payload=record["payload"],
+        id=message_id,
+        to=to,
+        sender=sender if isinstance(sender, str) else None,
+    )
+
+
+def read_answer(text: str) -> Answer | None:
+    """Reads an acknowledgement or a refusal; None for anything else."""
+    record = _read_object(text)
+    if record is None or not _is_name(message_id := record.get("id")):
+        return None
+    receivers, reason = record.get("receivers"), record.get("reason")
+    if record.get("type") == ACK and isinstance(receivers, int):
+        return Answer(message_id, receivers)
+    if record.get("type") == REFUSED and isinstance(reason, str):
+        return Answer(message_id, 0, reason)
+    return None
 
 
 def acknowledgement(message_id: str, receivers: int) -> str:
@@ -89,6 +124,14 @@ def acknowledgement(message_id: str, receivers: int) -> str:
 def refusal(message_id: str | None, reason: str) -> str:
     """Tells a sender that its message was not passed on; without an id where that was not read."""
     return json.dumps({"type": REFUSED, "id": message_id, "reason": reason})
+
+
+def _read_object(text: str) -> dict[str, Any] | None:
+    try:
+        record = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def _is_name(value: object) -> TypeGuard[str]:

@@ -45,6 +45,9 @@
     ├── ServerBusy               a bound is reached; try again later
     ├── TooMany                  one address or user takes too much; later, or with less
     ├── RequestRefused           the server that a command turned to refused
+    ├── ConnectionEnded          a client's connection to a server is over, or there is none
+    │   └── WebSocketsBlocked    the server was reached, but not with a WebSocket
+    ├── NotSaved                 changes are not durable, or nobody knows whether they are
     └── SettingsError            a setting that cannot work
 """
 
@@ -406,6 +409,37 @@ class RequestRefused(CollabError):
     def __init__(self, reason: str, status: int) -> None:
         super().__init__(reason)
         self.status = status
+
+
+class ConnectionEnded(CollabError):
+    """A client's connection to a server is over, or could not be made.
+
+    Attributes:
+        code: the server's close code; None where it said nothing.
+        reason: why, in the server's words or the network's.
+    """
+
+    def __init__(self, code: int | None, reason: str) -> None:
+        said = reason if code is None else f"{code} {reason}".rstrip()
+        super().__init__(f"expected a connection, got its end: {said}")
+        self.code = code
+        self.reason = reason
+
+
+class WebSocketsBlocked(ConnectionEnded):
+    """The server was reached, or what stands before it, and no WebSocket came of it."""
+
+
+class NotSaved(CollabError):
+    """Changes of a client are not durable, or nobody knows whether they are.
+
+    Attributes:
+        document: the document name.
+    """
+
+    def __init__(self, message: str, document: str) -> None:
+        super().__init__(message)
+        self.document = document
 
 
 class SettingsError(CollabError):

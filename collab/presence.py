@@ -9,7 +9,7 @@ Source of the encoding and of the clock rules: https://github.com/yjs/y-protocol
 """
 
 import json
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -24,15 +24,11 @@ EXPIRY_SECONDS = 30.0
 _MAX_CLIENTS_OF_OWNER = 100
 """Client ids one connection may announce: one is usual, a relay has some, a flood has many."""
 
-_MAX_ENTRIES = 10_000
-"""Clients one message may tell of: as many as a crowded room has, who are sent on to be known."""
-_MAX_STATES = 256
-"""Longest states that may come in one message, in bytes together."""
-
 _MAX_GONE = 4096
 """Clocks of departed clients that are remembered, the newest."""
 
-_GONE = b"null"
+GONE = b"null"
+"""The state of a client that has left."""
 
 
 @dataclass(slots=True)
@@ -99,13 +95,9 @@ class Presence:
 
         Raises:
             ProtocolError: it is no awareness update, or announces too many clients.
-            TooLarge: a state is longer than it may be, or all of them are.
+            TooLarge: a state is longer than it may be.
         """
-        if len(payload) > self._state_max_bytes * _MAX_STATES:
-            raise TooLarge(
-                f"expected up to {self._state_max_bytes * _MAX_STATES} bytes, got {len(payload)}"
-            )
-        entries = _decode(payload)
+        entries = decode_entries(payload)
         first = not repeats and owner not in self._owned and len(entries) == 1
         unseen: list[tuple[int, int, bytes]] = []
         for client_id, clock, state in entries:
@@ -115,26 +107,26 @@ class Presence:
                 )
             known = self._clients.get(client_id)
             if known is None:
-                if state == _GONE:
+                if state == GONE:
                     continue
                 gone_at = self._gone.get(client_id)
                 if gone_at is not None and clock <= gone_at:
-                    unseen.append((client_id, gone_at, _GONE))
+                    unseen.append((client_id, gone_at, GONE))
                     continue
             elif known.owner != owner:
                 takes_over = clock > known.clock or (first and clock == known.clock)
-                if not takes_over or state == _GONE or known.user != identity.id:
+                if not takes_over or state == GONE or known.user != identity.id:
                     continue
-            elif clock < known.clock or (clock == known.clock and state != _GONE):
+            elif clock < known.clock or (clock == known.clock and state != GONE):
                 known.heard_at = now
                 continue
-            if state == _GONE:
+            if state == GONE:
                 self._remove(client_id, clock)
             else:
                 signed = _sign(state, identity)
                 self._put(client_id, _Client(clock, signed, owner, identity.id, now))
             self._changed.add(client_id)
-        return _encode(unseen) if unseen else None
+        return encode_entries(unseen) if unseen else None
 
     def leave(self, owner: Hashable) -> bytes | None:
         """Removes what a connection owns when it ends.
@@ -158,7 +150,7 @@ class Presence:
         if not self._changed:
             return None
         changed, self._changed = self._changed, set()
-        return _encode([self._entry(client_id) for client_id in changed])
+        return encode_entries([self._entry(client_id) for client_id in changed])
 
     def take_gone(self) -> bytes | None:
         """Encodes who of those that changed has left; ``take`` tells the others."""
@@ -166,12 +158,12 @@ class Presence:
         if not gone:
             return None
         self._changed -= gone
-        return _encode([self._entry(client_id) for client_id in gone])
+        return encode_entries([self._entry(client_id) for client_id in gone])
 
     def encode(self) -> bytes | None:
         """Encodes everyone who is here; None where nobody is."""
         if self._everyone is None and self._clients:
-            self._everyone = _encode([self._entry(client_id) for client_id in self._clients])
+            self._everyone = encode_entries([self._entry(client_id) for client_id in self._clients])
         return self._everyone
 
     def states(self) -> dict[int, Json]:
@@ -181,7 +173,7 @@ class Presence:
     def _entry(self, client_id: int) -> tuple[int, int, bytes]:
         client = self._clients.get(client_id)
         if client is None:
-            return client_id, self._gone.get(client_id, 0), _GONE
+            return client_id, self._gone.get(client_id, 0), GONE
         return client_id, client.clock, client.state
 
     def _put(self, client_id: int, client: _Client) -> None:
@@ -218,7 +210,9 @@ class Presence:
         for client_id in removed:
             self._remove(client_id, self._clients[client_id].clock)
             self._changed.discard(client_id)
-        return _encode([self._entry(client_id) for client_id in removed]) if removed else None
+        return (
+            encode_entries([self._entry(client_id) for client_id in removed]) if removed else None
+        )
 
 
 def read_states(payload: bytes) -> tuple[dict[int, Json], list[int]]:
@@ -230,9 +224,9 @@ def read_states(payload: bytes) -> tuple[dict[int, Json], list[int]]:
     Raises:
         ProtocolError: it is no awareness update.
     """
-    entries = _decode(payload)
-    present = {client: json.loads(state) for client, _, state in entries if state != _GONE}
-    return present, [client for client, _, state in entries if state == _GONE]
+    entries = decode_entries(payload)
+    present = {client: json.loads(state) for client, _, state in entries if state != GONE}
+    return present, [client for client, _, state in entries if state == GONE]
 
 
 def _sign(state: bytes, identity: Identity) -> bytes:
@@ -252,7 +246,8 @@ def _sign(state: bytes, identity: Identity) -> bytes:
         raise ProtocolError("expected an awareness state with finite numbers") from None
 
 
-def _encode(entries: list[tuple[int, int, bytes]]) -> bytes:
+def encode_entries(entries: Sequence[tuple[int, int, bytes]]) -> bytes:
+    """Encodes awareness clients: id, clock, and state as JSON (``GONE`` for who has left)."""
     encoded = bytearray(lib0.write_var_uint(len(entries)))
     for client_id, clock, state in entries:
         encoded += lib0.write_var_uint(client_id)
@@ -261,10 +256,13 @@ def _encode(entries: list[tuple[int, int, bytes]]) -> bytes:
     return bytes(encoded)
 
 
-def _decode(payload: bytes) -> list[tuple[int, int, bytes]]:
+def decode_entries(payload: bytes) -> list[tuple[int, int, bytes]]:
+    """Decodes what ``encode_entries`` encodes.
+
+    Raises:
+        ProtocolError: it is no awareness update.
+    """
     count, position = lib0.read_var_uint(payload, 0)
-    if count > _MAX_ENTRIES:
-        raise ProtocolError(f"expected at most {_MAX_ENTRIES} awareness clients, got {count}")
     entries = []
     for _ in range(count):
         client_id, position = lib0.read_var_uint(payload, position)
@@ -284,7 +282,7 @@ def _check_state(state: bytes) -> None:
         raise ProtocolError("expected an awareness state in JSON, got something else") from None
     if value is not None and not isinstance(value, dict):
         raise ProtocolError(f"expected an awareness state or null, got {type(value).__name__}")
-    if value is None and state != _GONE:
+    if value is None and state != GONE:
         raise ProtocolError("expected null without white space")
 
 

@@ -54,8 +54,7 @@ class Recovery:
         self._gone = gone
 
     def bound(self, document: Document) -> Document:
-        """Bounds what may wait for its dependencies in a document, and who may have written it."""
-        document.max_clients = self._settings.document_clients
+        """Bounds what may wait for its dependencies in a document."""
         document.pending_max_bytes = self._settings.pending_max_bytes
         return document
 

@@ -2,14 +2,9 @@
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from anyio.lowlevel import checkpoint
-
-from collab import state_vector
 from collab.access import Access, Identity
 from collab.close import CloseCode
 from collab.document import Document, merge
@@ -19,7 +14,6 @@ from collab.errors import (
     PoisonedUpdate,
     ProtocolError,
     ServerBusy,
-    TooLarge,
 )
 from collab.happenings import PresenceChanged
 from collab.lineage import Lineage
@@ -40,7 +34,6 @@ from collab.server.changes import Change, entries_of, now_ms, parts_of, receipts
 from collab.server.delivery import Delivery
 from collab.server.feeds import Feeds
 from collab.server.journal import Journal
-from collab.server.long_messages import LONG_BYTES, LongMessages
 from collab.server.member import Member
 from collab.server.messaging import Messaging
 from collab.server.metrics import Metrics
@@ -100,7 +93,6 @@ class Room:
         refusals: Refusals,
         timers: Timers,
         admission: Admission,
-        long_messages: LongMessages,
         settings: Settings,
         metrics: Metrics,
         feeds: Feeds,
@@ -111,7 +103,6 @@ class Room:
         self.presence = Presence(settings.presence_max_bytes)
         self._spawn = spawn
         self._persister = persister
-        self._long_messages = long_messages
         self._settings = settings
         self._metrics = metrics
         self._delivery = Delivery(document, settings, admission, spawn, metrics)
@@ -180,49 +171,14 @@ class Room:
 
     def receive(self, member: Member, frame: bytes) -> None:
         """Takes in a member's frame; one that breaks the protocol closes its connection."""
-        if member.unread is not None:
-            member.unread.append(frame)  # What is read already is bounded, and no more is read.
-        elif len(frame) > LONG_BYTES:
-            member.unread = deque([frame])
-            member.hold_back()
-            self._spawn(partial(self._receive_unread, member, member.unread))
-        else:
-            self._receive(member, frame)
-
-    def _receive(self, member: Member, frame: bytes) -> None:
         try:
             effect = member.session.receive(frame)
             if effect is not None:
                 self.handle(member, effect)
         except ProtocolError as error:
-            self._close(member, error)
-
-    async def _receive_unread(self, member: Member, unread: "deque[bytes]") -> None:
-        """Takes in a long frame and those behind it, and lets others go on meanwhile."""
-        while unread and self.seats(member):
-            frame = unread.popleft()
-            if len(frame) <= LONG_BYTES:
-                self._receive(member, frame)
-                continue
-            try:
-                for message in await self._long_messages.read(member.session, frame):
-                    effect = member.session.follow(message)
-                    if effect is None or not self.seats(member):
-                        continue
-                    self.handle(member, effect)
-                    self.flush()
-                    await checkpoint()
-            except ProtocolError as error:
-                self._close(member, error)
-                break
-        member.unread = None
-        if not self._persister.full and self._deferred is None:
-            member.read_on()
-
-    def _close(self, member: Member, error: ProtocolError) -> None:
-        if isinstance(error, PoisonedUpdate):
-            self._recovery.set_aside(member, error)
-        member.connection.close(error.code, str(error)[:120])
+            if isinstance(error, PoisonedUpdate):
+                self._recovery.set_aside(member, error)
+            member.connection.close(error.code, str(error)[:120])
 
     def handle(self, member: Member, effect: Effect) -> None:
         """Does what a frame asks for.
@@ -239,9 +195,8 @@ class Room:
         kind = type(effect)
         if kind is Update:
             assert isinstance(effect, Update)
-            full = self._full
-            if full is not None:
-                self._refuse(member, effect, full)
+            if self._is_full:
+                self._refuse(member, effect)
                 return
             self._metrics.updates += 1
             self._hold_back(member)
@@ -271,14 +226,12 @@ class Room:
                 member.connection.send(yjs.awareness(answer))
             self._presence_changes.touch()
         elif isinstance(effect, SyncStep1):
-            self._check_clients(effect.state_vector)
             if not member.synced:
                 self._look_back(member, effect.state_vector)
             self._delivery.synchronise(member, effect.state_vector)
         elif isinstance(effect, SyncStep2):
-            full = self._full
-            if full is not None and effect.update[0] != 0:  # With structs, not deletions alone.
-                self._refuse(member, effect, full)
+            if self._is_full and effect.update[0] != 0:  # With structs, and not deletions alone.
+                self._refuse(member, effect)
             else:
                 self._integrate(member, effect)
         elif isinstance(effect, QueryAwareness):
@@ -526,29 +479,14 @@ class Room:
         )
         return self._delivery.deliver(batch, wait=starts_at_once)
 
-    def _check_clients(self, known: bytes) -> None:
-        """Refuses a state vector of more clients than a document may have.
-
-        Raises:
-            TooLarge: it is one.
-        """
-        clients, most = state_vector.count(known), self._settings.document_clients
-        if clients > most:
-            self._metrics.count_limit("document_clients")
-            raise TooLarge(f"expected at most {most} clients, got {clients}")
-
     @property
-    def _full(self) -> str | None:
-        """Name of the setting that says that the document takes no more; None where it does."""
-        if self._journal.stored_bytes > self._settings.document_max_bytes:
-            return "document_max_bytes"
-        if self.document.clients >= self._settings.document_clients:
-            return "document_clients"
-        return None
+    def _is_full(self) -> bool:
+        """Whether the document is as large as one may be."""
+        return self._journal.stored_bytes > self._settings.document_max_bytes
 
-    def _refuse(self, member: Member, message: Update | SyncStep2, setting: str) -> None:
+    def _refuse(self, member: Member, message: Update | SyncStep2) -> None:
         """Tells a writer that the document takes no more; it goes on reading."""
-        self._metrics.count_limit(setting)
+        self._metrics.count_limit("document_max_bytes")
         refusal = member.session.refuse(message, "this document is as large as one may be")
         if refusal is not None:
             self.handle(member, refusal)

@@ -267,7 +267,7 @@ class _Guest(asyncio.Protocol):
             20,
             20,
             WSAutoPingStrategy.PING_WHEN_IDLE,
-            False,  # answers to pings: they count like messages, so the connection gives them
+            True,  # answers to pings
             door.settings.message_max_bytes,
             None,
             _READ_BUFFER_BYTES,

@@ -1,0 +1,227 @@
+"""RemoteDocument: a document on a server, edited from Python wherever that runs."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pycrdt
+
+from collab.access import check_name
+from collab.app_messages import AppMessage
+from collab.client.conversation import Conversation
+from collab.client.credentials import Credentials, Token
+from collab.client.line import Line, Status
+from collab.client.pulse import Pulse
+from collab.client.replica import Replica
+from collab.client.server_address import read_address
+from collab.client.timing import Timing
+from collab.errors import AccessDenied, ConnectionEnded, NotSaved
+from collab.render.values import Json
+
+
+class RemoteDocument:
+    """A document on a server, as one more client of it.
+
+    ``doc`` is a pycrdt Doc of its own. What is changed in it goes to the server after the
+    transaction, and what others change comes into it. Without a connection it can be edited on:
+    what was changed is sent, and merged, when there is one again. Use it on the event loop on which
+    it was opened.
+
+    Attributes:
+        name: document name.
+        doc: the Doc to read and to edit.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        doc: "pycrdt.Doc[pycrdt.Text]",
+        replica: Replica,
+        conversation: Conversation,
+        line: Line,
+        pulse: Pulse,
+    ) -> None:
+        self.name = name
+        self.doc = doc
+        self._replica = replica
+        self._conversation = conversation
+        self._line = line
+        self._pulse = pulse
+        self._left = False
+
+    @property
+    def status(self) -> Status:
+        """Where it stands with its server: ``offline``, ``connected`` or ``refused``."""
+        return self._line.status
+
+    @property
+    def pending_changes(self) -> int:
+        """How many changes made here are not known to be durable."""
+        return self._replica.ledger.made - self._replica.ledger.durable
+
+    async def synced(self) -> None:
+        """Waits until there is a connection, and all that the server has is here.
+
+        Raises:
+            Unauthenticated: the token is not good, and there is no other.
+            AccessDenied: it does not open the document.
+            DocumentDeleted: the document was deleted.
+            ConnectionEnded: the document was left.
+            ProtocolError: the server does not take what this client sends.
+        """
+        await self._pulse.until(lambda: self._raise_if_over() or self._replica.synced)
+
+    async def saved(self) -> None:
+        """Waits until everything that was changed here is durable on the server.
+
+        Raises:
+            AccessDenied: it was changed with a token that may only read.
+            NotSaved: the server refused a change: the document has become too large.
+            CollabError: what ``synced`` raises.
+        """
+        made = self._replica.ledger.made
+        await self._pulse.until(lambda: self._is_durable(made))
+
+    def show(self, state: dict[str, Json] | None) -> None:
+        """Publishes presence to everyone in the document; None takes it back.
+
+        Args:
+            state: what to show, such as ``{"user": {"name": "Ada"}}``. It is renewed by itself.
+
+        Raises:
+            InvalidMessage: it is no JSON.
+        """
+        self._replica.send_presence(self._replica.presence.show(state))
+
+    def presence(self) -> dict[int, Json]:
+        """Who is here, oneself included: awareness client id to the state it published."""
+        return self._replica.presence.states()
+
+    async def next_change(self) -> None:
+        """Waits until something changes: the document, presence, or where it stands.
+
+        Raises:
+            CollabError: what ``synced`` raises.
+        """
+        self._raise_if_over()
+        await self._pulse.next_beat()
+        self._raise_if_over()
+
+    async def send_message(self, type: str, payload: Json, *, to: str | None = None) -> int:  # noqa: A002 - the wire's word
+        """Says something to everyone who has the document open; it is not stored.
+
+        Args:
+            type: what kind of message it is; the application's word.
+            payload: what it says: anything that JSON has.
+            to: id of the identity that alone is to hear it; None for everybody.
+
+        Returns:
+            How many connections and programs it was passed on to.
+
+        Raises:
+            InvalidMessage: it is no JSON.
+            ServerBusy: it is too long, or messages came too fast.
+            ConnectionEnded: there is no connection now, or it ended before the server answered.
+        """
+        self._raise_if_over()
+        if not self._replica.admitted:
+            raise ConnectionEnded(None, "there is none now")
+        message = self._conversation.compose(type, payload, to)
+        assert message.id is not None
+        self._replica.say(message.encode())
+        return await self._conversation.answer(message.id)
+
+    def messages(self) -> AsyncIterator[AppMessage]:
+        """Hears what others say, from here on: messages for everybody and for this identity.
+
+        It ends when the document is left, goes on when the connection comes back, and raises what
+        ``synced`` raises, or ``ServerBusy`` where it is read too slowly.
+        """
+        return self._conversation.listen(self._is_over)
+
+    def leave(self) -> None:
+        """Ends what waits for the document; called when the context is left."""
+        self._left = True
+        self._replica.close()
+        self._pulse.beat()
+
+    def _is_durable(self, made: int) -> bool:
+        ledger = self._replica.ledger
+        if ledger.refused and ledger.durable < made:
+            if not self._replica.may_write:
+                raise AccessDenied(f"expected no changes of {self.name!r}: read-only", self.name)
+            raise NotSaved(f"expected {self.name!r} to be saved, got a refusal", self.name)
+        return ledger.durable >= made or self._raise_if_over()
+
+    def _is_over(self) -> bool:
+        if self._line.refusal is not None:
+            raise self._line.refusal
+        return self._left
+
+    def _raise_if_over(self) -> bool:
+        if self._is_over():
+            raise ConnectionEnded(None, "the document was left")
+        return False
+
+
+@asynccontextmanager
+async def connect(
+    url: str,
+    name: str,
+    *,
+    token: Token = None,
+    timing: Timing | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[RemoteDocument]:
+    """Opens a document on a server, to read and edit it live.
+
+    It returns at once, and keeps connected for as long as the context lasts; wait with
+    ``RemoteDocument.synced``. It begins with WebSockets, and goes on without where they are
+    blocked. Leaving the context waits until what was changed is durable.
+
+    Args:
+        url: where the server is: ``http://HOST/PREFIX``, or the same with https, ws or wss.
+        name: document name.
+        token: what to show; or a function, async or not, that gives it, and is asked for another
+            one when the server wants that.
+        timing: how patient the client is; None for the defaults.
+        tls: how the server's certificate is checked; None for as usual.
+
+    Raises:
+        InvalidName: this cannot name a document.
+        InvalidQuery: the URL is none of a server.
+        NotSaved: on leaving: changes have not become durable in time.
+        CollabError: on leaving: what ``RemoteDocument.saved`` raises.
+    """
+    timing = timing or Timing()
+    pulse = Pulse()
+    conversation = Conversation(pulse)
+    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+    replica = Replica(check_name(name), doc, conversation, pulse.beat)
+    line = Line(read_address(url), name, replica, Credentials(token), pulse, timing, tls)
+    document = RemoteDocument(name, doc, replica, conversation, line, pulse)
+    failure: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(line.run)
+        try:
+            yield document
+            await _save(document, timing.leave_seconds)
+        except Exception as error:  # noqa: BLE001 - raised below, outside of the group
+            failure = error
+        finally:
+            document.leave()
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _save(document: RemoteDocument, seconds: float) -> None:
+    with anyio.move_on_after(seconds) as patience:
+        await document.saved()
+    if patience.cancelled_caught:
+        raise NotSaved(
+            f"expected all of {document.name!r} to be saved within {seconds:g} s, "
+            f"got {document.pending_changes} changes that are not known to be",
+            document.name,
+        )

@@ -1,0 +1,205 @@
+"""Replica: a client's copy of a document, and what is said about it with a server.
+
+Without any input or output: frames come in, frames to send are taken out. It outlives connections:
+what is changed while there is none stays in the Doc, and goes out with the next one's sync.
+"""
+
+import logging
+from collections.abc import Callable
+
+import pycrdt
+
+from collab import lib0
+from collab.client.conversation import Conversation
+from collab.client.frames import (
+    PING,
+    PONG,
+    Admitted,
+    AskedForToken,
+    Dismissed,
+    ServerMessage,
+    SyncStatus,
+    read_frame,
+    send_token,
+)
+from collab.client.ledger import Ledger
+from collab.client.presence import PresenceView
+from collab.document import merge
+from collab.errors import ConnectionEnded
+from collab.protocol import hocuspocus, yjs
+from collab.protocol.messages import (
+    AwarenessUpdate,
+    QueryAwareness,
+    Stateless,
+    SyncStep1,
+    SyncStep2,
+    Update,
+)
+
+logger = logging.getLogger("collab")
+
+
+class Replica:
+    """One document, as a client has it.
+
+    Args:
+        name: document name.
+        doc: the Doc to keep in sync.
+        conversation: where what applications say is heard.
+        notify: called when there is something to send, or something has changed.
+
+    Attributes:
+        ledger: which changes are durable.
+        presence: who is here.
+        admitted: whether the server has let us in, on this connection.
+        may_write: whether it takes our changes.
+        synced: whether everything that the server had when we came is here, on this connection.
+        asked_for_token: whether the server wants another token.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        doc: "pycrdt.Doc[pycrdt.Text]",
+        conversation: Conversation,
+        notify: Callable[[], None],
+    ) -> None:
+        self.ledger = Ledger()
+        self.presence = PresenceView(doc.client_id)
+        self.admitted = False
+        self.may_write = True
+        self.synced = False
+        self.asked_for_token = False
+        self._doc = doc
+        self._address = lib0.write_var_string(name)
+        self._conversation = conversation
+        self._notify = notify
+        self._answered = False  # What the server lacked was sent: changes may follow.
+        self._outgoing: list[bytes] = []
+        self._changes: list[bytes] = []
+        self._applying = False
+        self._subscription = doc.observe(self._changed)
+
+    # A connection.
+
+    def connect(self, token: str) -> None:
+        """Begins a connection: says who we are, and asks for what we lack."""
+        self.disconnect()
+        self.ledger.begin()
+        self.send_token(token)
+        self._send(yjs.sync_step1(self._doc.get_state()))
+
+    def disconnect(self) -> None:
+        """The connection ended, and what was not sent on it is not to be sent."""
+        self._outgoing.clear()
+        self._changes.clear()
+        self._answered = self.admitted = self.synced = self.asked_for_token = False
+        self.presence.forget_others()
+        self._conversation.interrupt()
+        self._notify()
+
+    def receive(self, frame: bytes) -> None:
+        """Takes in a frame.
+
+        Raises:
+            ProtocolError: it is none that a server sends.
+            ConnectionEnded: the server will not have us, or no longer.
+        """
+        if frame == PING:
+            self._outgoing.append(PONG)
+        else:
+            address, body = hocuspocus.split_address(frame)
+            if address == self._address:
+                self._take(read_frame(body))
+        self._notify()
+
+    def has_something_to_send(self) -> bool:
+        """Whether ``take`` would give something."""
+        return bool(self._outgoing or self._changes)
+
+    def take(self) -> list[bytes]:
+        """Takes out what is to be sent."""
+        changes, self._changes = self._changes, []
+        if changes:
+            self.ledger.send()
+            self._outgoing.append(self._address + yjs.update(merge(changes)))
+        outgoing, self._outgoing = self._outgoing, []
+        return outgoing
+
+    def close(self) -> None:
+        """Lets go of the Doc."""
+        self._doc.unobserve(self._subscription)
+
+    # What a client says.
+
+    def send_token(self, token: str) -> None:
+        """Shows a token."""
+        self.asked_for_token = False
+        self._send(send_token(token))
+
+    def send_presence(self, payload: bytes) -> None:
+        """Says something of one's presence; who is not admitted yet does when it is."""
+        if self.admitted:
+            self._send(yjs.awareness(payload))
+
+    def say(self, text: str) -> None:
+        """Sends an application's message."""
+        self._send(hocuspocus.HOCUSPOCUS.stateless(text))
+
+    # What happens.
+
+    def _take(self, message: ServerMessage) -> None:
+        if isinstance(message, SyncStep1):
+            # What was changed until now is in it; the server answers it, whatever it brings.
+            self._changes.clear()
+            self._answered = True
+            self.ledger.send()
+            self._send(yjs.sync_step2(self._doc.get_update(message.state_vector)))
+        elif isinstance(message, (SyncStep2, Update)):
+            self._apply(message.update)
+            if isinstance(message, SyncStep2):
+                self.synced = True
+        elif isinstance(message, SyncStatus):
+            if message.durable:
+                self.ledger.accept()
+            else:
+                self.ledger.refuse()
+        elif isinstance(message, AwarenessUpdate):
+            answer = self.presence.receive(message.payload)
+            if answer is not None:
+                self._send(yjs.awareness(answer))
+        elif isinstance(message, QueryAwareness):
+            self._send(yjs.awareness(self.presence.renew()))
+        elif isinstance(message, Stateless):
+            self._conversation.hear(message.payload)
+        elif isinstance(message, Admitted):
+            self.admitted = True
+            self.may_write = message.may_write
+            # Before we answer its question: so the server knows us for who was here before.
+            self._send(yjs.awareness(self.presence.renew()))
+        elif isinstance(message, AskedForToken):
+            self.asked_for_token = True
+        else:
+            assert isinstance(message, Dismissed)
+            raise ConnectionEnded(message.code, message.reason)
+
+    def _apply(self, update: bytes) -> None:
+        self._applying = True
+        try:
+            self._doc.apply_update(update)
+        except Exception:  # An observer of the application's: its fault, not the connection's.
+            logger.exception("an observer of a document failed")
+        finally:
+            self._applying = False
+
+    def _changed(self, event: pycrdt.TransactionEvent) -> None:
+        if self._applying:
+            return
+        self.ledger.make()
+        if self._answered:
+            self._changes.append(event.update)
+        self._notify()
+
+    def _send(self, body: bytes) -> None:
+        self._outgoing.append(self._address + body)
+        self._notify()

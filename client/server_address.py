@@ -1,0 +1,53 @@
+"""ServerAddress: where a server is, and what lies there."""
+
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+from collab.errors import InvalidQuery
+
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """Where a server is mounted.
+
+    Attributes:
+        base: ``http://HOST/PREFIX`` or ``https://...``, without a slash at the end.
+    """
+
+    base: str
+
+    @property
+    def websocket(self) -> str:
+        """Where it speaks the Hocuspocus dialect."""
+        return f"ws{self.base.removeprefix('http')}/hocuspocus"
+
+    @property
+    def fallback(self) -> str:
+        """Where it speaks the same without WebSockets."""
+        return f"{self.base}/sse"
+
+    def events(self, document: str) -> str:
+        """Where it tells what happens in a document."""
+        return f"{self.base}/api/docs/{quote(document, safe='')}/events"
+
+
+def read_address(url: str) -> ServerAddress:
+    """Reads where a server is.
+
+    Args:
+        url: ``http://HOST/PREFIX``, or the same with ``https``, ``ws`` or ``wss``.
+
+    Raises:
+        InvalidQuery: it is something else.
+    """
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises where it is no number
+    except ValueError as error:
+        raise InvalidQuery(f"expected the address of a server, got {url!r}: {error}") from None
+    scheme = _SCHEMES.get(parts.scheme.lower())
+    if scheme is None or not parts.hostname or parts.query or parts.fragment:
+        raise InvalidQuery(f"expected http(s)://HOST or ws(s)://HOST, got {url!r}")
+    return ServerAddress(f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}")

@@ -1,0 +1,118 @@
+"""Documents on a server, as a Python program has them open."""
+
+import anyio
+import httpx
+import pytest
+
+import collab
+from collab.client import Status
+from collab.errors import InvalidMessage, InvalidName, InvalidQuery
+from tests.client.writing import WITHIN_SECONDS, text_of, until, until_shows, write
+from tests.e2e.serving import Server
+
+pytestmark = pytest.mark.anyio
+
+
+def content(server: Server, room: str) -> str:
+    """What the server says a document is."""
+    path = f"{server.url}/api/docs/{room.replace('/', '%2F')}/content"
+    return httpx.get(path, params={"format": "text"}).text
+
+
+async def test_what_was_written_is_durable_when_the_context_was_left(
+    server: Server, room: str
+) -> None:
+    async with collab.connect(server.url, room) as document:
+        write(document, "hello")
+    assert content(server, room).strip() == "hello"
+    async with collab.connect(server.url, room) as document:
+        await document.synced()
+        assert str(text_of(document)) == "hello"
+        assert document.status is Status.CONNECTED
+
+
+async def test_people_see_each_other_write(server: Server, room: str) -> None:
+    async with (
+        collab.connect(server.url, room) as ada,
+        collab.connect(f"{server.url.replace('http', 'ws')}/", room) as ben,
+    ):
+        write(ada, "hello")
+        await until_shows(ben, "hello")
+        write(ben, " 👋🏽 world")
+        await until_shows(ada, "hello 👋🏽 world")
+
+
+async def test_what_is_saved_is_on_the_server(server: Server, room: str) -> None:
+    async with collab.connect(server.url, room) as document:
+        for number in range(100):
+            write(document, f"{number} ")
+        assert document.pending_changes == 100
+        await document.saved()
+        assert document.pending_changes == 0
+        shown = content(server, room).split()
+        assert shown == [str(number) for number in range(100)]
+
+
+async def test_presence_is_shared_and_ends_with_the_context(server: Server, room: str) -> None:
+    async with collab.connect(server.url, room) as ada:
+        ada.show({"user": {"name": "Ada"}})
+        async with collab.connect(server.url, room) as ben:
+            await until(ben, lambda: bool(ben.presence()), "Ada")
+            assert ben.presence() == {ada.doc.client_id: {"user": {"name": "Ada"}}}
+            ben.show({"user": {"name": "Ben"}})
+            await until(ada, lambda: len(ada.presence()) == 2, "both")
+            ben.show({"user": {"name": "Ben"}, "cursor": 3})
+            theirs = {"user": {"name": "Ben"}, "cursor": 3}
+            await until(ada, lambda: ada.presence().get(ben.doc.client_id) == theirs, "a cursor")
+            ada.show(None)
+            await until(ben, lambda: ada.doc.client_id not in ben.presence(), "Ada gone")
+        await until(ada, lambda: not ada.presence(), "nobody")
+
+
+async def test_messages_are_heard_by_others_and_counted(server: Server, room: str) -> None:
+    async with (
+        collab.connect(server.url, room) as ada,
+        collab.connect(server.url, room) as ben,
+    ):
+        await ada.synced()
+        await ben.synced()
+        heard = ben.messages()
+        not_heard = ada.messages()
+        with anyio.fail_after(WITHIN_SECONDS):
+            assert await ada.send_message("ping", {"n": 1}) == 1
+            message = await anext(heard)
+            assert (message.type, message.payload) == ("ping", {"n": 1})
+            assert await ben.send_message("pong", None) == 1
+            message = await anext(not_heard)
+            assert message.type == "pong"
+        with pytest.raises(InvalidMessage, match="expected a payload that is JSON"):
+            await ada.send_message("ping", float("nan"))
+
+
+async def test_messages_end_when_the_document_is_left(server: Server, room: str) -> None:
+    async with collab.connect(server.url, room) as document:
+        messages = document.messages()
+    assert [message async for message in messages] == []
+
+
+async def test_what_the_program_raises_comes_out_as_it_is(server: Server, room: str) -> None:
+    async def fail() -> None:
+        async with collab.connect(server.url, room) as document:
+            await document.synced()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+
+
+@pytest.mark.parametrize("url", ["ftp://localhost", "localhost:8000", "http://", "http://h:port"])
+async def test_an_address_of_no_server_is_refused(url: str) -> None:
+    with pytest.raises(InvalidQuery, match="expected"):
+        async with collab.connect(url, "notes"):
+            pass
+
+
+async def test_a_name_of_no_document_is_refused(server: Server) -> None:
+    with pytest.raises(InvalidName):
+        async with collab.connect(server.url, ""):
+            pass
