@@ -68,6 +68,3 @@ export function judge(code: number): Verdict {
       return 'return'
   }
 }
-
-/** How often in a row a client comes back after a close that leaves doubt. */
-export const MOST_DOUBTS = 3

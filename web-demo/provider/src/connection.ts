@@ -1,8 +1,9 @@
 import { ObservableV2 } from 'lib0/observable'
 
 import { backoffMs } from './backoff.js'
-import { CloseCode, judge, MOST_DOUBTS, type Refusal } from './close-codes.js'
+import { CloseCode, judge, type Refusal } from './close-codes.js'
 import { CollabDocument, type ConnectionStatus, type OpenOptions } from './document.js'
+import { Doubts } from './doubts.js'
 import { DocumentOpen, Ended, FrameError } from './errors.js'
 import { FallbackTransport } from './fallback.js'
 import { readFrame } from './frames.js'
@@ -65,7 +66,7 @@ export class Connection extends ObservableV2<
   #lingering: ReturnType<typeof setTimeout> | undefined
   #notBeforeMs = 0
   #attempt = 0
-  #doubts = 0
+  readonly #doubts = new Doubts()
   #isRenewing = false
   #everOpen = false
   #isPaused = false
@@ -161,7 +162,8 @@ export class Connection extends ObservableV2<
   /** Connects, and stays connected from now on. */
   #rise(): void {
     if (this.#unwatch) return
-    this.#attempt = this.#doubts = 0
+    this.#attempt = 0
+    this.#doubts.clear()
     this.#notBeforeMs = 0
     this.#isRenewing = false
     const surroundings = { onwake: this.#wake, onoffline: this.#lose, onleave: this.#lose }
@@ -261,7 +263,6 @@ export class Connection extends ObservableV2<
     try {
       const { document, message } = readFrame(frame)
       if (message.type === 'admitted') this.#isRenewing = false
-      if (message.type === 'receipt' && message.accepted) this.#doubts = 0
       this.#documents.get(document)?.receive(message)
     } catch (error) {
       if (error instanceof FrameError) {
@@ -302,8 +303,7 @@ export class Connection extends ObservableV2<
         this.#isRenewing = true
       }
     } else if (verdict === 'doubt') {
-      this.#doubts += 1
-      if (this.#doubts >= MOST_DOUBTS) return this.#refuse({ code, reason })
+      if (this.#doubts.add(Date.now())) return this.#refuse({ code, reason })
     } else if (verdict === 'hurry') {
       this.#attempt = 0
     }
@@ -312,8 +312,8 @@ export class Connection extends ObservableV2<
 
   /** The server will not have this client at all. */
   #refuse(refusal: Refusal): void {
-    this.#rest()
     for (const document of [...this.#documents.values()]) document.refuse(refusal)
+    this.#rest() // Last: as long as one document wishes for a connection, there is one.
   }
 
   #later(leastMs: number): void {

@@ -149,6 +149,7 @@ export class CollabDocument extends ObservableV2<
     this.#session.destroy()
     this.messages.interrupt()
     this.presence.destroy()
+    this.#progress = { ...this.#measure(), status: 'offline' }
     if (this.#owns.awareness) this.awareness.destroy()
     if (this.#owns.doc) this.doc.destroy()
     this.#seat.onclose()

@@ -7,7 +7,8 @@ import {
 import * as Y from 'yjs'
 
 import { backoffMs } from './backoff.js'
-import { CloseCode, judge, MOST_DOUBTS, type Refusal } from './close-codes.js'
+import { CloseCode, judge, type Refusal } from './close-codes.js'
+import { Doubts } from './doubts.js'
 import {
   type Access,
   type Message,
@@ -66,7 +67,7 @@ export class Session {
   /** Counts greetings, to know what is stale after a wait. */
   #serial = 0
   #attempt = 0
-  #doubts = 0
+  readonly #doubts = new Doubts()
   #retry: ReturnType<typeof setTimeout> | undefined
   #hasEnded = false
 
@@ -126,7 +127,8 @@ export class Session {
     this.refusal = null
     this.#token = null
     this.#isRenewing = false
-    this.#attempt = this.#doubts = 0
+    this.#attempt = 0
+    this.#doubts.clear()
     if (this.#isOpen) void this.#greet()
     this.#options.onchange()
   }
@@ -182,8 +184,6 @@ export class Session {
         break
       case 'receipt':
         this.#ledger.receive(message.accepted)
-        // What the server stored is no update it cannot take.
-        if (message.accepted) this.#doubts = 0
         break
       case 'denied':
       case 'closed':
@@ -290,8 +290,7 @@ export class Session {
     } else if (verdict === 'stop') {
       this.refuse({ code, reason })
     } else if (verdict === 'doubt') {
-      this.#doubts += 1
-      if (this.#doubts >= MOST_DOUBTS) this.refuse({ code, reason })
+      if (this.#doubts.add(Date.now())) this.refuse({ code, reason })
       else this.#later(0)
     } else {
       this.#later(verdict === 'wait' ? this.#options.timings.tryAgainMs : 0)
