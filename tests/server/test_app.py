@@ -26,7 +26,7 @@ from collab.storage.memory import MemoryStore
 from tests.core import poison
 from tests.server.hosts import hypercorn, under_uvicorn
 from tests.server.stores import SteeredStore
-from tests.server.wire import Client, Wire
+from tests.server.wire import DEADLINE_SECONDS, Client, Wire
 
 pytestmark = pytest.mark.anyio
 
@@ -135,7 +135,11 @@ class TestLiveDocuments:
             text = document.doc.get("text", type=pycrdt.Text)
             text += "python "
             await client.read_until(lambda: client.text == "python ")
+            changed = anyio.Event()
+            text.observe(lambda _: changed.set())
             client.type("typed")
+            with anyio.fail_after(DEADLINE_SECONDS):
+                await changed.wait()
             assert str(text) == "python typed"
             await document.saved()
             collab.running.rooms.release(room)
