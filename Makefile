@@ -13,7 +13,7 @@ run: $(VENV)/.run $(DEMO)
 
 test: $(VENV)/.dev $(DEMO)
 	npm --prefix web-demo test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests $(ARGS)
 
 check: $(VENV)/.dev web-demo/node_modules/.installed
 	$(BIN)/ruff check .

@@ -91,6 +91,11 @@ class Matrix:
 MATRIX = pytest.StashKey[Matrix]()
 
 
+def fills_matrix(item: pytest.Item) -> bool:
+    """Whether a test fills a cell, or looks at what the others filled."""
+    return item.name == PAGE_TEST or item.get_closest_marker("matrix") is not None
+
+
 def read_claims() -> dict[Row, list[str]]:
     """What was kept: the features that were shown, by library."""
     kept = json.loads(RESULTS.read_text())

@@ -17,7 +17,7 @@ from tests.docs.running import run
 from tests.e2e.conftest import skip_or_fail
 from tests.e2e.serving import Server, serve
 
-pytestmark = [pytest.mark.browser, pytest.mark.node]
+pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.node]
 
 EDITORS = ROOT / "tests" / "docs" / "editors"
 CHROMIUM = os.environ.get("COLLAB_CHROMIUM", "/usr/bin/chromium")

@@ -1,5 +1,6 @@
 """Real clients: the Node driver, built where it is not; and what to do where that cannot be."""
 
+import fcntl
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -27,11 +28,14 @@ def node_clients() -> None:
         skip_or_fail("Node 20 with npm")
     installed = FOLDER / "node_modules" / ".package-lock.json"
     lock = FOLDER / "package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    # y-websocket 1 and 2 name a native database for their servers, which clients do without.
-    command = ["npm", "ci", "--no-audit", "--no-fund", "--omit=optional"]
-    subprocess.run(command, cwd=FOLDER, check=True, timeout=_INSTALL_SECONDS)
+    with lock.open() as held:
+        # Tests of other processes may want them at the same time.
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
+            return
+        # y-websocket 1 and 2 name a native database for their servers, which clients do without.
+        command = ["npm", "ci", "--no-audit", "--no-fund", "--omit=optional"]
+        subprocess.run(command, cwd=FOLDER, check=True, timeout=_INSTALL_SECONDS)
 
 
 @pytest.fixture

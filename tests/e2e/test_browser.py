@@ -15,7 +15,13 @@ from tests.e2e.conftest import skip_or_fail
 from tests.e2e.crowd import check_account, gather, rest_all, type_all
 from tests.e2e.serving import Server, export, locked, serve
 
-pytestmark = [pytest.mark.anyio, pytest.mark.browser, pytest.mark.node, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.anyio,
+    pytest.mark.browser,
+    pytest.mark.node,
+    pytest.mark.slow,
+]
 
 DEMO = Path(collab.server.__file__).parent / "static" / "demo" / "index.html"
 DOCUMENT = "letter"

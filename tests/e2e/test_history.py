@@ -12,7 +12,7 @@ from tests.clients.driver import Driver, drive
 from tests.e2e.replay_trace import replay
 from tests.e2e.serving import serve
 
-pytestmark = [pytest.mark.node, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.alone, pytest.mark.node, pytest.mark.slow, pytest.mark.timeout(900)]
 
 EDITS = 100_000
 WORDS = ["the ", "of ", "room ", "é", "😀", "👨‍👩‍👧", "e\u0301", "𝒳y", "\n", "together "]

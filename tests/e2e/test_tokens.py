@@ -48,6 +48,7 @@ def test_clients_go_on_with_a_new_token_by_themselves(
                 assert client.traffic().closes == []
 
 
+@pytest.mark.alone
 def test_a_revoked_client_stays_away(driver: Driver, store: Path, transport: str) -> None:
     with serve(store, transport=transport, options=OPTIONS) as server:
         client = driver.open(server.websockets, "notes", tokens=[token(user="eve", jti="t1")])

@@ -21,7 +21,7 @@ from tests.load.peer import (
     presence_in,
 )
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.alone, pytest.mark.anyio, pytest.mark.slow]
 
 CROWD = 100
 EVERY_SECONDS = 0.1

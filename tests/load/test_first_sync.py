@@ -16,7 +16,7 @@ from tests.load.documents import digest, keep, write_alone, write_together
 from tests.load.link import slow_link
 from tests.load.peer import Author, Peer, connect, crowd, in_thread, latencies, pace, presence
 
-pytestmark = [pytest.mark.anyio, pytest.mark.node, pytest.mark.slow]
+pytestmark = [pytest.mark.alone, pytest.mark.anyio, pytest.mark.node, pytest.mark.slow]
 
 SOAK = os.environ.get("COLLAB_SOAK") == "1"
 MB = 1_000_000

@@ -32,7 +32,7 @@ from tests.load.peer import (
 )
 from tests.load.serving import serve_here
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.alone, pytest.mark.anyio, pytest.mark.slow]
 
 MB = 1_000_000
 

@@ -30,7 +30,7 @@ from tests.load.peer import (
 )
 from tests.load.serving import serve_here
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.alone, pytest.mark.anyio, pytest.mark.slow]
 
 SOAK = os.environ.get("COLLAB_SOAK") == "1"
 MIB = 1024 * 1024

@@ -15,7 +15,7 @@ from tests.load.peer import Author, Heard, Peer, crowd, latencies, pace, updates
 from tests.load.serving import serve_here
 from tests.server.stores import SteeredStore
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.alone, pytest.mark.anyio, pytest.mark.slow]
 
 APPEND_SECONDS = 5.0
 WRITERS = 5

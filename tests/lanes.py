@@ -1,0 +1,72 @@
+"""Lanes: which tests share the machine with others, and which have it to themselves.
+
+``python -m tests`` runs one lane after the other. In the shared lane several processes take
+modules in turns; the tests of a module stay together and in order, for the sake of the fixtures
+they share, and so do those that fill the matrix. Marked ``alone`` is what bounds time or memory.
+"""
+
+from enum import StrEnum
+
+import pytest
+
+from tests.matrix import fills_matrix
+
+_WHOLE = "whole"
+
+
+class Lane(StrEnum):
+    """What a run is for; a run without a lane takes all tests."""
+
+    SHARED = "shared"
+    ALONE = "alone"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds ``--lane``."""
+    parser.addoption(
+        "--lane",
+        type=Lane,
+        choices=list(Lane),
+        help="run only the tests that may share the machine, or only those marked `alone`",
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Tells a process of the shared lane, which is given its tests by name, whether it is all."""
+    config: pytest.Config = node.config  # type: ignore[attr-defined]
+    node.workerinput[_WHOLE] = is_whole(config)  # type: ignore[attr-defined]
+
+
+def is_whole(config: pytest.Config) -> bool:
+    """Whether nobody chose among the tests by path."""
+    given: dict[str, bool] | None = getattr(config, "workerinput", None)
+    if given is not None:
+        return given[_WHOLE]
+    return config.args_source is pytest.Config.ArgsSource.TESTPATHS
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what belongs to the other lane; keeps together what must be."""
+    lane: Lane | None = config.getoption("lane")
+    if lane is not None:
+        chosen = [item for item in items if _lane(item) is lane]
+        config.hook.pytest_deselected(items=[item for item in items if _lane(item) is not lane])
+        items[:] = chosen
+    if hasattr(config, "workerinput"):
+        # Longest first: what comes last should be short, so that no process waits for another.
+        items.sort(key=_turn)
+        for item in items:
+            together = "matrix" if fills_matrix(item) else item.nodeid.partition("::")[0]
+            item.add_marker(pytest.mark.xdist_group(together))
+
+
+def _lane(item: pytest.Item) -> Lane:
+    return Lane.SHARED if item.get_closest_marker("alone") is None else Lane.ALONE
+
+
+def _turn(item: pytest.Item) -> int:
+    if fills_matrix(item):
+        return 0
+    return 1 if item.nodeid.startswith("tests/e2e/") else 2
