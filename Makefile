@@ -34,9 +34,9 @@ bench: $(VENV)/.dev
 lock: $(VENV)/.dev
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-	  --no-header --extra uvloop pyproject.toml --output-file requirements.lock
+	  --no-header --extra uvloop --extra redis pyproject.toml --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-	  --no-header --extra uvloop --group dev pyproject.toml \
+	  --no-header --extra uvloop --extra redis --group dev pyproject.toml \
 	  --output-file requirements-dev.lock
 
 format: $(VENV)/.dev

@@ -5,6 +5,8 @@ so what a connection says of another's client id counts only where it must be th
 newer connection: of the same user, with a greater clock, or as the first thing a connection says.
 Who somebody is, they cannot choose: where it is known, it is written into what they publish.
 
+Clients of other instances of the server are owned by those (``Elsewhere``), which are believed.
+
 Source of the encoding and of the clock rules: https://github.com/yjs/y-protocols, awareness.js.
 """
 
@@ -45,6 +47,48 @@ class _Client:
     heard_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The owner of clients that are connected to another instance of the server.
+
+    Attributes:
+        instance: its id.
+    """
+
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """One awareness client, as instances tell each other.
+
+    Attributes:
+        client_id: awareness client id.
+        clock: its clock.
+        state: what it published, as JSON; ``null`` where it is gone.
+        user: id of the identity it belongs to, or None.
+    """
+
+    client_id: int
+    clock: int
+    state: bytes
+    user: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Objections:
+    """What is to be said to news of another instance.
+
+    Attributes:
+        unseen: clients that we have seen leave with at least that clock; for the other instance.
+        to_owners: owners here whose client the other one took for gone, and a payload for each that
+            makes the client announce itself anew.
+    """
+
+    unseen: Sequence[Present]
+    to_owners: Sequence[tuple[Hashable, bytes]]
+
+
 class Presence:
     """The awareness states of one room.
 
@@ -55,7 +99,15 @@ class Presence:
         state_max_bytes: longest state one client may publish, as JSON.
     """
 
-    __slots__ = ("_changed", "_clients", "_everyone", "_gone", "_owned", "_state_max_bytes")
+    __slots__ = (
+        "_changed",
+        "_clients",
+        "_everyone",
+        "_foreign",
+        "_gone",
+        "_owned",
+        "_state_max_bytes",
+    )
 
     def __init__(self, state_max_bytes: int = 1 << 16) -> None:
         self._state_max_bytes = state_max_bytes
@@ -63,6 +115,7 @@ class Presence:
         self._owned: dict[Hashable, set[int]] = {}
         self._gone: dict[int, int] = {}
         self._changed: set[int] = set()
+        self._foreign: set[int] = set()  # Those of them that another instance told of.
         self._everyone: bytes | None = None
 
     def __len__(self) -> int:
@@ -126,7 +179,65 @@ class Presence:
                 signed = _sign(state, identity)
                 self._put(client_id, _Client(clock, signed, owner, identity.id, now))
             self._changed.add(client_id)
+            if self._foreign:
+                self._foreign.discard(client_id)
         return encode_entries(unseen) if unseen else None
+
+    def relay(self, clients: Iterable[Present], owner: Elsewhere, now: float) -> Objections:
+        """Takes in what another instance tells of its own clients.
+
+        The one a client is connected to knows best: it alone can say that it left. A client that
+        moves to another instance is known by a greater clock; where both have it, the one that saw
+        it last gets it announced anew.
+
+        Args:
+            clients: what it tells.
+            owner: the instance.
+            now: seconds on a monotonic clock.
+
+        Returns:
+            What is to be answered.
+        """
+        unseen: list[Present] = []
+        to_owners: list[tuple[Hashable, bytes]] = []
+        for told in clients:
+            client_id, clock, state = told.client_id, told.clock, told.state
+            known = self._clients.get(client_id)
+            here = known is not None and not isinstance(known.owner, Elsewhere)
+            if state == GONE:
+                if known is None:
+                    continue
+                if here and clock >= known.clock:
+                    to_owners.append((known.owner, encode_entries([(client_id, clock, GONE)])))
+                if known.owner != owner:
+                    continue
+                self._remove(client_id, clock)
+            else:
+                gone_at = self._gone.get(client_id)
+                if known is None and gone_at is not None and clock <= gone_at:
+                    unseen.append(Present(client_id, gone_at, GONE, told.user))
+                    continue
+                if known is not None and (clock < known.clock or (here and clock == known.clock)):
+                    continue
+                if known is not None and known.owner == owner and clock == known.clock:
+                    known.heard_at = now
+                    continue
+                self._put(client_id, _Client(clock, state, owner, told.user, now))
+            self._changed.add(client_id)
+            self._foreign.add(client_id)
+        return Objections(unseen, to_owners)
+
+    def own_changes(self) -> list[Present]:
+        """Who changed since the last ``take`` and is, or was, connected here."""
+        return [self._present(client_id) for client_id in self._changed - self._foreign]
+
+    def own(self) -> list[Present]:
+        """Everyone who is connected here."""
+        return [
+            self._present(client_id)
+            for client_id, client in self._clients.items()
+            if not isinstance(client.owner, Elsewhere)
+        ]
 
     def leave(self, owner: Hashable) -> bytes | None:
         """Removes what a connection owns when it ends.
@@ -150,6 +261,7 @@ class Presence:
         if not self._changed:
             return None
         changed, self._changed = self._changed, set()
+        self._foreign.clear()
         return encode_entries([self._entry(client_id) for client_id in changed])
 
     def take_gone(self) -> bytes | None:
@@ -176,11 +288,15 @@ class Presence:
             return client_id, self._gone.get(client_id, 0), GONE
         return client_id, client.clock, client.state
 
+    def _present(self, client_id: int) -> Present:
+        client = self._clients.get(client_id)
+        return Present(*self._entry(client_id), None if client is None else client.user)
+
     def _put(self, client_id: int, client: _Client) -> None:
         known = self._clients.get(client_id)
         if known is None or known.owner != client.owner:
             owned = self._owned.setdefault(client.owner, set())
-            if len(owned) >= _MAX_CLIENTS_OF_OWNER:
+            if len(owned) >= _MAX_CLIENTS_OF_OWNER and not isinstance(client.owner, Elsewhere):
                 raise ProtocolError(
                     f"expected at most {_MAX_CLIENTS_OF_OWNER} awareness clients of a connection"
                 )
@@ -213,6 +329,11 @@ class Presence:
         return (
             encode_entries([self._entry(client_id) for client_id in removed]) if removed else None
         )
+
+
+def read_gone(payload: bytes) -> list[Present]:
+    """Reads what ``Presence`` encodes of clients that left."""
+    return [Present(client, clock, state, None) for client, clock, state in decode_entries(payload)]
 
 
 def read_states(payload: bytes) -> tuple[dict[int, Json], list[int]]:

@@ -23,6 +23,7 @@ from collab.archive import KEEP_ALL, Retention
 from collab.errors import CollabError, NotRunning
 from collab.protocol.fallback import POST_HEADER, SESSION_HEADER
 from collab.server.auth import Authenticate, Authorize, Guard
+from collab.server.bus.bus import Bus
 from collab.server.catalogue import Catalogue
 from collab.server.compactor import Compactor
 from collab.server.endpoints import Handshakes
@@ -56,6 +57,7 @@ from collab.server.origins import OriginCheck, Origins
 from collab.server.passes import Passes
 from collab.server.pauses import Pauses
 from collab.server.persister import Persister
+from collab.server.relays import Relays
 from collab.server.revocations import Revocation
 from collab.server.rights import Rights
 from collab.server.rooms import Rooms
@@ -97,6 +99,7 @@ class Collab:
         demo: whether ``/`` serves the editor demo.
         trusted_proxies: networks such as ``10.0.0.0/8`` whose word on a client's address
             (``X-Forwarded-For``) is taken.
+        bus: what ties it to other instances that serve the same store; None where it serves alone.
 
     Raises:
         SettingsError: ``allow_origins`` has something that is no origin.
@@ -120,7 +123,9 @@ class Collab:
         seed: Seed | None = None,
         demo: bool = False,
         trusted_proxies: Iterable[str] = (),
+        bus: Bus | None = None,
     ) -> None:
+        self._relays = None if bus is None else Relays(bus, Random())
         self._proxies = parse_networks(trusted_proxies)
         self._store = open_store(store) if isinstance(store, str) else store
         self.authenticate = authenticate
@@ -170,6 +175,8 @@ class Collab:
                 await exits.enter_async_context(self.authenticate)
             tasks = await exits.enter_async_context(anyio.create_task_group())
             exits.callback(tasks.cancel_scope.cancel)
+            if self._relays is not None:
+                await exits.enter_async_context(self._relays.joined())
             running = _Running(
                 self._store,
                 self._guard,
@@ -180,6 +187,7 @@ class Collab:
                 self._proxies,
                 seed=self._seed,
                 demo=self._demo,
+                relays=self._relays,
             )
             exits.push_async_callback(running.drain)
             self._exits = exits.pop_all()
@@ -307,6 +315,7 @@ class _Running:
         *,
         seed: Seed | None,
         demo: bool,
+        relays: Relays | None,
     ) -> None:
         self.settings = settings
         self._drained = False
@@ -323,7 +332,15 @@ class _Running:
         self.persister = Persister(store, settings, self.timers, self.metrics, changed=changed)
         passes = Passes(guard)
         self.rooms = Rooms(
-            store, self.persister, self.timers, settings, spawn, self.metrics, self.feeds, seed
+            store,
+            self.persister,
+            self.timers,
+            settings,
+            spawn,
+            self.metrics,
+            self.feeds,
+            seed,
+            relays,
         )
         self.rights = Rights(self.rooms, guard)
         self.past = History(store)
@@ -338,7 +355,7 @@ class _Running:
         self.routes: list[BaseRoute] = [
             *websocket_routes(self.handshakes, settings),
             *fallback_routes(self._sessions, settings),
-            *Health(self.persister).routes(),
+            *Health(self.persister, relays).routes(),
             *MetricsPage(self.metrics, guard).routes(),
             *SessionEndpoints(self.rights, guard).routes(),
             *Documents(store, self.rooms, self.past, guard).routes(),

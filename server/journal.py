@@ -9,7 +9,7 @@ from collab.errors import DocumentDeleted
 from collab.server.member import Batch, Member
 from collab.server.persister import Persister, Write
 from collab.server.settings import Settings
-from collab.store import NewEntry, Stored
+from collab.store import Entry, NewEntry, Stored
 
 _CHECKPOINT_SHARE = 8
 """A checkpoint is due only when an eighth of its size was logged: a huge document's is rare."""
@@ -27,6 +27,7 @@ class Journal:
         released: called when a batch is durable.
         slow: called when a commit takes too long to keep anybody waiting for it.
         gone: called when the document is gone, and nothing of it will be committed.
+        overtaken: called when others have written to the document.
 
     Attributes:
         seq: the seq up to which the room has every committed entry.
@@ -42,6 +43,7 @@ class Journal:
         released: Callable[[], None],
         slow: Callable[[], None],
         gone: Callable[[DocumentDeleted], None],
+        overtaken: Callable[[], None],
     ) -> None:
         self.seq = stored.seq
         self.newest: Batch | None = None
@@ -51,6 +53,8 @@ class Journal:
         self._released = released
         self._slow = slow
         self._gone = gone
+        self._overtaken = overtaken
+        self._own_ahead: set[int] = set()
         self._uncommitted: list[Write] = []
         self._changed: anyio.Event | None = None
         self._entries_logged = stored.seq - stored.checkpoint_seq
@@ -89,6 +93,9 @@ class Journal:
     ) -> Batch:
         """Hands changes to the persister, with a checkpoint where one is due.
 
+        Where there is nothing to store and nobody to tell, the batch is durable at once: others
+        store it.
+
         Args:
             document: with the changes applied.
             entries: the changes as they are stored.
@@ -98,7 +105,7 @@ class Journal:
             frame: likewise.
             state_before: likewise.
         """
-        self._entries_logged += len(entries)
+        self._entries_logged += len(entries) or 1
         self._bytes_logged += len(merged)
         batch = Batch(
             self,
@@ -110,14 +117,30 @@ class Journal:
             frame=frame,
             state_before=state_before,
         )
-        self.newest = batch
-        self._submit(batch)
+        if entries or receipts or batch.checkpoint is not None:
+            self.newest = batch
+            self._submit(batch)
+        else:
+            batch.durable = True
         return batch
 
     def checkpoint(self, document: Document) -> None:
         """Writes a checkpoint where opening the document would replay too many entries."""
         if self._entries_logged > self._settings.checkpoint_entries:
             self._submit(Write(self, self._name, (), self._encode_checkpoint(document)))
+
+    def caught_up(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """The room has these entries of the log, which follow what it had.
+
+        Returns:
+            Those of them that it did not write itself.
+        """
+        others = [
+            entry for entry in entries if entry.seq > self.seq and entry.seq not in self._own_ahead
+        ]
+        self.seq = max(self.seq, entries[-1].seq)
+        self._own_ahead = {seq for seq in self._own_ahead if seq > self.seq}
+        return others
 
     def announce(self) -> None:
         """Wakes those who wait for a change."""
@@ -143,6 +166,11 @@ class Journal:
                 self.newest = None
             self._released()
         self.announce()
+
+    def overtaken(self, own: range) -> None:
+        """Others have written to the document."""
+        self._own_ahead.update(own)
+        self._overtaken()
 
     def refused(self, error: DocumentDeleted) -> None:
         """The document was deleted: what waits is not committed any more."""

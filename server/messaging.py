@@ -10,6 +10,7 @@ from collab.server.feeds import Feeds
 from collab.server.limits.pace import Pace
 from collab.server.member import Member
 from collab.server.metrics import Metrics
+from collab.server.relay import Relay
 from collab.server.settings import Settings
 
 
@@ -22,6 +23,7 @@ class Messaging:
         feeds: where programs hear it.
         settings: the bounds.
         metrics: where refusals are counted.
+        relay: passes messages on to other instances, or None.
     """
 
     def __init__(
@@ -31,12 +33,14 @@ class Messaging:
         feeds: Feeds,
         settings: Settings,
         metrics: Metrics,
+        relay: Relay | None,
     ) -> None:
         self._document = document
         self._delivery = delivery
         self._feeds = feeds
         self._settings = settings
         self._metrics = metrics
+        self._relay = relay
 
     def receive(self, member: Member, text: str) -> None:
         """Passes on what a member says, and acknowledges it where that is asked for."""
@@ -55,6 +59,8 @@ class Messaging:
             return
         if message is None:
             self._delivery.send_stateless(text, source=member)
+            if self._relay is not None:
+                self._relay.tell(text, None, None)
             return
         sender = member.session.identity.id
         receivers = self._pass_on(replace(message, sender=sender), text, member)
@@ -77,10 +83,25 @@ class Messaging:
         text = message.encode(self._settings.app_message_max_bytes)
         return self._pass_on(message, text, source)
 
+    def hear(self, text: str, to: str | None, sender: str | None) -> int:
+        """Passes on what was said on another instance, which has checked it.
+
+        Returns:
+            How many connections and programs it was passed on to.
+        """
+        receivers = self._delivery.send_stateless(text, to=to)
+        message = read_app_message(text)
+        if message is None:
+            return receivers
+        said = Said(replace(message, sender=sender))
+        return receivers + self._feeds.publish(self._document, said)
+
     def _pass_on(self, message: AppMessage, text: str, source: Member | None) -> int:
         if message.sender is not None:
             text = message.encode()  # Says who it is from, whatever the text said.
         receivers = self._delivery.send_stateless(text, source=source, to=message.to)
+        if self._relay is not None:
+            self._relay.tell(text, message.to, message.sender)
         return receivers + self._feeds.publish(self._document, Said(message, source))
 
     def _answer(self, member: Member, text: str) -> None:

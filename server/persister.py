@@ -45,6 +45,14 @@ class Owner(Protocol):
         """
         ...
 
+    def overtaken(self, own: range) -> None:
+        """Called after that where somebody else has written to the document before.
+
+        Args:
+            own: the seqs of what was committed, which its own seq does not reach.
+        """
+        ...
+
     def commit_is_slow(self) -> None:
         """Called when a commit takes too long to keep anybody waiting for it."""
         ...
@@ -167,24 +175,33 @@ class Persister:
 
     async def _commit_group(self) -> None:
         appends: Sequence[Append] = self._gather()
+        newest: Sequence[int] = ()
         alarm = self._timers.call_later(self._settings.slow_commit_seconds, self._turn_slow)
         try:
             with self._metrics.commit_seconds.time():
-                appends = await self._append(appends)
+                appends, newest = await self._append(appends)
         finally:
             alarm.cancel()
         writes, self._committing = self._committing, []
         seqs = {write.document: write.owner.seq for write in writes}
-        for append in appends:
-            seqs[append.document] += len(append.entries)
+        overtaken: dict[str, range] = {}
+        for append, seq in zip(appends, newest, strict=True):
+            own = range(seq - len(append.entries) + 1, seq + 1)
+            if own.start == seqs[append.document] + 1:
+                seqs[append.document] = seq
+            elif seq > seqs[append.document]:
+                overtaken[append.document] = own
             if append.entries:
-                self._changed(append, seqs[append.document])
+                self._changed(append, seq)
         for write in writes:
             self.uncommitted_bytes -= write.size
             try:
                 write.owner.committed(write, seqs[write.document])
             except Exception:
                 logger.exception("passing on a commit of %r failed", write.document)
+        for owner, document in {write.owner: write.document for write in writes}.items():
+            if document in overtaken:
+                owner.overtaken(overtaken[document])
         if self._space_waiters and not self.full:
             waiters, self._space_waiters = self._space_waiters, {}
             for call in waiters:
@@ -216,16 +233,18 @@ class Persister:
             for name, new in entries.items()
         ]
 
-    async def _append(self, appends: Sequence[Append]) -> Sequence[Append]:
+    async def _append(self, appends: Sequence[Append]) -> tuple[Sequence[Append], Sequence[int]]:
         """Appends, trying again until the store has taken it.
 
         Returns:
-            What it has taken: all but the writes to documents that were deleted.
+            What it has taken, all but the writes to documents that were deleted; and the newest seq
+            of each document.
         """
         wait = _RETRY_FIRST_SECONDS
+        newest: Sequence[int] = ()
         while appends:
             try:
-                await self._store.append(appends)
+                newest = await self._store.append(appends)
             except DocumentDeleted as error:
                 appends = [append for append in appends if append.document != error.document]
                 self._give_up(error)
@@ -246,7 +265,7 @@ class Persister:
                     logger.warning("the store works again")
                     self.failure = None
                 break
-        return appends
+        return appends, newest
 
     def _give_up(self, error: DocumentDeleted) -> None:
         """Drops what was to be written to a document that is gone."""

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from collab.access import Access, Identity
@@ -15,9 +15,9 @@ from collab.errors import (
     ProtocolError,
     ServerBusy,
 )
-from collab.happenings import PresenceChanged
+from collab.happenings import Changed, PresenceChanged
 from collab.lineage import Lineage
-from collab.presence import Presence, read_states
+from collab.presence import Elsewhere, Presence, Present, read_gone, read_states
 from collab.protocol import yjs
 from collab.protocol.messages import (
     EMPTY_AWARENESS,
@@ -39,14 +39,16 @@ from collab.server.messaging import Messaging
 from collab.server.metrics import Metrics
 from collab.server.opening import Opened
 from collab.server.persister import Persister
+from collab.server.readback import Readback
 from collab.server.recovery import Load, Recovery
 from collab.server.refusals import Refusals
+from collab.server.relay import Relay
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
 from collab.server.timers import Timers
 from collab.server.window import Window
 from collab.session import Effect, Reply
-from collab.store import NewEntry
+from collab.store import Entry, NewEntry
 
 logger = logging.getLogger("collab")
 
@@ -81,6 +83,7 @@ class Room:
         presence: who is here.
         messaging: passes on what is said in it.
         feeds: where programs hear what happens in it.
+        spawn: runs what outlives its caller.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Room:
         opened: Opened,
         *,
         load: Load,
+        entries_after: Callable[[int], AsyncIterator[Entry]],
         spawn: Spawn,
         persister: Persister,
         refusals: Refusals,
@@ -96,18 +100,21 @@ class Room:
         settings: Settings,
         metrics: Metrics,
         feeds: Feeds,
+        relay: Relay | None = None,
     ) -> None:
         stored, document = opened.stored, opened.document
         self.name = stored.document
         self.document = document
         self.presence = Presence(settings.presence_max_bytes)
-        self._spawn = spawn
+        self.spawn = spawn
+        self._load = load
+        self._relay = relay
         self._persister = persister
         self._settings = settings
         self._metrics = metrics
         self._delivery = Delivery(document, settings, admission, spawn, metrics)
         self.feeds = feeds
-        self.messaging = Messaging(self.name, self._delivery, feeds, settings, metrics)
+        self.messaging = Messaging(self.name, self._delivery, feeds, settings, metrics, relay)
         self._changes = Window(timers, settings.window_max_seconds, self._flush)
         self._presence_changes = Window(
             timers,
@@ -122,6 +129,10 @@ class Room:
             released=self._delivery.release,
             slow=self._delivery.stop_waiting,
             gone=self._gone,
+            overtaken=self._overtaken,
+        )
+        self._readback = Readback(
+            entries_after, lambda: self._journal.seq, self._take_stored, timers, spawn
         )
         self._recovery = Recovery(self.name, load, refusals, metrics, settings, self._gone)
         self._recovery.bound(document)
@@ -195,7 +206,7 @@ class Room:
         kind = type(effect)
         if kind is Update:
             assert isinstance(effect, Update)
-            if self._is_full:
+            if self._is_full and (self._relay is None or member is not self._relay.seat):
                 self._refuse(member, effect)
                 return
             self._metrics.updates += 1
@@ -257,7 +268,10 @@ class Room:
     def sweep(self) -> None:
         """Removes presence that nobody renewed, and frees what nobody uses."""
         self._delivery.trim()
-        self._send_removal(self.presence.expire(time.monotonic()))
+        expired = self.presence.expire(time.monotonic())
+        self._send_removal(expired)
+        if self._relay is not None and expired is not None:
+            self._relay.show(read_gone(expired))
 
     def permit(self, member: Member, identity: Identity, access: Access) -> None:
         """Has a member speak for somebody, within what they may do, from now on, and tells it."""
@@ -392,7 +406,114 @@ class Room:
             self._recover([])
             raise
         if news is not None:
-            self._publish({}, {}, list(entries), news, state_before)
+            self._publish({}, {}, list(entries), news, state_before, own=news)
+
+    def take_relayed(self, update: bytes) -> None:
+        """Takes in a change that another instance has taken in, and logs."""
+        assert self._relay is not None
+        if self._stopped:
+            return
+        change = (self._relay.seat, Update(update))
+        if self._deferred is not None:
+            self._deferred.append(change)
+            return
+        self._pending.append(change)
+        self._changes.touch()
+        self._readback.look()
+
+    def integrate_relayed(self, update: bytes) -> None:
+        """Takes in what another instance has that may be known here for the most part."""
+        assert self._relay is not None
+        self.flush()
+        if self._stopped:
+            return
+        if self._deferred is not None:
+            self._deferred.append((self._relay.seat, Update(update)))
+            return
+        state_before = self.document.state_vector
+        try:
+            news = self.document.integrate(update)
+        except PoisonedUpdate as error:
+            logger.error("what another instance has of %r does not apply: %s", self.name, error)
+            self._recover([])
+            return
+        if news is not None:
+            self._publish({self._relay.seat: news}, {}, [], news, state_before, own=None)
+            self._readback.look()
+
+    def show_relayed(self, clients: Sequence[Present], owner: Elsewhere) -> Sequence[Present]:
+        """Takes in presence of clients of another instance.
+
+        Returns:
+            Those it is to be told have left, as far as anybody knows here.
+        """
+        if self._stopped:
+            return ()
+        objections = self.presence.relay(clients, owner, time.monotonic())
+        for member, payload in objections.to_owners:
+            assert isinstance(member, Member)
+            member.connection.send(yjs.awareness(payload))
+        self._presence_changes.touch()
+        return objections.unseen
+
+    def forget_instance(self, instance: str) -> None:
+        """Removes the presence of another instance's clients, which is gone."""
+        self._send_removal(self.presence.leave(Elsewhere(instance)))
+
+    def reopen(self) -> None:
+        """Ends, so that everyone opens the document anew: another instance has changed it whole."""
+        error = ServerBusy(f"expected {self.name!r} to stay open, got one that is opened anew")
+        self.end(Farewell(CloseCode.RESTART, "the document is opened anew", error))
+
+    async def secure(self) -> None:
+        """Logs what the document has and the store has not: another instance died meanwhile.
+
+        Raises:
+            StoreError: the store cannot be read.
+            ServerBusy: the document cannot be looked at now.
+        """
+        stored = (await self._load()).document
+        await self._quiet()
+        lost = stored.integrate(self.document.diff(stored.state_vector))
+        if lost is not None:
+            logger.warning("%r: logging what another instance did not commit any more", self.name)
+            entry = NewEntry(update=lost, time_ms=now_ms())
+            self._journal.write(
+                self.document,
+                [entry],
+                parts={},
+                receipts={},
+                merged=lost,
+                frame=yjs.update(lost),
+                state_before=self.document.state_vector,
+            )
+
+    def _overtaken(self) -> None:
+        """Others have written to the document: what they wrote is read."""
+        self._readback.look()
+
+    def _take_stored(self, entries: Sequence[Entry]) -> bool:
+        """Takes in what the log has beyond the room; tells whether it could."""
+        self.flush()
+        if self._stopped:
+            return True
+        if self._deferred is not None or entries[0].seq > self._journal.seq + 1:
+            return False
+        others = self._journal.caught_up(entries)
+        if not others:
+            return True
+        state_before = self.document.state_vector
+        try:
+            news = self.document.integrate(merge([entry.update for entry in others]))
+        except PoisonedUpdate:
+            self._recover([])  # Opens it anew, which leaves out what does not apply.
+            return True
+        if news is not None:
+            self._publish({}, {}, [], news, state_before, own=None)
+        if self.feeds.are_followed(self.name):
+            for entry in others:
+                self.feeds.publish(self.name, Changed(entry))
+        return True
 
     def checkpoint(self) -> None:
         """Writes a checkpoint where opening the document would replay too many entries."""
@@ -409,7 +530,10 @@ class Room:
 
     def _hide(self, member: Member) -> None:
         """Removes what a member published; the others see it go at once."""
-        self._send_removal(self.presence.leave(member))
+        removal = self.presence.leave(member)
+        self._send_removal(removal)
+        if self._relay is not None and removal is not None:
+            self._relay.show(read_gone(removal))
 
     def _send_removal(self, removal: bytes | None) -> None:
         if removal is not None:
@@ -432,7 +556,14 @@ class Room:
         except PoisonedUpdate:
             self._recover(pending)
             return None
-        return self._publish(parts, receipts_of(pending), entries_of(parts), merged, state_before)
+        receipts = receipts_of(pending)
+        if self._relay is None or self._relay.seat not in parts:
+            return self._publish(
+                parts, receipts, entries_of(parts), merged, state_before, own=merged
+            )
+        written = {writer: part for writer, part in parts.items() if writer is not self._relay.seat}
+        own = merge(list(written.values())) if written else None
+        return self._publish(parts, receipts, entries_of(written), merged, state_before, own=own)
 
     def _integrate(self, member: Member, effect: SyncStep2) -> None:
         """Takes in a step 2: passes on what of it is new, acknowledges all of it."""
@@ -452,7 +583,8 @@ class Room:
             # All of it is acknowledged, the new part of it passed on.
             parts = {member: update}
             receipts = {member: [receipt.accepted]} if receipt is not None else {}
-            self._publish(parts, receipts, entries_of({member: news}), news, state_before)
+            entries = entries_of({member: news})
+            self._publish(parts, receipts, entries, news, state_before, own=news)
         elif receipt is not None:
             self._delivery.answer(member, receipt.accepted, self._journal.newest)
         elif member.session.dialect.echoes:
@@ -465,8 +597,22 @@ class Room:
         entries: list[NewEntry],
         merged: bytes,
         state_before: bytes,
+        *,
+        own: bytes | None,
     ) -> float:
-        """Hands applied changes to the readers and to the store; returns what is still to pay."""
+        """Hands applied changes to the store, to other instances and to the readers.
+
+        Args:
+            parts: each writer's changes.
+            receipts: what writers want to be sent when they are durable.
+            entries: what of them this instance logs.
+            merged: all of them.
+            state_before: encoded state vector without them.
+            own: what of them other instances do not have, or None.
+
+        Returns:
+            What is still to pay, in seconds.
+        """
         starts_at_once = self._persister.idle
         batch = self._journal.write(
             self.document,
@@ -477,6 +623,8 @@ class Room:
             frame=yjs.update(merged),
             state_before=state_before,
         )
+        if self._relay is not None and own is not None:
+            self._relay.change(own)
         return self._delivery.deliver(batch, wait=starts_at_once)
 
     @property
@@ -500,6 +648,8 @@ class Room:
             writer.hold_back()
 
     def _flush_presence(self) -> float | None:
+        if self._relay is not None:
+            self._relay.show(self.presence.own_changes())
         self._send_removal(self.presence.take_gone())
         payload = self.presence.take()
         if payload is None:
@@ -547,4 +697,4 @@ class Room:
             if self._journal.durable:
                 self._journal.announce()
 
-        self._spawn(rebuild)
+        self.spawn(rebuild)

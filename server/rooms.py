@@ -18,6 +18,8 @@ from collab.server.metrics import Metrics
 from collab.server.opening import open_document, report
 from collab.server.persister import Persister
 from collab.server.refusals import Refusals
+from collab.server.relay import Relay
+from collab.server.relays import Relays
 from collab.server.room import Farewell, Room
 from collab.server.seeds import Seed, open_seeded
 from collab.server.settings import Settings
@@ -31,11 +33,12 @@ logger = logging.getLogger("collab")
 class _Entry:
     """A room that is loading, loaded or on its way out; ``ready`` is None once it is loaded."""
 
-    __slots__ = ("error", "leases", "ready", "room", "unload_scheduled")
+    __slots__ = ("error", "leases", "ready", "relay", "room", "unload_scheduled")
 
     def __init__(self) -> None:
         self.ready: anyio.Event | None = anyio.Event()
         self.room: Room | None = None
+        self.relay: Relay | None = None
         self.error: Exception | None = None
         self.leases = 0
         self.unload_scheduled = False
@@ -59,6 +62,7 @@ class Rooms:
         metrics: Metrics,
         feeds: Feeds,
         seed: Seed | None = None,
+        relays: Relays | None = None,
     ) -> None:
         self.feeds = feeds
         self._store = store
@@ -67,6 +71,7 @@ class Rooms:
         self._settings = settings
         self._metrics = metrics
         self._seed = seed
+        self._relays = relays
         self.spawn = spawn
         self._refusals = Refusals(store, spawn)
         self._admission = Admission(settings.syncs_in_flight, settings.syncs_waiting)
@@ -102,7 +107,9 @@ class Rooms:
         room = self.find(name)
         if room is not None:
             return room.messaging.say(message)
-        message.encode(self._settings.app_message_max_bytes)
+        text = message.encode(self._settings.app_message_max_bytes)
+        if self._relays is not None:
+            self._relays.tell(name, text, message.to, message.sender)
         return self.feeds.publish(name, Said(message))
 
     def acquire_loaded(self, name: str) -> Room | None:
@@ -197,6 +204,8 @@ class Rooms:
         else:
             if room is not None:
                 room.end(farewell)
+            if self._relays is not None:
+                self._relays.end(name)
         finally:
             del self._changing[name]
             changed.set()
@@ -218,19 +227,29 @@ class Rooms:
         entry = self._entries.get(name)
         if entry is not None and entry.room is not None and entry.room.ended:
             del self._entries[name]
+            self._part(name, entry)
             return None
         return entry
 
+    def _part(self, name: str, entry: _Entry) -> None:
+        """A room that is not in memory any more hears nothing from other instances."""
+        if self._relays is not None and entry.relay is not None:
+            self._relays.close(name, entry.relay)
+
     async def _load(self, name: str, entry: _Entry, seeded: bool) -> None:
         try:
+            if self._relays is not None:
+                entry.relay = await self._relays.open(name)
             opened = await open_seeded(self._store, name, self._seed if seeded else None)
         except Exception as error:  # noqa: BLE001 - whoever waits for the room gets it as theirs
             entry.error = error
             del self._entries[name]
+            self._part(name, entry)
         else:
             entry.room = Room(
                 opened,
                 load=partial(open_document, self._store, name),
+                entries_after=partial(self._store.entries, name),
                 spawn=self.spawn,
                 persister=self._persister,
                 refusals=self._refusals,
@@ -239,7 +258,10 @@ class Rooms:
                 settings=self._settings,
                 metrics=self._metrics,
                 feeds=self.feeds,
+                relay=entry.relay,
             )
+            if entry.relay is not None:
+                entry.relay.enter(entry.room)
             self.spawn(partial(report, self._store, opened))
             if entry.leases == 0:  # Whoever asked has given up.
                 self._schedule_unload(name, entry)
@@ -277,6 +299,7 @@ class Rooms:
         # Nothing is awaited from the check to the removal: nobody can come in between.
         if self._entries.get(name) is entry and (room.ended or not self._is_held(entry)):
             del self._entries[name]
+            self._part(name, entry)
 
     @staticmethod
     def _is_held(entry: _Entry) -> bool:

@@ -5,13 +5,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from collab.server.persister import Persister
+from collab.server.relays import Relays
 
 
 class Health:
     """``/healthz`` says that the process serves, ``/readyz`` that it can be given work."""
 
-    def __init__(self, persister: Persister) -> None:
+    def __init__(self, persister: Persister, relays: Relays | None) -> None:
         self._persister = persister
+        self._relays = relays
 
     def routes(self) -> list[Route]:
         """The routes, relative to where the app is mounted."""
@@ -22,10 +24,16 @@ class Health:
         return JSONResponse({"status": "ok"})
 
     async def readyz(self, request: Request) -> Response:
-        """200, or 503 while the store fails or too much waits for it."""
+        """200, or 503 while the store fails or too much waits for it.
+
+        An instance that is cut off from the others serves and stores what it is given: it says that
+        it is degraded, with 200. Otherwise all would be taken out of service with the bus.
+        """
         if self._persister.failure is not None or self._persister.full:
             return JSONResponse(
                 {"status": "store failing", "uncommitted_bytes": self._persister.uncommitted_bytes},
                 status_code=503,
             )
+        if self._relays is not None and self._relays.failure is not None:
+            return JSONResponse({"status": "degraded", "bus": self._relays.failure})
         return JSONResponse({"status": "ok"})

@@ -23,10 +23,14 @@ class Listener:
 
     def __init__(self) -> None:
         self.seq = 0
+        self.overtaken_by: range | None = None
         self.heard: list[Write] = []
         self.refusals: list[str] = []
         self.slow = anyio.Event()
         self.changed = anyio.Event()
+
+    def overtaken(self, own: range) -> None:
+        self.overtaken_by = own
 
     def committed(self, write: Write, seq: int) -> None:
         self.seq = seq

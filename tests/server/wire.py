@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 
 import anyio
@@ -14,10 +15,12 @@ from collab.close import CloseCode
 from collab.lib0 import write_var_string, write_var_uint
 from collab.protocol import yjs
 from collab.protocol.messages import EMPTY_UPDATE, AwarenessUpdate, SyncStep1, SyncStep2, Update
+from collab.server.bus.bus import Bus
 from collab.server.feeds import Feeds
 from collab.server.member import Member
 from collab.server.metrics import Metrics
 from collab.server.persister import Persister
+from collab.server.relays import Relays
 from collab.server.room import Room
 from collab.server.rooms import Rooms
 from collab.server.settings import Settings
@@ -42,7 +45,11 @@ class House:
 
 @asynccontextmanager
 async def house(
-    store: Store, settings: Settings | None = None, *, windows: bool = False
+    store: Store,
+    settings: Settings | None = None,
+    *,
+    windows: bool = False,
+    bus: Bus | None = None,
 ) -> AsyncIterator[House]:
     """Runs a server below the wire; leaving it kills it, as a crash would.
 
@@ -50,15 +57,28 @@ async def house(
         store: where documents are kept.
         settings: bounds and times.
         windows: whether flushes may gather in windows, as the machine's load has it.
+        bus: what ties it to others; leaving the server leaves it.
     """
     settings = settings or Settings()
     if not windows:
         settings = replace(settings, window_max_seconds=1e-6)
-    async with store, anyio.create_task_group() as tasks:
+    relays = None if bus is None else Relays(bus, Random(0))
+    async with store, anyio.create_task_group() as tasks, AsyncExitStack() as exits:
         timers = make_timers()
         metrics = Metrics()
         persister = Persister(store, settings, timers, metrics)
-        rooms = Rooms(store, persister, timers, settings, spawner(tasks), metrics, Feeds(settings))
+        if relays is not None:
+            await exits.enter_async_context(relays.joined())
+        rooms = Rooms(
+            store,
+            persister,
+            timers,
+            settings,
+            spawner(tasks),
+            metrics,
+            Feeds(settings),
+            relays=relays,
+        )
         tasks.start_soon(timers.run)
         tasks.start_soon(persister.run)
         with anyio.fail_after(DEADLINE_SECONDS):

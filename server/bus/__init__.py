@@ -1,0 +1,1 @@
+"""The bus: how instances of one server hear of each other's changes."""

@@ -1,0 +1,107 @@
+"""The bus between apps in one process: for several apps side by side, and for tests."""
+
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio
+
+from collab.server.bus.bus import Receiver
+from collab.server.tasks import spawner
+
+
+class Exchange:
+    """Where the buses of one process meet, all on one event loop."""
+
+    def __init__(self) -> None:
+        self.buses: dict[str, InProcessBus] = {}
+
+    def bus(self) -> "InProcessBus":
+        """Makes the bus of one more app."""
+        return InProcessBus(self)
+
+
+class InProcessBus:
+    """A bus that calls the others' receivers, each from a task of their own. Nothing is lost.
+
+    What waits is bounded by what the loop takes in before it turns.
+
+    Args:
+        exchange: where the others are.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.instance = secrets.token_hex(8)
+        self.failure: str | None = None
+        self._exchange = exchange
+        self._documents: set[str] = set()
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._wake = anyio.Event()
+        self._receiver: Receiver | None = None
+
+    @asynccontextmanager
+    async def joined(self, receiver: Receiver) -> AsyncIterator[None]:
+        """Takes part for as long as the context lasts."""
+        self._receiver = receiver
+        async with anyio.create_task_group() as tasks:
+            spawner(tasks)(self._deliver)
+            self._exchange.buses[self.instance] = self
+            try:
+                yield
+            finally:
+                del self._exchange.buses[self.instance]
+                for other in self._exchange.buses.values():
+                    other.put(other.left, self.instance)
+                tasks.cancel_scope.cancel()
+
+    async def subscribe(self, document: str) -> None:
+        """Hears of a document from here on."""
+        self._documents.add(document)
+
+    def unsubscribe(self, document: str) -> None:
+        """Hears of it no more."""
+        self._documents.discard(document)
+
+    def change(self, document: str, update: bytes) -> None:
+        """Tells all others of a change."""
+        for other in self._others(document):
+            other.put(other.take_change, document, update, self.instance)
+
+    def say(self, document: str, frame: bytes, *, to: str | None = None) -> None:
+        """Tells all others something, or one of them."""
+        for other in self._others(document):
+            if to in (None, other.instance):
+                other.put(other.take_frame, document, frame, self.instance)
+
+    def put(self, call: Callable[..., None], *arguments: object) -> None:
+        """Has something done when it is this bus's turn."""
+        self._inbox.append(partial(call, *arguments))
+        self._wake.set()
+
+    def take_change(self, document: str, update: bytes, instance: str) -> None:
+        """Passes a change on."""
+        if self._receiver is not None:
+            self._receiver.changed(document, update, instance)
+
+    def take_frame(self, document: str, frame: bytes, instance: str) -> None:
+        """Passes on what was said."""
+        if self._receiver is not None:
+            self._receiver.heard(document, frame, instance)
+
+    def left(self, instance: str) -> None:
+        """Passes on that another one has left."""
+        if self._receiver is not None:
+            self._receiver.gone(instance, left=True)
+
+    def _others(self, document: str) -> list["InProcessBus"]:
+        buses = self._exchange.buses.values()
+        return [bus for bus in buses if bus is not self and document in bus._documents]
+
+    async def _deliver(self) -> None:
+        while True:
+            while self._inbox:
+                self._inbox.popleft()()
+            self._wake = anyio.Event()
+            await self._wake.wait()

@@ -1,0 +1,69 @@
+"""Readback: takes in what other processes have committed to a document that is open here."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from collab.errors import DocumentNotFound, StoreError
+from collab.server.tasks import Spawn
+from collab.server.timers import Timers
+from collab.store import Entry
+
+logger = logging.getLogger("collab")
+
+_SECONDS = 1.0
+"""How long it waits at least before it reads: one look then covers what a second brings."""
+
+_BATCH_ENTRIES = 1_000
+
+
+class Readback:
+    """Reads a document's log on from where the room is, when there is reason to.
+
+    Args:
+        entries_after: the document's log after a seq.
+        seq: the seq up to which the room has every entry.
+        take: takes entries in; tells whether it could.
+        timers: wake it.
+        spawn: runs it.
+    """
+
+    def __init__(
+        self,
+        entries_after: Callable[[int], AsyncIterator[Entry]],
+        seq: Callable[[], int],
+        take: Callable[[Sequence[Entry]], bool],
+        timers: Timers,
+        spawn: Spawn,
+    ) -> None:
+        self._entries_after = entries_after
+        self._seq = seq
+        self._take = take
+        self._timers = timers
+        self._spawn = spawn
+        self._due = False
+
+    def look(self) -> None:
+        """Somebody else has written, or may have."""
+        if not self._due:
+            self._due = True
+            self._timers.call_later(_SECONDS, lambda: self._spawn(self._read))
+
+    async def _read(self) -> None:
+        self._due = False
+        batch: list[Entry] = []
+        taken = True
+        try:
+            async for entry in self._entries_after(self._seq()):
+                batch.append(entry)
+                if len(batch) == _BATCH_ENTRIES:
+                    taken = taken and self._take(batch)
+                    batch = []
+            if batch:
+                taken = taken and self._take(batch)
+        except DocumentNotFound:
+            return  # Whoever has written has not committed it yet, or it was deleted.
+        except StoreError as error:
+            logger.error("reading what others wrote: %s", error)
+            taken = False
+        if not taken:
+            self.look()

