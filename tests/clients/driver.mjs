@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 
 import { Client, whenAgreed } from './client.mjs'
 import { HocuspocusSocket } from './hocuspocus.mjs'
+import { HttpProxy } from './http-proxy.mjs'
 import { Proxy } from './proxy.mjs'
 import { YSweetManager } from './y-sweet.mjs'
 
@@ -27,6 +28,7 @@ const calls = {
   open_socket: (options) => host(new HocuspocusSocket(options)),
   open_manager: (options) => host(new YSweetManager(options)),
   open_proxy: (options) => host(new Proxy(options)),
+  open_http_proxy: (options) => host(new HttpProxy(options)),
   when_agreed: ({ clients }) => whenAgreed(clients.map((name) => hosted.get(name))),
 }
 

@@ -182,6 +182,11 @@ class Driver:
         name = self.call(None, "open_proxy", port=port)
         return Proxy(self, name, self.call(name, "open"))
 
+    def http_proxy(self, port: int) -> "HttpProxy":
+        """Opens a proxy to a local port that knows HTTP."""
+        name = self.call(None, "open_http_proxy", port=port)
+        return HttpProxy(self, name, self.call(name, "open"))
+
     def wait_agreed(self, clients: Sequence["Client"], within: float = WITHIN_SECONDS) -> str:
         """Waits until all clients hold the same document, deletions included.
 
@@ -397,3 +402,21 @@ class Proxy:
 
     def wait_dropped(self, within: float) -> None:
         self.driver.call(self.name, "when_dropped", within=within)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpProxy:
+    """An HTTP proxy; see ``http-proxy.mjs``."""
+
+    driver: Driver
+    name: int
+    port: int
+
+    def block_websockets(self) -> None:
+        self.driver.call(self.name, "block_websockets")
+
+    def hold_streams(self) -> None:
+        self.driver.call(self.name, "hold_streams")
+
+    def allow(self) -> None:
+        self.driver.call(self.name, "allow")

@@ -219,3 +219,48 @@ async def test_a_page_says_saved_only_when_the_store_has_committed(
             await writing.wait_for_selector(SAVED, timeout=2_000)
     await writing.wait_for_selector(SAVED)
     assert export(store, DOCUMENT) == "Safe. Not yet."
+
+
+async def carried_by(page: Page, transport: str) -> None:
+    """Waits until this carries what the page says and hears."""
+    condition = "kind => window.collab?.connection.transport === kind"
+    await wait_until(page, condition, transport)
+    await page.wait_for_selector(CONNECTED)
+
+
+async def test_where_websockets_are_blocked_people_go_on_over_plain_http(
+    browser: Browser, server: Server, driver: Driver, store: Path
+) -> None:
+    proxy = driver.http_proxy(server.port)
+    [client] = gather(driver, server.websockets, DOCUMENT, 1)
+    page = await open_page(browser, proxy.port)
+    await carried_by(page, "websocket")
+    await type_at_end(page, "One.")
+    proxy.block_websockets()
+    await type_at_end(page, " Two.")
+    await carried_by(page, "stream")
+    await type_at_end(page, " Three.")
+    assert await agreed(driver, [client], [page]) == "One. Two. Three."
+    proxy.allow()
+    await carried_by(page, "websocket")
+    await type_at_end(page, " Four.")
+    assert await agreed(driver, [client], [page]) == "One. Two. Three. Four."
+    assert export(store, DOCUMENT) == "One. Two. Three. Four."
+
+
+async def test_where_streams_are_held_back_too_polls_carry_the_text_and_the_cursors(
+    browser: Browser, server: Server, driver: Driver
+) -> None:
+    proxy = driver.http_proxy(server.port)
+    proxy.block_websockets()
+    proxy.hold_streams()
+    behind = await open_page(browser, proxy.port)
+    outside = await open_page(browser, server.port)
+    await carried_by(behind, "poll")
+    await type_at_end(behind, "Behind.")
+    await wait_shows(outside, "Behind.")
+    await type_at_end(outside, " Outside.")
+    await outside.wait_for_selector(SAVED)
+    await wait_shows(behind, "Behind. Outside.")
+    for page in (behind, outside):
+        await wait_until(page, "() => window.collab.provider.presence.others.length === 1")
