@@ -48,6 +48,11 @@ OTHERS = {
     "Recipes/Lentil soup": "# Lentil soup\n\n300 g red lentils, two carrots, one lemon.\n",
 }
 
+# Not wait_for_function, which evaluates strings in the page: its policy forbids that.
+SYNCED = """async () => {
+  while (!window.collab?.provider.synced) await new Promise(requestAnimationFrame)
+}"""
+
 SELECT = """([from, to]) => {
   const { view } = window.collab
   const text = view.state.doc.toString()
@@ -93,7 +98,7 @@ def join(page: Page, address: str, document: str, name: str, color: str) -> Page
         f"localStorage.setItem('collab.user.color', {color!r})"
     )
     page.goto(f"{address}/?doc={quote(document)}")
-    page.wait_for_function("window.collab?.provider.synced")
+    page.evaluate(SYNCED)
     return page
 
 

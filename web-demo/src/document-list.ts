@@ -30,6 +30,8 @@ export class DocumentList {
   #here = 0
   #reached = false
   #loading = false
+  /** Whether something may have changed since the server was asked. */
+  #stale = false
 
   /** @param open opens a document */
   constructor(open: (name: string) => void) {
@@ -60,8 +62,18 @@ export class DocumentList {
 
   /** Asks the server again. */
   async refresh(): Promise<void> {
+    this.#stale = true
     if (this.#loading || document.visibilityState !== 'visible') return
     this.#loading = true
+    while (this.#stale) {
+      this.#stale = false
+      await this.#load()
+    }
+    this.#loading = false
+    this.#draw()
+  }
+
+  async #load(): Promise<void> {
     try {
       const summaries: Summary[] = []
       let next: string | null = null
@@ -76,10 +88,7 @@ export class DocumentList {
     } catch {
       // Unreachable or not allowed: the list falls back on what this device knows.
       this.#reached = false
-    } finally {
-      this.#loading = false
     }
-    this.#draw()
   }
 
   #draw(): void {

@@ -5,8 +5,14 @@ import { describe, explainRefusal } from './progress.js'
 test('saved is never said before the copy of this device is loaded', () => {
   const provider = { status: 'connected', saved: true, pendingChanges: 0 } as const
   expect(describe(provider, false, true).isSaved).toBe(false)
-  expect(describe(provider, false, true).saved).toBe('Saving…')
+  expect(describe(provider, false, true).saved).toBe('')
   expect(describe(provider, true, true)).toEqual({ status: 'Connected', saved: 'Saved', isSaved: true })
+})
+
+test('only changes made here are said to be on their way', () => {
+  const connected = (pendingChanges: number): string =>
+    describe({ status: 'connected', saved: false, pendingChanges }, true, true).saved
+  expect([connected(0), connected(2)]).toEqual(['', 'Saving…'])
 })
 
 test('changes that wait are counted, and where they are kept is told truthfully', () => {

@@ -33,7 +33,8 @@ export function describe(
   function savedText(): string {
     if (isSaved) return 'Saved'
     if (status === 'connecting') return ''
-    if (status === 'connected') return 'Saving…'
+    // Of what a device kept from earlier nobody can say yet whether it waits.
+    if (status === 'connected') return pendingChanges > 0 ? 'Saving…' : ''
     if (status === 'refused' && pendingChanges === 0) return ''
     const place = keeps ? 'kept on this device' : 'keep this page open'
     if (pendingChanges === 0) return keeps ? 'Kept on this device' : ''
