@@ -6,16 +6,15 @@ whether that is still there, and does nothing where it is not.
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from collab.access import check_name
 from collab.archive import Base, Retention
 from collab.errors import DocumentNotFound
-from collab.storage.block import pack, unpack
-from collab.storage.compaction import Block, Shape
-from collab.storage.compression import Form, compress, expand
-from collab.storage.log_reader import expand_state, read_head, retention_of
+from collab.storage.block import unpack
+from collab.storage.columns import expand_state, retention_column
+from collab.storage.compression import expand
+from collab.storage.filed import Filed, Packed, PackedBlock, filed_of
+from collab.storage.log_reader import read_head
 from collab.storage.trash_rows import LEAST_NAME, refuse_deleted
 from collab.store import Entry
 
@@ -37,68 +36,6 @@ _SHAPES = """
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filed:
-    """A document as compaction finds it.
-
-    Attributes:
-        id: its row.
-        epoch: tells it from one that was made in its place.
-        name: its name.
-        shape: what the policy knows of it.
-    """
-
-    id: int
-    epoch: str
-    name: str
-    shape: Shape
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A state or a block as it is stored.
-
-    Attributes:
-        size: length before packing.
-        form: how it is packed.
-        payload: what is stored.
-    """
-
-    size: int
-    form: Form
-    payload: bytes
-
-    @classmethod
-    def state(cls, update: bytes) -> "Packed":
-        """Packs a whole state."""
-        return cls(len(update), *compress(update, fast=True))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackedBlock:
-    """A block to be stored: its columns in ``blocks``."""
-
-    first_seq: int
-    last_seq: int
-    first_ms: int
-    size: int
-    form: Form
-    payload: bytes
-
-    @classmethod
-    def of(cls, entries: Sequence[Entry]) -> "PackedBlock":
-        """Packs entries that follow each other."""
-        form, payload = compress(pack(entries), fast=False)
-        return cls(
-            first_seq=entries[0].seq,
-            last_seq=entries[-1].seq,
-            first_ms=entries[0].time_ms,
-            size=sum(len(entry.update) for entry in entries),
-            form=form,
-            payload=payload,
-        )
-
-
 def read_filed(connection: sqlite3.Connection, document: str) -> Filed:
     """Reads a document's shape.
 
@@ -111,7 +48,7 @@ def read_filed(connection: sqlite3.Connection, document: str) -> Filed:
     if row is None:
         refuse_deleted(connection, document)
         raise DocumentNotFound(document)
-    return _filed(row)
+    return filed_of(row)
 
 
 def read_page(connection: sqlite3.Connection, after: str, limit: int) -> list[Filed]:
@@ -121,7 +58,7 @@ def read_page(connection: sqlite3.Connection, after: str, limit: int) -> list[Fi
         " ORDER BY documents.name LIMIT ?",
         (max(after, LEAST_NAME), after, limit),
     )
-    return [_filed(row) for row in rows]
+    return [filed_of(row) for row in rows]
 
 
 def read_base(connection: sqlite3.Connection, document: str) -> Base:
@@ -141,11 +78,9 @@ def write_retention(
     connection: sqlite3.Connection, document: str, retention: Retention | None
 ) -> None:
     """Sets how long a document's entries are kept; see ``Archive.retain``."""
-    retention_ms = None
-    if retention is not None:
-        retention_ms = -1 if retention.milliseconds is None else retention.milliseconds
     cursor = connection.execute(
-        "UPDATE documents SET retention_ms = ? WHERE name = ?", (retention_ms, check_name(document))
+        "UPDATE documents SET retention_ms = ? WHERE name = ?",
+        (retention_column(retention), check_name(document)),
     )
     if cursor.rowcount == 0:
         refuse_deleted(connection, document)
@@ -176,16 +111,15 @@ def read_block_rest(connection: sqlite3.Connection, filed: Filed, after_seq: int
 
 
 def write_checkpoint(
-    connection: sqlite3.Connection, filed: Filed, seq: int, entries: Sequence[Entry], state: Packed
+    connection: sqlite3.Connection, filed: Filed, entries: Sequence[Entry], state: Packed
 ) -> bool:
     """Writes a checkpoint unless there is a newer one.
 
     Args:
         connection: in a transaction.
         filed: what it was made from.
-        seq: its seq.
         entries: the entries it was made from, after the state before it.
-        state: whole state at ``seq``.
+        state: whole state after them.
 
     Returns:
         Whether it was written.
@@ -196,7 +130,7 @@ def write_checkpoint(
         "INSERT INTO checkpoints (document_id, seq, bytes, form, payload) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (document_id) DO UPDATE SET seq = excluded.seq, bytes = excluded.bytes,"
         " form = excluded.form, payload = excluded.payload WHERE excluded.seq > seq",
-        (filed.id, seq, state.size, state.form, state.payload),
+        (filed.id, entries[-1].seq, state.size, state.form, state.payload),
     )
     return cursor.rowcount > 0
 
@@ -297,7 +231,7 @@ def _is_there(connection: sqlite3.Connection, filed: Filed, loose: Sequence[Entr
     ).fetchone()
     if head is None:
         return False
-    now = _filed(head).shape
+    now = filed_of(head).shape
     if (now.base_seq, now.tail) != (filed.shape.base_seq, filed.shape.tail):
         return False
     if not loose:
@@ -325,23 +259,3 @@ def insert_block(connection: sqlite3.Connection, document_id: int, block: Packed
             block.payload,
         ),
     )
-
-
-def _filed(row: tuple[Any, ...]) -> Filed:
-    document_id, epoch, name, seq, newest_ms, retention_ms, *states = row
-    base_seq, base_bytes, checkpoint_seq, checkpoint_bytes, *blocks = states
-    first_seq, last_seq, tail_bytes, oldest_ms = blocks
-    state_seq, state_bytes = max((checkpoint_seq, checkpoint_bytes), (base_seq, base_bytes))
-    shape = Shape(
-        seq=seq,
-        base_seq=base_seq,
-        state_seq=state_seq,
-        state_bytes=state_bytes,
-        tail=None
-        if last_seq is None
-        else Block(first_seq=first_seq, last_seq=last_seq, bytes=tail_bytes),
-        oldest_ms=oldest_ms,
-        newest_ms=newest_ms,
-        retention=retention_of(retention_ms),
-    )
-    return Filed(id=document_id, epoch=epoch, name=name, shape=shape)

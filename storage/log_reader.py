@@ -2,9 +2,9 @@
 
 import sqlite3
 
-from collab.archive import Retention
-from collab.errors import BrokenDocument, BrokenEntries, StoreError
+from collab.errors import BrokenEntries, StoreError
 from collab.storage.block import unpack
+from collab.storage.columns import expand_state, retention_of
 from collab.storage.compression import expand
 from collab.storage.trash_rows import LEAST_NAME, refuse_deleted
 from collab.store import Entry, Stored, Summary
@@ -94,19 +94,6 @@ def read_state(
     return (0, None) if row is None else (row[0], expand_state(document, *row[1:]))
 
 
-def expand_state(document: str, form: int, payload: bytes) -> bytes:
-    """Returns a stored state of a document.
-
-    Raises:
-        BrokenDocument: it cannot be read.
-    """
-    try:
-        return expand(form, payload)
-    except StoreError as error:
-        what = f"expected a state of {document!r} that can be read, got: {error}"
-        raise BrokenDocument(what, document) from error
-
-
 def read_entries(
     connection: sqlite3.Connection, document_id: int, after_seq: int, newest_seq: int
 ) -> list[Entry]:
@@ -166,13 +153,6 @@ def read_names(connection: sqlite3.Connection) -> list[str]:
         "SELECT name FROM documents WHERE name >= ? ORDER BY name", (LEAST_NAME,)
     )
     return [name for (name,) in rows]
-
-
-def retention_of(retention_ms: int | None) -> Retention | None:
-    """Reads the column ``retention_ms``: NULL where nothing was said, -1 for ever."""
-    if retention_ms is None:
-        return None
-    return Retention(None if retention_ms < 0 else retention_ms)
 
 
 def _read_rows(

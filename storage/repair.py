@@ -14,8 +14,9 @@ from collab.document import Document
 from collab.errors import PoisonedUpdate, StoreError
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.quarantine import Refused, brief
-from collab.storage.archive_rows import Packed, PackedBlock, insert_block
+from collab.storage.archive_rows import insert_block
 from collab.storage.compression import Form
+from collab.storage.filed import Packed, PackedBlock
 from collab.storage.integrity import Findings, Gap, check_document
 from collab.storage.quarantine import write_quarantine
 from collab.storage.stretches import Stretch, read_stretches

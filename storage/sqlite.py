@@ -23,6 +23,7 @@ from collab.storage.log_reader import read_entries, read_head, read_stored, read
 from collab.storage.log_writer import LogWriter
 from collab.storage.quarantine import read_quarantine, write_quarantine
 from collab.storage.reader_pool import ReaderPool
+from collab.storage.sqlite_archive import SQLiteArchive
 from collab.storage.stream import EntryStream
 from collab.storage.trash_rows import (
     copy_rows,
@@ -102,7 +103,8 @@ class SQLiteStore:
         self._read_limiter = anyio.CapacityLimiter(_READERS)
         self._readers = ReaderPool(self._path, size=_READERS, busy_seconds=self._busy_seconds)
         self._compaction_limiter = anyio.CapacityLimiter(1)
-        self._archivist = Archivist(self._readers, self._writer)
+        self._tables = SQLiteArchive(self._readers, self._writer)
+        self._archivist = Archivist(self._tables)
         self._open = True
         return self
 
@@ -182,7 +184,7 @@ class SQLiteStore:
 
     async def reclaim(self, *, spare: bool = True) -> bool:
         """Gives a part of the file's free space back; see ``Archive.reclaim``."""
-        return await self._archive(partial(self._archivist.reclaim, spare=spare))
+        return await self._archive(partial(self._tables.reclaim, spare=spare))
 
     async def rebuild(self) -> None:
         """Writes the file anew, as small as it can be; see ``Archive.rebuild``."""
