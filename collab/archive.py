@@ -169,6 +169,8 @@ class Archive(Protocol):
     async def reclaim(self, *, spare: bool = True) -> bool:
         """Gives a bounded part of the space that is free inside the store back to the system.
 
+        A store that sees to its free space by itself leaves it as it is.
+
         Args:
             spare: whether some of it is left for what is written next.
 

@@ -1,4 +1,4 @@
-"""Store addresses: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` and ``memory://``."""
+"""Store addresses: ``sqlite:///FILE``, ``postgresql://HOST/DATABASE`` and ``memory://``."""
 
 from pathlib import Path
 
@@ -8,8 +8,11 @@ from collab.storage.sqlite import SQLiteStore
 from collab.store import Store
 
 _EXPECTED = (
-    "expected a store address like sqlite:///collab.db, sqlite:////var/lib/collab.db or memory://"
+    "expected a store address like sqlite:///collab.db, sqlite:////var/lib/collab.db, "
+    "postgresql://user@host/database or memory://"
 )
+
+_POSTGRES = ("postgresql", "postgres")
 
 
 def open_store(address: str, *, create: bool = True) -> Store:
@@ -17,18 +20,28 @@ def open_store(address: str, *, create: bool = True) -> Store:
 
     Args:
         address: ``sqlite:///`` and a path, taken as it stands (no percent-encoding, no options),
-            relative to the working directory unless it begins with another slash; or ``memory://``.
-        create: whether entering the store may make a file that is not there.
+            relative to the working directory unless it begins with another slash;
+            ``postgresql://`` and what libpq takes after it, percent-encoded and with options; or
+            ``memory://``.
+        create: whether entering the store may make a file, or tables, that are not there.
 
     Raises:
-        SettingsError: this is no address of a store.
+        SettingsError: this is no address of a store, or psycopg is needed and not installed.
     """
+    if is_postgres(address):
+        return _postgres(address, create=create)
     path = file_of(address)
     return MemoryStore() if path is None else SQLiteStore(path, create=create)
 
 
+def is_postgres(address: str) -> bool:
+    """Whether an address names a Postgres database; it may hold a password then."""
+    scheme, separator, _ = address.partition("://")
+    return bool(separator) and scheme in _POSTGRES
+
+
 def file_of(address: str) -> Path | None:
-    """Returns the file that a store at this address is kept in; None for a store in memory.
+    """Returns the file that a store at this address is kept in; None for one that is in no file.
 
     Args:
         address: see ``open_store``.
@@ -36,6 +49,8 @@ def file_of(address: str) -> Path | None:
     Raises:
         SettingsError: this is no address of a store.
     """
+    if is_postgres(address):
+        return None
     scheme, separator, rest = address.partition("://")
     if separator and scheme == "memory":
         if rest:
@@ -51,3 +66,18 @@ def file_of(address: str) -> Path | None:
     if "?" in path or "\0" in path:
         raise SettingsError(f"expected a path without options after sqlite:///, got {address!r}")
     return Path(path)
+
+
+def _postgres(address: str, *, create: bool) -> Store:
+    # psycopg is an extra, and takes a while to load.
+    try:
+        import psycopg  # noqa: F401
+        import psycopg_pool  # noqa: F401
+    except ImportError as error:
+        raise SettingsError(
+            "expected psycopg to be installed for a store on Postgres, got none: "
+            "pip install 'collab-yjs[postgres]'"
+        ) from error
+    from collab.storage.postgres.store import PostgresStore
+
+    return PostgresStore(address, create=create)

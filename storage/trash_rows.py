@@ -17,7 +17,7 @@ from collab.trash import Tombstone
 LEAST_NAME = " "
 """Not greater than any name, and greater than what deleted documents' rows are called."""
 
-_DELETED = "\x01"
+DELETED = "\x01"
 """Before the name in the row of a deleted document: a character that no name has."""
 
 _TOMBSTONES = """
@@ -49,7 +49,7 @@ def write_tombstone(
     document_id = _find(connection, document)
     if document_id is not None:
         connection.execute(
-            "UPDATE documents SET name = ? WHERE id = ?", (_DELETED + document, document_id)
+            "UPDATE documents SET name = ? WHERE id = ?", (DELETED + document, document_id)
         )
         connection.execute(
             "INSERT INTO tombstones (document_id, name, deleted_ms, author_id) VALUES (?, ?, ?, ?)",
@@ -94,14 +94,14 @@ def erase_rows(connection: sqlite3.Connection, document: str, deleted_ms: int | 
         connection.execute(f"DELETE FROM {table} WHERE document_id = ?", (document_id,))
     connection.execute("DELETE FROM quarantine WHERE document = ?", (document,))
     connection.execute("DELETE FROM documents WHERE id = ?", (document_id,))
-    connection.execute("INSERT INTO erased (name_hash) VALUES (?)", (_hash(document),))
+    connection.execute("INSERT INTO erased (name_hash) VALUES (?)", (hash_of(document),))
 
 
 def remove_mark(connection: sqlite3.Connection, document: str) -> None:
     """Lets an erased name be used anew; see ``Trash.readmit``."""
     if _find_deleted(connection, check_name(document)) is not None:
         raise DocumentDeleted(document)
-    connection.execute("DELETE FROM erased WHERE name_hash = ?", (_hash(document),))
+    connection.execute("DELETE FROM erased WHERE name_hash = ?", (hash_of(document),))
 
 
 def read_tombstones(
@@ -187,7 +187,7 @@ def _find_deleted(connection: sqlite3.Connection, document: str) -> int | None:
 
 def _is_erased(connection: sqlite3.Connection, document: str) -> bool:
     statement = "SELECT 1 FROM erased WHERE name_hash = ?"
-    return connection.execute(statement, (_hash(document),)).fetchone() is not None
+    return connection.execute(statement, (hash_of(document),)).fetchone() is not None
 
 
 def _author_id(connection: sqlite3.Connection, author: str | None) -> int | None:
@@ -205,6 +205,6 @@ def _tombstone(row: tuple[str, int, str | None, int]) -> Tombstone:
     return Tombstone(document=document, deleted_ms=deleted_ms, author=author, bytes=size)
 
 
-def _hash(document: str) -> bytes:
-    # A name may tell as much as its document does.
+def hash_of(document: str) -> bytes:
+    """What is kept of the name of an erased document: it may tell as much as its content does."""
     return hashlib.sha256(document.encode()).digest()

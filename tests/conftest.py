@@ -1,3 +1,3 @@
-"""What all tests have in common: the lanes they run in, and the matrix of clients they fill."""
+"""What all tests have in common: lanes they run in, the matrix they fill, a Postgres server."""
 
-pytest_plugins = ["tests.matrix", "tests.lanes"]
+pytest_plugins = ["tests.matrix", "tests.lanes", "tests.postgres"]

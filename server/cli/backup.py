@@ -10,7 +10,7 @@ import click
 from collab.errors import SettingsError
 from collab.server.cli.list import human_size
 from collab.server.cli.options import store_option
-from collab.storage.address import file_of
+from collab.storage.address import file_of, is_postgres
 from collab.storage.backup import restore_backup, write_backup
 from collab.storage.store_copy import Progress
 
@@ -47,6 +47,10 @@ def restore(file: Path, address: str) -> None:
 
 def _file(address: str) -> Path:
     path = file_of(address)
+    if is_postgres(address):
+        raise SettingsError(
+            "expected a store in a file, got one on Postgres: pg_dump and pg_restore copy it"
+        )
     if path is None:
         raise SettingsError(f"expected a store in a file, got {address!r}")
     return path

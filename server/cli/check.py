@@ -16,7 +16,7 @@ from collab.access import check_name
 from collab.errors import SettingsError, StoreError
 from collab.quarantine import Refused
 from collab.server.cli.options import store_option
-from collab.storage.address import file_of
+from collab.storage.address import file_of, is_postgres
 from collab.storage.connection import connect_reader, connect_writer, prepare, store_errors
 from collab.storage.integrity import check_document, check_file
 from collab.storage.log_reader import read_names
@@ -65,6 +65,10 @@ def check(names: Sequence[str], mend: bool, as_json: bool, address: str) -> None
     something is broken, or still is after a repair.
     """
     path = file_of(address)
+    if is_postgres(address):
+        raise SettingsError(
+            "expected a store in a file, got one on Postgres: the database checks its own pages"
+        )
     if path is None:
         raise SettingsError(f"expected the address of a store in a file, got {address!r}")
     path = path.absolute()

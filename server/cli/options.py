@@ -49,7 +49,7 @@ store_option = click.option(
     show_default=True,
     show_envvar=True,
     metavar="ADDRESS",
-    help="Where documents are kept: sqlite:///FILE or memory://.",
+    help="Where documents are kept: sqlite:///FILE, postgresql://HOST/DATABASE or memory://.",
 )
 """``--store``: the same for every command."""
 

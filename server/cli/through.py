@@ -105,7 +105,8 @@ async def reach(
     """
     path = file_of(address)
     if path is None:
-        async with open_store(address) as store:
+        # Nobody owns a database: several servers may write to it.
+        async with open_store(address, create=create) as store:
             yield store
         return
     if not create and not path.exists():

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from collab.storage.memory import MemoryStore
+from collab.storage.postgres.store import PostgresStore
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Store
+from tests.postgres import PostgresServer
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -15,17 +17,14 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _memory_stores(_directory: Path) -> Callable[[], Store]:
-    store = MemoryStore()
-    return lambda: store
-
-
-def _sqlite_stores(directory: Path) -> Callable[[], Store]:
-    return lambda: SQLiteStore(directory / "collab.db")
-
-
-@pytest.fixture(params=[_memory_stores, _sqlite_stores], ids=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
     """Makes stores, not yet entered, over the same documents, as restarts do."""
-    stores: Callable[[Path], Callable[[], Store]] = request.param
-    return stores(tmp_path)
+    if request.param == "memory":
+        store = MemoryStore()
+        return lambda: store
+    if request.param == "sqlite":
+        return lambda: SQLiteStore(tmp_path / "collab.db")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    address = server.new_database()
+    return lambda: PostgresStore(address)

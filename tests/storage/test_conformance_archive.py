@@ -9,6 +9,7 @@ import pytest
 from collab.archive import KEEP_ALL, Base, Retention, Terms
 from collab.document import Document
 from collab.errors import DocumentDeleted, DocumentNotFound, InvalidName, StoreError
+from collab.storage.postgres.store import PostgresStore
 from collab.store import Append, Entry, NewEntry, Store, Stored
 from collab.versions import Version
 
@@ -436,12 +437,14 @@ class TestSteps:
         assert steps < 20
         async with make_store() as store:
             kept = await store.bytes_on_disk()
-            assert kept < before / 2 or before == 0
+            # Memory takes no space on a disk, and Postgres uses what is free by itself.
+            shrinks = before > 0 and not isinstance(store, PostgresStore)
+            assert kept < before / 2 or not shrinks
             while await store.reclaim(spare=False):
                 pass
         async with make_store() as store:
             spared = await store.bytes_on_disk()
-            assert spared < kept or before == 0
+            assert spared < kept or not shrinks
             await store.rebuild()
         async with make_store() as store:
             assert await store.bytes_on_disk() <= spared

@@ -1,0 +1,1 @@
+"""A store in a Postgres database; ``collab.storage.postgres.store`` has it."""

@@ -1,0 +1,208 @@
+"""LogWriter: the group commit into a Postgres store."""
+
+import hashlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from psycopg_pool import ConnectionPool
+
+from collab.access import check_name
+from collab.storage.checks import check_appends
+from collab.storage.filed import Packed
+from collab.storage.postgres.connection import Connection
+from collab.storage.postgres.trash_rows import encode_author, refuse_deleted
+from collab.storage.trash_rows import new_epoch
+from collab.store import Append, NewEntry
+
+_MAX_SEEN = 16_384
+"""Documents of which it is remembered how far they were; about 2 MB. Emptied when full."""
+
+_RECENT = 1000
+"""How many of the newest entries are compared with those that come: it bounds what that costs."""
+
+_HEADS = """
+    SELECT name, id, seq FROM collab.documents WHERE name = ANY(%s::text[])
+    ORDER BY name FOR UPDATE
+"""
+
+_CREATE = """
+    INSERT INTO collab.documents (name, created_ms, updated_ms, epoch)
+    SELECT name, created_ms, created_ms, epoch
+    FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS new (name, created_ms, epoch)
+    ORDER BY name COLLATE "C"
+    ON CONFLICT (name) DO NOTHING
+"""
+
+_OTHERS = """
+    SELECT updates.document_id, sha256(updates.payload)
+    FROM unnest(%s::bigint[], %s::bigint[]) AS since (document_id, seq)
+         JOIN collab.updates ON updates.document_id = since.document_id
+         AND updates.seq > since.seq
+"""
+
+_UPDATES = """
+    INSERT INTO collab.updates (document_id, seq, time_ms, author, payload)
+    SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::bytea[], %b::bytea[])
+"""
+
+_NEW_HEADS = """
+    UPDATE collab.documents
+    SET seq = new.seq, updated_ms = new.updated_ms, bytes = documents.bytes + new.bytes
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+         AS new (id, seq, updated_ms, bytes)
+    WHERE documents.id = new.id
+"""
+
+_STATE = """
+    INSERT INTO collab.{table} (document_id, seq, bytes, form, payload)
+    VALUES (%s, %s, %s, %s, %b)
+    ON CONFLICT (document_id) DO UPDATE SET seq = excluded.seq, bytes = excluded.bytes,
+        form = excluded.form, payload = excluded.payload
+"""
+_STATES = (_STATE.format(table="bases"), _STATE.format(table="checkpoints"))
+
+
+class LogWriter:
+    """Writes ``append`` calls, one transaction each, however many documents are in it.
+
+    Rows of documents are locked, in order of name, before anything else: so entries of several
+    servers come one after the other, without holes. Then everything is sent in one piece, the
+    commit with it: an append is two round trips.
+
+    Where another server has written to a document since this one last looked, what both were given
+    is stored once: an entry whose bytes are among the recent ones of others, by their SHA-256, is
+    left out. Where nobody else writes, that costs nothing. It also covers a commit whose answer was
+    lost: the writes are there, and sent again.
+
+    Its methods block and may be called from any thread; appends wait for each other.
+
+    Args:
+        pool: where connections are from.
+    """
+
+    def __init__(self, pool: ConnectionPool[Connection]) -> None:
+        self._pool = pool
+        self._turn = threading.Lock()
+        self._seen: dict[int, int] = {}  # row id -> seq
+        self._seen_lock = threading.Lock()
+
+    def saw(self, document_id: int, seq: int) -> None:
+        """Remembers how far a document was when it was read."""
+        with self._seen_lock:
+            if len(self._seen) >= _MAX_SEEN:
+                self._seen.clear()
+            self._seen[document_id] = max(seq, self._seen.get(document_id, 0))
+
+    def append(self, appends: Sequence[Append]) -> list[int]:
+        """Writes everything in one transaction; see ``Store.append``."""
+        check_appends(appends)
+        if not appends:
+            return []
+        states = {
+            append.document: Packed.state(append.checkpoint)
+            for append in appends
+            if append.checkpoint is not None
+        }
+        with self._turn, self._pool.connection() as connection:
+            with connection.pipeline(), connection.transaction():
+                heads = _lock(connection, appends)
+                known = self._known_to_others(connection, heads.values())
+                seqs = _write(connection, appends, heads, known, states)
+            for append, seq in zip(appends, seqs, strict=True):
+                if append.document in heads:
+                    self.saw(heads[append.document][0], seq)
+        return seqs
+
+    def _known_to_others(
+        self, connection: Connection, heads: Iterable[tuple[int, int]]
+    ) -> Counter[tuple[int, bytes]]:
+        """The recent entries that others wrote: row id of the document, hash of the update."""
+        with self._seen_lock:
+            since = {
+                document_id: max(self._seen[document_id], seq - _RECENT)
+                for document_id, seq in heads
+                if self._seen.get(document_id, seq) < seq
+            }
+        if not since:
+            return Counter()
+        return Counter(connection.execute(_OTHERS, (list(since), list(since.values()))).fetchall())
+
+
+def _lock(connection: Connection, appends: Sequence[Append]) -> dict[str, tuple[int, int]]:
+    """Locks the rows of documents, made where they are not there; returns their ids and seqs.
+
+    Raises:
+        DocumentDeleted: one that has something to write was deleted.
+    """
+    names = [check_name(append.document) for append in appends]
+    heads = {name: (row_id, seq) for name, row_id, seq in connection.execute(_HEADS, (names,))}
+    now_ms = time.time_ns() // 1_000_000
+    created_ms = {
+        append.document: append.entries[0].time_ms if append.entries else now_ms
+        for append in appends
+        if append.document not in heads and (append.entries or append.checkpoint is not None)
+    }
+    if created_ms:
+        new = list(created_ms)
+        epochs = [new_epoch() for _ in new]
+        connection.execute(_CREATE, (new, list(created_ms.values()), epochs))
+        # The names are ours now, or another server's whose row is locked next. Only from here on no
+        # other transaction can delete them before this one ends.
+        rows = connection.execute(_HEADS, (new,))
+        heads |= {name: (row_id, seq) for name, row_id, seq in rows}
+        refuse_deleted(connection, *new)
+    return heads
+
+
+def _write(
+    connection: Connection,
+    appends: Sequence[Append],
+    heads: Mapping[str, tuple[int, int]],
+    known: Counter[tuple[int, bytes]],
+    states: Mapping[str, Packed],
+) -> list[int]:
+    updates: list[tuple[int, int, int, bytes | None, bytes]] = []
+    new_heads: list[tuple[int, int, int, int]] = []
+    seqs = []
+    for append in appends:
+        if append.document not in heads:
+            seqs.append(0)
+            continue
+        document_id, base_seq = heads[append.document]
+        entries = _unknown(document_id, append.entries, known)
+        updates += [
+            (document_id, seq, entry.time_ms, encode_author(entry.author), entry.update)
+            for seq, entry in enumerate(entries, base_seq + 1)
+        ]
+        seq = base_seq + len(entries)
+        if entries:
+            size = sum(len(entry.update) for entry in entries)
+            new_heads.append((document_id, seq, entries[-1].time_ms, size))
+        if append.checkpoint is not None and append.base_seq in (None, base_seq):
+            # Before any entry it is what the document begins with, and stays.
+            state = states[append.document]
+            row = (document_id, seq, state.size, int(state.form), state.payload)
+            connection.execute(_STATES[seq > 0], row)
+        seqs.append(seq)
+    if updates:
+        connection.execute(_UPDATES, [list(column) for column in zip(*updates, strict=True)])
+        connection.execute(_NEW_HEADS, [list(column) for column in zip(*new_heads, strict=True)])
+    return seqs
+
+
+def _unknown(
+    document_id: int, entries: Sequence[NewEntry], known: Counter[tuple[int, bytes]]
+) -> Sequence[NewEntry]:
+    """Leaves out what others have stored: each of their entries stands for one of ours."""
+    if not known:
+        return entries
+    unknown = []
+    for entry in entries:
+        key = (document_id, hashlib.sha256(entry.update).digest())
+        if known[key] > 0:
+            known[key] -= 1
+        else:
+            unknown.append(entry)
+    return unknown
