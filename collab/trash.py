@@ -13,8 +13,9 @@ Undelete
     Brings everything back as it was: log, checkpoint, versions, epoch.
 Erase
     Leaves nothing of the content in the store, the quarantine of its name included, and on a disk
-    nothing in the files of the store; a database server overwrites it in its own time. A reader that is under way may hold some of it in the
-    write-ahead log until that is used up; authors' ids stay.
+    nothing in the files of the store. A reader that is under way may hold some of it in the
+    write-ahead log until that is used up; a database server overwrites what it deleted in its own
+    time; authors' ids may stay.
 Epoch
     Each document has an id of its life in this store, drawn at random when it begins and kept with
     it. A document made anew under an erased name, and a copy, have another.

@@ -85,6 +85,8 @@ class Database:
             max_size=size,
             open=False,
             timeout=self._wait_seconds,
+            # Its pauses between attempts double; after this it begins anew with the next call.
+            reconnect_timeout=self._wait_seconds,
             configure=self._configure,
             check=ConnectionPool.check_connection,
             name=self.shown,

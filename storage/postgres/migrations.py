@@ -105,7 +105,7 @@ def migrate(
     """Brings a blank database or an older store to the schema of this version, or changes nothing.
 
     Args:
-        connection: in autocommit mode, outside a transaction.
+        connection: in autocommit mode, outside a transaction; it is to be closed soon after.
         address: what messages call the database.
         create: whether to make a store where there is none.
         migrations: the steps to take.
@@ -123,8 +123,10 @@ def migrate(
         raise StoreNotFound(address)
     if is_there and not _pending(connection, migrations):
         return
+    # Before the transaction: what is known of tables is looked up anew when one begins. The lock
+    # goes with the connection.
+    connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         if not _is_there(connection):
             (schema,) = connection.execute("SELECT to_regnamespace('collab')").fetchone() or (None,)
             if schema is None:  # It may have been made for a role that may not make one.

@@ -67,7 +67,7 @@ def websockets(port: int) -> str:
 
 @contextmanager
 def serve(
-    store: Path,
+    store: Path | str,
     *,
     port: int = 0,
     transport: str = "native",
@@ -77,13 +77,14 @@ def serve(
     """Runs a server; where it still runs at the end, it is ended with SIGTERM.
 
     Args:
-        store: file of the store.
+        store: file of the store, or its address.
         port: where to listen; 0 picks one.
         transport: what carries WebSockets.
         options: more of the command line.
         log: where its log goes; None lets it go where the test's goes.
     """
-    command = [COLLAB, "serve", "--store", f"sqlite:///{store}"]
+    address = store if isinstance(store, str) else f"sqlite:///{store}"
+    command = [COLLAB, "serve", "--store", address]
     command += ["--bind", f"127.0.0.1:{port}", "--transport", transport, *options]
     with (
         nullcontext() if log is None else log.open("a") as errors,

@@ -1,7 +1,7 @@
 """A process that appends to two documents and compacts them all the while, for ever.
 
-Usage: ``compacting_process.py PATH``. ``kept`` keeps its history, ``dropped`` does not. After each
-append a line with the seq of both.
+Usage: ``compacting_process.py ADDRESS``. ``kept`` keeps its history, ``dropped`` does not.
+After each append a line with the seq of both.
 """
 
 import sys
@@ -11,14 +11,14 @@ import anyio
 
 from collab.archive import Retention, Terms
 from collab.lib0 import write_var_uint
-from collab.storage.sqlite import SQLiteStore
-from collab.store import Append, NewEntry
+from collab.storage.address import open_store
+from collab.store import Append, NewEntry, Store
 
 _NAMES = ("kept", "dropped")
 
 
-async def main(path: str) -> None:
-    async with SQLiteStore(path) as store, anyio.create_task_group() as tasks:
+async def main(address: str) -> None:
+    async with open_store(address) as store, anyio.create_task_group() as tasks:
         await append(store)
         await store.retain("dropped", Retention(0))
         tasks.start_soon(compact, store)
@@ -26,7 +26,7 @@ async def main(path: str) -> None:
             await append(store)
 
 
-async def append(store: SQLiteStore) -> None:
+async def append(store: Store) -> None:
     stored = await store.load("kept")
     entries = [
         NewEntry(update=typed(stored.seq + number), time_ms=time.time_ns() // 1_000_000)
@@ -36,7 +36,7 @@ async def append(store: SQLiteStore) -> None:
     print(*seqs, flush=True)
 
 
-async def compact(store: SQLiteStore) -> None:
+async def compact(store: Store) -> None:
     while True:
         for name in _NAMES:
             await store.compact(name, Terms(now_ms=time.time_ns() // 1_000_000, quiet_ms=0))

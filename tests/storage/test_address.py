@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from collab.errors import SettingsError, StoreNotFound
-from collab.storage.address import open_store
+from collab.storage.address import file_of, open_store
 from collab.storage.memory import MemoryStore
 from collab.store import Append, NewEntry
+from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.anyio
 
@@ -48,10 +49,22 @@ async def test_memory_is_a_store_of_its_own_each_time() -> None:
         assert (await second.load("a")).seq == 0
 
 
+async def test_postgres_is_reached_by_either_name_of_its_scheme(postgres: PostgresServer) -> None:
+    address = postgres.new_database()
+    async with open_store(address) as store:
+        await store.append([APPEND])
+    other = address.replace("postgresql://", "postgres://")
+    async with open_store(other, create=False) as store:
+        assert (await store.load("a")).seq == 1
+    assert file_of(address) is None
+
+
 @pytest.mark.parametrize(
     "address",
     [
         "",
+        "postgresql://host/collab?nonsense=1",
+        "postgresql:collab",
         "collab.db",
         "/var/lib/collab.db",
         "sqlite:collab.db",

@@ -73,7 +73,7 @@ def target(tmp_path: Path) -> Path:
 @contextmanager
 def writer(store: Path, own: str) -> Iterator["subprocess.Popen[str]"]:
     """A process that appends for ever, and prints what was acknowledged."""
-    command = [sys.executable, str(WRITER), str(store), own]
+    command = [sys.executable, str(WRITER), f"sqlite:///{store}", own]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process

@@ -7,12 +7,14 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pycrdt
 import pytest
 
 from collab.document import Document
-from collab.storage.sqlite import SQLiteStore
+from collab.storage.address import open_store
 from collab.store import Entry
+from tests.postgres import PostgresServer
 from tests.storage.compacting_process import typed
 
 pytestmark = pytest.mark.anyio
@@ -21,10 +23,10 @@ PROCESS = Path(__file__).with_name("compacting_process.py")
 ROUNDS = 6
 
 
-def run_until_killed(path: Path, lines: int) -> int:
+def run_until_killed(address: str, lines: int) -> int:
     """Runs the process, kills it after some reports, and returns the newest seq it reported."""
     with subprocess.Popen(
-        [sys.executable, str(PROCESS), str(path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(PROCESS), address], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         reported = [process.stdout.readline() for _ in range(lines)]
@@ -37,13 +39,13 @@ def run_until_killed(path: Path, lines: int) -> int:
     return kept_seq
 
 
-async def test_a_kill_while_packing_and_dropping_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "collab.db"
+async def check_after_kills(address: str) -> None:
+    """Kills a process that packs and drops, again and again, and looks at what is there."""
     draw = random.Random(4)
-    packed = dropped = 0
+    dropped = 0
     for _ in range(ROUNDS):
-        reported = run_until_killed(path, draw.randrange(2, 12))
-        async with SQLiteStore(path, create=False) as store:
+        reported = run_until_killed(address, draw.randrange(2, 12))
+        async with open_store(address, create=False) as store:
             entries: list[Entry] = [entry async for entry in store.entries("kept")]
             base = await store.base("dropped")
             rest = [entry.seq async for entry in store.entries("dropped")]
@@ -56,9 +58,22 @@ async def test_a_kill_while_packing_and_dropping_loses_and_doubles_nothing(tmp_p
         assert states[0].state_vector == states[1].state_vector
         assert states[0].encode() == states[1].encode()
         assert len(str(states[0].doc.get("text", type=pycrdt.Text))) == len(entries)
-        with closing(sqlite3.connect(path)) as connection:
-            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            (packed,) = connection.execute("SELECT count(*) FROM blocks").fetchone()
         dropped = base.seq
-    assert packed > 0
     assert dropped > 0
+
+
+async def test_a_kill_while_packing_and_dropping_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "collab.db"
+    await check_after_kills(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        (packed,) = connection.execute("SELECT count(*) FROM blocks").fetchone()
+    assert packed > 0
+
+
+async def test_a_kill_while_packing_and_dropping_on_postgres(postgres: PostgresServer) -> None:
+    address = postgres.new_database()
+    await check_after_kills(address)
+    with psycopg.connect(address) as connection:
+        (packed,) = connection.execute("SELECT count(*) FROM collab.blocks").fetchone() or (0,)
+    assert packed > 0

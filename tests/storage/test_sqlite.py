@@ -3,8 +3,6 @@
 import asyncio
 import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
@@ -28,10 +26,10 @@ from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, Entry, NewEntry
 from tests.storage.disks import file_size_limit, locked_by_another_process
 from tests.storage.disks import small_disk as small_disk
+from tests.storage.writers import reported, writing_process
 
 pytestmark = pytest.mark.anyio
 
-WRITING_PROCESS = Path(__file__).with_name("writing_process.py")
 NOBODY = 65534
 
 
@@ -43,27 +41,6 @@ def adding(document: str, *updates: bytes) -> Append:
 
 async def collect(entries: AsyncIterator[Entry]) -> list[Entry]:
     return [entry async for entry in entries]
-
-
-@contextmanager
-def writing_process(path: Path, own: str) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(
-        [sys.executable, str(WRITING_PROCESS), str(path), own], stdout=subprocess.PIPE, text=True
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def reported(process: "subprocess.Popen[str]", lines: int = sys.maxsize) -> list[tuple[int, int]]:
-    assert process.stdout is not None
-    seqs: list[tuple[int, int]] = []
-    while len(seqs) < lines and (line := process.stdout.readline()).endswith("\n"):
-        first, second = line.split()
-        seqs.append((int(first), int(second)))
-    return seqs
 
 
 def names_in(directory: Path) -> list[str]:
@@ -80,7 +57,7 @@ class TestKilledProcess:
         path = tmp_path / "collab.db"
         appends = 0
         for round_ in range(6):
-            with writing_process(path, "own") as process:
+            with writing_process(f"sqlite:///{path}", "own") as process:
                 seqs = reported(process, lines=5 + 7 * round_)
                 process.kill()
                 seqs += reported(process)
@@ -104,7 +81,8 @@ class TestSeveralProcesses:
         path = tmp_path / "collab.db"
         with ExitStack() as stack:
             owners = ["one", "two", "three"]
-            processes = [stack.enter_context(writing_process(path, own)) for own in owners]
+            address = f"sqlite:///{path}"
+            processes = [stack.enter_context(writing_process(address, own)) for own in owners]
             seqs = {
                 own: reported(process, 40) for own, process in zip(owners, processes, strict=True)
             }
@@ -132,7 +110,7 @@ class TestSeveralProcesses:
         self, tmp_path: Path
     ) -> None:
         path = tmp_path / "collab.db"
-        with writing_process(path, "own") as process:
+        with writing_process(f"sqlite:///{path}", "own") as process:
             (first,) = reported(process, lines=1)
             async with SQLiteStore(path, create=False) as store:
                 last_seq = first[0]

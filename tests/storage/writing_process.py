@@ -1,18 +1,18 @@
 """A process that appends to a store for ever: three entries to ``a`` and one to its own document.
 
-Usage: ``writing_process.py PATH OWN_DOCUMENT``. After each append a line with both seqs.
+Usage: ``writing_process.py ADDRESS OWN_DOCUMENT``. After each append a line with both seqs.
 """
 
 import sys
 
 import anyio
 
-from collab.storage.sqlite import SQLiteStore
+from collab.storage.address import open_store
 from collab.store import Append, NewEntry
 
 
-async def main(path: str, own: str) -> None:
-    async with SQLiteStore(path) as store:
+async def main(address: str, own: str) -> None:
+    async with open_store(address) as store:
         while True:
             entry = NewEntry(update=own.encode() * 50, time_ms=1, author=own)
             seqs = await store.append(
