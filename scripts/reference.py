@@ -25,6 +25,7 @@ from collab.server.history import History
 from collab.server.tokens import Tokens
 from collab.storage.address import open_store
 from collab.storage.memory import MemoryStore
+from collab.storage.postgres.store import PostgresStore
 from collab.storage.sqlite import SQLiteStore
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -264,6 +265,7 @@ def _python() -> Iterator[str]:
     yield from _class(Tokens)
     yield from _function(open_store)
     yield from _class(SQLiteStore)
+    yield from _class(PostgresStore)
     yield from _class(MemoryStore)
     yield from ("", "## Stores of your own", "")
     yield "`Collab` takes anything that keeps the contract written down in"

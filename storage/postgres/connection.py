@@ -29,9 +29,10 @@ _PASSING = frozenset(
 _DEFAULTS: dict[str, str | int] = {
     "application_name": "collab",
     "connect_timeout": 5,  # seconds
-    # A cut cable is noticed in 10 s; the system's own patience is a quarter of an hour.
-    "tcp_user_timeout": 10_000,
+    # A cut cable is noticed in 10 to 20 s; the system's own patience is a quarter of an hour.
+    "tcp_user_timeout": 10_000,  # milliseconds
     "keepalives_idle": 10,
+    "keepalives_interval": 5,
 }
 """What the address may say otherwise
 (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS)."""
