@@ -68,12 +68,8 @@ def read_head(connection: Connection, document: str) -> tuple[int, int] | None:
     return head
 
 
-def read_stored(connection: Connection, document: str) -> tuple[int, Stored]:
-    """Reads the newest whole state and the entries after it; see ``Store.load``.
-
-    Returns:
-        The document's row id, 0 where there is none, and what was read.
-    """
+def read_stored(connection: Connection, document: str) -> Stored:
+    """Reads the newest whole state and the entries after it; see ``Store.load``."""
     with connection.transaction():
         see_one_moment(connection)
         head = connection.execute(
@@ -85,7 +81,7 @@ def read_stored(connection: Connection, document: str) -> tuple[int, Stored]:
         document_id, seq, epoch = head
         state_seq, state = read_state(connection, document, document_id)
         rows = connection.execute(_ENTRIES, (document_id, state_seq, seq), binary=True).fetchall()
-    stored = Stored(
+    return Stored(
         document=document,
         seq=seq,
         checkpoint=state,
@@ -93,7 +89,6 @@ def read_stored(connection: Connection, document: str) -> tuple[int, Stored]:
         entries=tuple(_entry(row) for row in rows),
         epoch=epoch,
     )
-    return document_id, stored
 
 
 def read_state(connection: Connection, document: str, document_id: int) -> tuple[int, bytes | None]:

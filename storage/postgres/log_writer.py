@@ -1,10 +1,8 @@
 """LogWriter: the group commit into a Postgres store."""
 
-import hashlib
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from psycopg_pool import ConnectionPool
 
@@ -14,13 +12,7 @@ from collab.storage.filed import Packed
 from collab.storage.postgres.connection import Connection
 from collab.storage.postgres.trash_rows import encode_author, refuse_deleted
 from collab.storage.trash_rows import new_epoch
-from collab.store import Append, NewEntry
-
-_MAX_SEEN = 16_384
-"""Documents of which it is remembered how far they were; about 2 MB. Emptied when full."""
-
-_RECENT = 1000
-"""How many of the newest entries are compared with those that come: it bounds what that costs."""
+from collab.store import Append
 
 _HEADS = """
     SELECT name, id, seq FROM collab.documents WHERE name = ANY(%s::text[])
@@ -33,13 +25,6 @@ _CREATE = """
     FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS new (name, created_ms, epoch)
     ORDER BY name COLLATE "C"
     ON CONFLICT (name) DO NOTHING
-"""
-
-_OTHERS = """
-    SELECT updates.document_id, sha256(updates.payload)
-    FROM unnest(%s::bigint[], %s::bigint[]) AS since (document_id, seq)
-         JOIN collab.updates ON updates.document_id = since.document_id
-         AND updates.seq > since.seq
 """
 
 _UPDATES = """
@@ -71,11 +56,6 @@ class LogWriter:
     servers come one after the other, without holes. Then everything is sent in one piece, the
     commit with it: an append is two round trips.
 
-    Where another server has written to a document since this one last looked, what both were given
-    is stored once: an entry whose bytes are among the recent ones of others, by their SHA-256, is
-    left out. Where nobody else writes, that costs nothing. It also covers a commit whose answer was
-    lost: the writes are there, and sent again.
-
     Its methods block and may be called from any thread; appends wait for each other.
 
     Args:
@@ -85,15 +65,6 @@ class LogWriter:
     def __init__(self, pool: ConnectionPool[Connection]) -> None:
         self._pool = pool
         self._turn = threading.Lock()
-        self._seen: dict[int, int] = {}  # row id -> seq
-        self._seen_lock = threading.Lock()
-
-    def saw(self, document_id: int, seq: int) -> None:
-        """Remembers how far a document was when it was read."""
-        with self._seen_lock:
-            if len(self._seen) >= _MAX_SEEN:
-                self._seen.clear()
-            self._seen[document_id] = max(seq, self._seen.get(document_id, 0))
 
     def append(self, appends: Sequence[Append]) -> list[int]:
         """Writes everything in one transaction; see ``Store.append``."""
@@ -105,29 +76,13 @@ class LogWriter:
             for append in appends
             if append.checkpoint is not None
         }
-        with self._turn, self._pool.connection() as connection:
-            with connection.pipeline(), connection.transaction():
-                heads = _lock(connection, appends)
-                known = self._known_to_others(connection, heads.values())
-                seqs = _write(connection, appends, heads, known, states)
-            for append, seq in zip(appends, seqs, strict=True):
-                if append.document in heads:
-                    self.saw(heads[append.document][0], seq)
-        return seqs
-
-    def _known_to_others(
-        self, connection: Connection, heads: Iterable[tuple[int, int]]
-    ) -> Counter[tuple[int, bytes]]:
-        """The recent entries that others wrote: row id of the document, hash of the update."""
-        with self._seen_lock:
-            since = {
-                document_id: max(self._seen[document_id], seq - _RECENT)
-                for document_id, seq in heads
-                if self._seen.get(document_id, seq) < seq
-            }
-        if not since:
-            return Counter()
-        return Counter(connection.execute(_OTHERS, (list(since), list(since.values()))).fetchall())
+        with (
+            self._turn,
+            self._pool.connection() as connection,
+            connection.pipeline(),
+            connection.transaction(),
+        ):
+            return _write(connection, appends, _lock(connection, appends), states)
 
 
 def _lock(connection: Connection, appends: Sequence[Append]) -> dict[str, tuple[int, int]]:
@@ -160,7 +115,6 @@ def _write(
     connection: Connection,
     appends: Sequence[Append],
     heads: Mapping[str, tuple[int, int]],
-    known: Counter[tuple[int, bytes]],
     states: Mapping[str, Packed],
 ) -> list[int]:
     updates: list[tuple[int, int, int, bytes | None, bytes]] = []
@@ -171,7 +125,7 @@ def _write(
             seqs.append(0)
             continue
         document_id, base_seq = heads[append.document]
-        entries = _unknown(document_id, append.entries, known)
+        entries = append.entries
         updates += [
             (document_id, seq, entry.time_ms, encode_author(entry.author), entry.update)
             for seq, entry in enumerate(entries, base_seq + 1)
@@ -190,19 +144,3 @@ def _write(
         connection.execute(_UPDATES, [list(column) for column in zip(*updates, strict=True)])
         connection.execute(_NEW_HEADS, [list(column) for column in zip(*new_heads, strict=True)])
     return seqs
-
-
-def _unknown(
-    document_id: int, entries: Sequence[NewEntry], known: Counter[tuple[int, bytes]]
-) -> Sequence[NewEntry]:
-    """Leaves out what others have stored: each of their entries stands for one of ours."""
-    if not known:
-        return entries
-    unknown = []
-    for entry in entries:
-        key = (document_id, hashlib.sha256(entry.update).digest())
-        if known[key] > 0:
-            known[key] -= 1
-        else:
-            unknown.append(entry)
-    return unknown

@@ -125,9 +125,7 @@ class PostgresStore:
     async def load(self, document: str) -> Stored:
         """Reads what is needed to open a document; see ``Store.load``."""
         check_name(document)
-        document_id, stored = await self._call(partial(read_stored, document=document))
-        self._writer.saw(document_id, stored.seq)
-        return stored
+        return await self._call(partial(read_stored, document=document))
 
     def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
         """Streams a document's log in order of seq; see ``Store.entries``."""

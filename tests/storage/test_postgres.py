@@ -106,22 +106,6 @@ class TestSeveralServers:
                     tasks.start_soon(two.append, [adding(name, b"2")])
                 assert sorted(await updates_of(one, name)) == [b"1", b"2"]
 
-    async def test_what_two_servers_were_given_is_stored_once(self, address: str) -> None:
-        async with PostgresStore(address) as one, PostgresStore(address) as two:
-            await one.append([adding("a", b"before")])
-            await two.load("a")
-            assert await one.append([adding("a", b"both", b"one")]) == [3]
-            assert await two.append([adding("a", b"two", b"both")]) == [4]
-            assert await updates_of(two, "a") == [b"before", b"both", b"one", b"two"]
-
-    async def test_one_entry_of_another_server_stands_for_one_of_ours(self, address: str) -> None:
-        async with PostgresStore(address) as one, PostgresStore(address) as two:
-            await one.append([adding("a", b"before")])
-            await two.load("a")
-            await one.append([adding("a", b"x", b"y")])
-            await two.append([adding("a", b"x", b"x")])
-            assert await updates_of(one, "a") == [b"before", b"x", b"y", b"x"]
-
     async def test_a_checkpoint_made_without_what_another_wrote_is_left_out(
         self, address: str
     ) -> None:
