@@ -9,8 +9,9 @@ import json
 import math
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import anyio
 import httpx
@@ -42,6 +43,21 @@ _MAX_FAILURES = 4
 """Requests that fail one after the other, before the session is given up."""
 _AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.SERVICE_UNAVAILABLE})
 _LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+
+
+class _Body(httpx.AsyncByteStream, AsyncIterator[bytes]):
+    """A request's body; not a generator, which would need tidying up where it is cut off."""
+
+    def __init__(self, content: bytes) -> None:
+        self._pieces = [content] if content else []
+
+    def __aiter__(self) -> "_Body":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._pieces:
+            raise StopAsyncIteration
+        return self._pieces.pop()
 
 
 class FallbackWire:
@@ -101,7 +117,7 @@ class FallbackWire:
         """Ends the session, where there is one."""
         if self._session and self._ended is None:
             try:
-                await self._http.delete(self._address, headers=self._headers())
+                await (await self._request("DELETE")).aclose()
             except httpx.HTTPError:
                 return  # The server gives it up by itself.
 
@@ -124,19 +140,26 @@ class FallbackWire:
 
     async def _stream(self) -> None:
         reader = EventReader()
+        failure: ConnectionEnded | None = None
         with anyio.CancelScope(deadline=anyio.current_time() + _OPEN_SECONDS) as opening:
-            async with self._http.stream("GET", self._address, headers=self._headers()) as answer:
+            async with aclosing(await self._request("GET")) as answer:
                 self._check(answer)
-                async for piece in answer.aiter_bytes():
-                    for event in reader.feed(piece):
-                        opening.deadline = math.inf
-                        await self._take(event)
+                async for piece in answer.aiter_raw():
+                    opening.deadline = math.inf
+                    try:
+                        for event in reader.feed(piece):
+                            await self._take(event)
+                    except ConnectionEnded as error:
+                        # Not raised here: only a read that is cut off ends all that reads with it.
+                        failure = error
+                        opening.cancel()
+        if failure is not None:
+            raise failure
         self._polls = opening.cancelled_caught
 
     async def _poll(self) -> None:
-        answer = await self._http.get(
-            self._address, params={"poll": "1"}, headers=self._headers(), timeout=_QUIET_SECONDS
-        )
+        answer = await self._request("GET", "?poll=1")
+        await answer.aread()
         self._check(answer)
         for event in EventReader().feed(answer.content):
             await self._take(event)
@@ -169,14 +192,13 @@ class FallbackWire:
 
     async def _post(self, body: bytes) -> None:
         self._posts += 1
-        headers = {**self._headers(), POST_HEADER: str(self._posts)}
+        number = self._posts
         retries = Backoff(0.1, 2.0)
         while True:
             self._raise_if_ended()
             try:
-                answer = await self._http.post(
-                    self._address, content=body, headers=headers, timeout=_POST_SECONDS
-                )
+                answer = await self._request("POST", content=body, post=str(number))
+                await answer.aread()
             except httpx.HTTPError as error:
                 failed = repr(error)
             else:
@@ -199,13 +221,24 @@ class FallbackWire:
         if self._ended is not None:
             raise self._ended
 
-    def _headers(self) -> dict[str, str]:
-        headers = {"Accept": MEDIA_TYPE, "Content-Type": "application/octet-stream"}
+    async def _request(
+        self, method: str, query: str = "", *, content: bytes = b"", post: str | None = None
+    ) -> httpx.Response:
+        host = urlsplit(self._address).netloc.rpartition("@")[2]
+        headers = {"Host": host, "Accept": MEDIA_TYPE}  # A request with a stream is given none.
         if self._session:
             headers[SESSION_HEADER] = self._session
         if self._last_id is not None:
             headers["Last-Event-ID"] = self._last_id
-        return headers
+        if post is not None:
+            headers |= {POST_HEADER: post, "Content-Type": "application/octet-stream"}
+            headers["Content-Length"] = str(len(content))
+        request = httpx.Request(
+            method, self._address + query, headers=headers, stream=_Body(content)
+        )
+        if post is not None:
+            request.extensions["timeout"] = httpx.Timeout(_POST_SECONDS).as_dict()
+        return await self._http.send(request, stream=True)
 
 
 @asynccontextmanager

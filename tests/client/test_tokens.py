@@ -1,0 +1,152 @@
+"""Tokens, and what a client does when the server will not have it."""
+
+from collections.abc import Iterator
+
+import anyio
+import httpx
+import pytest
+
+import collab
+from collab.client import RemoteDocument, Status
+from collab.errors import AccessDenied, DocumentDeleted, Unauthenticated
+from tests.client.gate import gate_to
+from tests.client.writing import WITHIN_SECONDS, text_of, until_shows, write
+from tests.e2e.serving import Server, serve
+from tests.server.signing import SECRET, token
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that asks for tokens."""
+    store = tmp_path_factory.mktemp("tokens") / "collab.db"
+    options = ["--jwt-secret", SECRET, "--jwt-leeway", "0"]
+    with serve(store, options=options) as running:
+        yield running
+
+
+@pytest.fixture(params=[False, True], ids=["websocket", "fallback"])
+def address(request: pytest.FixtureRequest, guarded: Server) -> Iterator[str]:
+    """Where to connect: to the server, or to a gate that blocks WebSockets."""
+    with gate_to(guarded.port) as gate:
+        gate.blocks_websockets = request.param
+        yield gate.url
+
+
+async def until_refused(document: RemoteDocument) -> None:
+    """Waits until the server will not have it; raises why."""
+    with anyio.fail_after(WITHIN_SECONDS):
+        while True:
+            await document.next_change()
+
+
+async def ask(server: Server, method: str, path: str, json: object = None) -> None:
+    """Asks a server for something, as an administrator."""
+    headers = {"Authorization": f"Bearer {token(user='root')}"}
+    async with httpx.AsyncClient(base_url=server.url, headers=headers) as http:
+        (await http.request(method, path, json=json)).raise_for_status()
+
+
+async def test_a_token_that_is_not_good_is_refused(address: str) -> None:
+    async with collab.connect(address, "notes", token="none") as document:
+        with pytest.raises(Unauthenticated), anyio.fail_after(WITHIN_SECONDS):
+            await document.synced()
+        assert document.status is Status.REFUSED
+
+
+async def test_the_function_is_asked_for_another_token_once(address: str, room: str) -> None:
+    given: list[str] = []
+
+    async def give() -> str:
+        given.append("none" if not given else token())
+        return given[-1]
+
+    async with collab.connect(address, room, token=give) as document:
+        write(document, "hello")
+    assert len(given) == 2
+
+
+async def test_a_function_that_has_no_good_token_is_not_asked_for_ever(address: str) -> None:
+    given: list[str] = []
+
+    def give() -> str:
+        given.append("none")
+        return "none"
+
+    async with collab.connect(address, "notes", token=give) as document:
+        with pytest.raises(Unauthenticated), anyio.fail_after(WITHIN_SECONDS):
+            await document.synced()
+    assert len(given) == 2
+
+
+async def test_a_document_that_the_token_does_not_open_is_refused(address: str) -> None:
+    narrow = token(docs={"mine": "write"})
+    async with collab.connect(address, "theirs", token=narrow) as document:
+        with pytest.raises(AccessDenied) as refused, anyio.fail_after(WITHIN_SECONDS):
+            await document.synced()
+    assert refused.value.document == "theirs"
+
+
+async def test_changes_of_a_reader_are_not_saved(guarded: Server, address: str, room: str) -> None:
+    async with collab.connect(guarded.url, room, token=token()) as writer:
+        write(writer, "hello")
+
+    async def write_as_a_reader() -> None:
+        reading = token(user="ben", docs={room: "read"})
+        async with collab.connect(address, room, token=reading) as reader:
+            await until_shows(reader, "hello")
+            write(reader, " world")
+
+    with pytest.raises(AccessDenied, match="read-only"):
+        await write_as_a_reader()
+
+
+async def test_a_deleted_document_is_gone(guarded: Server, address: str, room: str) -> None:
+    async with collab.connect(address, room, token=token()) as document:
+        write(document, "hello")
+        await document.saved()
+        await ask(guarded, "DELETE", f"/api/docs/{room.replace('/', '%2F')}")
+        with pytest.raises(DocumentDeleted):
+            await until_refused(document)
+
+
+async def test_who_is_revoked_asks_for_another_token_and_stays_where_it_is_good(
+    guarded: Server, address: str, room: str
+) -> None:
+    given: list[str] = []
+
+    def give() -> str:
+        given.append(token(user="eve" if not given else "ada"))
+        return given[-1]
+
+    async with collab.connect(address, room, token=give) as document:
+        await document.synced()
+        await ask(guarded, "POST", "/api/sessions/revoke", {"user": "eve"})
+        while len(given) < 2:
+            with anyio.fail_after(WITHIN_SECONDS):
+                await document.next_change()
+        write(document, "still here")
+        with anyio.fail_after(WITHIN_SECONDS):
+            await document.saved()
+        assert str(text_of(document)) == "still here"
+
+
+@pytest.mark.slow
+async def test_a_token_that_ends_is_replaced_without_a_break(address: str, room: str) -> None:
+    given: list[str] = []
+
+    def give() -> str:
+        given.append(token(seconds=8 if not given else 600))
+        return given[-1]
+
+    async with collab.connect(address, room, token=give) as document:
+        await document.synced()
+        while len(given) < 2:
+            with anyio.fail_after(WITHIN_SECONDS):
+                await document.next_change()
+        assert document.status is Status.CONNECTED
+        write(document, "hello")
+        with anyio.fail_after(WITHIN_SECONDS):
+            await document.saved()
+        assert document.status is Status.CONNECTED
