@@ -143,6 +143,7 @@ async def test_it_climbs_back_to_websockets(server: Server, room: str) -> None:
             await ada.saved()
 
 
+@pytest.mark.slow
 async def test_what_is_saved_survives_sigkill_and_what_is_not_is_sent_again(
     store: Path, room: str
 ) -> None:
