@@ -23,7 +23,7 @@ def _run(lane: Lane, *options: str) -> int:
 
 def main() -> int:
     """Runs both lanes and returns what to exit with."""
-    side_by_side = (f"--numprocesses={_PROCESSES}", "--dist=loadgroup", "--no-loadscope-reorder")
+    side_by_side = (f"--numprocesses={_PROCESSES}", "--no-loadscope-reorder")
     outcomes = [_run(Lane.SHARED, *side_by_side), _run(Lane.ALONE)]
     none_found = int(pytest.ExitCode.NO_TESTS_COLLECTED)
     found = [outcome for outcome in outcomes if outcome != none_found]

@@ -8,8 +8,10 @@ they share, and so do those that fill the matrix. Marked ``alone`` is what bound
 from enum import StrEnum
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
-from tests.matrix import fills_matrix
+from tests.matrix import MATRIX_MODULES
 
 _WHOLE = "whole"
 
@@ -46,9 +48,22 @@ def is_whole(config: pytest.Config) -> bool:
     return config.args_source is pytest.Config.ArgsSource.TESTPATHS
 
 
-@pytest.hookimpl(tryfirst=True)
+class _ByModule(LoadScopeScheduling):  # type: ignore[misc]
+    """Deals out modules; those that fill the matrix, and the one that reads it, as one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return "matrix" if module in MATRIX_MODULES else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Deals out tests as this lane needs it, whatever `--dist` says."""
+    return _ByModule(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what belongs to the other lane; keeps together what must be."""
+    """Leaves out what belongs to the other lane."""
     lane: Lane | None = config.getoption("lane")
     if lane is not None:
         chosen = [item for item in items if _lane(item) is lane]
@@ -57,9 +72,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         # Longest first: what comes last should be short, so that no process waits for another.
         items.sort(key=_turn)
-        for item in items:
-            together = "matrix" if fills_matrix(item) else item.nodeid.partition("::")[0]
-            item.add_marker(pytest.mark.xdist_group(together))
 
 
 def _lane(item: pytest.Item) -> Lane:
@@ -67,6 +79,6 @@ def _lane(item: pytest.Item) -> Lane:
 
 
 def _turn(item: pytest.Item) -> int:
-    if fills_matrix(item):
+    if item.nodeid.partition("::")[0] in MATRIX_MODULES:
         return 0
     return 1 if item.nodeid.startswith("tests/e2e/") else 2

@@ -26,6 +26,13 @@ FEATURES = (
 PAGE_TEST = "test_the_page_on_clients_claims_what_the_tests_show"
 """What comes after all others, to compare the page with what they showed."""
 
+MATRIX_MODULES = (
+    "tests/e2e/test_clients.py",
+    "tests/e2e/test_pycrdt.py",
+    "tests/e2e/test_matrix.py",
+)
+"""Where tests fill cells, and where they are read: what one process has to run."""
+
 KEEPS = os.environ.get("COLLAB_MATRIX") == "1"
 
 
@@ -91,11 +98,6 @@ class Matrix:
 MATRIX = pytest.StashKey[Matrix]()
 
 
-def fills_matrix(item: pytest.Item) -> bool:
-    """Whether a test fills a cell, or looks at what the others filled."""
-    return item.name == PAGE_TEST or item.get_closest_marker("matrix") is not None
-
-
 def read_claims() -> dict[Row, list[str]]:
     """What was kept: the features that were shown, by library."""
     kept = json.loads(RESULTS.read_text())
@@ -135,6 +137,8 @@ def _cells(item: pytest.Item) -> list[tuple[Row, str]]:
     cells = []
     for marker in item.iter_markers("matrix"):
         (feature,) = marker.args
+        if item.nodeid.partition("::")[0] not in MATRIX_MODULES:
+            raise pytest.UsageError(f"expected one of {MATRIX_MODULES}, got {item.nodeid}")
         if feature not in FEATURES:
             raise pytest.UsageError(f"expected one of {FEATURES}, got {feature!r}")
         library: Library = marker.kwargs["client"] if marker.kwargs else _parameter(item)
