@@ -15,6 +15,7 @@ import click
 
 import collab.errors
 from collab.access import ANYONE, Access, Grants, Identity, check_name
+from collab.client import RemoteDocument, Timing, connect
 from collab.close import CloseCode
 from collab.document import Document
 from collab.render.export import Format, export
@@ -48,10 +49,16 @@ _MEANT = {
     "Callable[[HTTPConnection], Awaitable[Identity | None]]": "Authenticate",
     "Callable[[Identity, str], Awaitable[Access]]": "Authorize",
     repr(ANYONE): "ANYONE",
+    "str | Callable[[], str | Awaitable[str]] | None": "Token",
     "None | bool | int | float | str | list['Json'] | dict[str, 'Json']": "Json",
     "<Access.WRITE: 2>": "Access.WRITE",
 }
 """What signatures say, and what is written in the code."""
+_PUBLIC: dict[str, set[object]] = {
+    "collab.server": {Collab, LiveDocument, Settings},
+    "collab.client": {RemoteDocument, Timing, connect},
+}
+"""What is imported from a package, whatever module it is in."""
 _TERM = re.compile(r"^ {4}(\w+): (.*)$")
 
 
@@ -242,6 +249,19 @@ def _python() -> Iterator[str]:
         LiveDocument.messages,
         constructed=False,
     )
+    yield from _function(connect)
+    yield from _class(
+        RemoteDocument,
+        RemoteDocument.synced,
+        RemoteDocument.saved,
+        RemoteDocument.next_change,
+        RemoteDocument.show,
+        RemoteDocument.presence,
+        RemoteDocument.send_message,
+        RemoteDocument.messages,
+        constructed=False,
+    )
+    yield from _class(Timing)
     yield from _class(
         History,
         History.find,
@@ -312,8 +332,10 @@ def _described(documented: Any, signature: str, level: str) -> Iterator[str]:
 
 
 def _import_name(documented: Any) -> str:
-    public = {Collab, LiveDocument, Settings}
-    module = "collab.server" if documented in public else documented.__module__
+    module = documented.__module__
+    for package, public in _PUBLIC.items():
+        if documented in public:
+            module = package
     return f"{module}.{documented.__qualname__}"
 
 
