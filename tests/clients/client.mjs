@@ -26,6 +26,7 @@ export class Client extends EventEmitter {
   #bytesReceived = 0
   #acknowledged = 0
   #acknowledgedDeletions = []
+  #durable = []
   #departed = new Set()
   #admissions = 0
   #refusals = []
@@ -82,6 +83,7 @@ export class Client extends EventEmitter {
       this.#acknowledged = this.clock
       this.emit('change')
     })
+    link.on('durable', (update) => this.#noteDurable(Yjs.decodeUpdate(update)))
     link.on('refused', (reason) => {
       this.#refusals.push(reason)
       this.emit('change')
@@ -132,6 +134,7 @@ export class Client extends EventEmitter {
       bytes_received: this.#bytesReceived,
       acknowledged: this.#acknowledged,
       acknowledged_deletions: this.#acknowledgedDeletions,
+      durable: this.#durable,
       clock: this.clock,
       known: Object.fromEntries(this.#clocks()),
       typed: this.typist.typed.join(''),
@@ -161,8 +164,8 @@ export class Client extends EventEmitter {
     return createHash('sha256').update(this.text.toString()).digest('hex')
   }
 
-  type({ seed, every_ms }) {
-    this.typist.start(seed, every_ms)
+  type({ seed, every_ms, mark }) {
+    this.typist.start(seed, every_ms, mark)
   }
 
   rest() {
@@ -350,7 +353,15 @@ export class Client extends EventEmitter {
     this.emit('frame')
   }
 
+  #noteDurable({ structs }) {
+    for (const struct of structs) {
+      if (struct.id.client !== this.doc.clientID || struct instanceof Yjs.Skip) continue
+      this.#durable.push([struct.id.clock, struct.length])
+    }
+  }
+
   #noteEcho({ structs, ds }) {
+    this.#noteDurable({ structs })
     const own = this.doc.clientID
     for (const { id, length } of structs) {
       if (id.client === own) this.#acknowledged = Math.max(this.#acknowledged, id.clock + length)

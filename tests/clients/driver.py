@@ -32,6 +32,8 @@ class Facts:
         bytes_received: payload of all frames so far.
         acknowledged: clock up to which it knows its insertions to be durable.
         acknowledged_deletions: (clock, length) of its own characters whose deletion was echoed.
+        durable: (clock, length) of its own insertions that it was told to be durable, one by one;
+            empty for y-sweet, which tells of all at once.
         clock: clock up to which it has typed.
         known: clocks it has of all clients, by client id.
         typed: the characters it typed and did not delete again.
@@ -49,6 +51,7 @@ class Facts:
     bytes_received: int
     acknowledged: int
     acknowledged_deletions: list[tuple[int, int]]
+    durable: list[tuple[int, int]]
     clock: int
     known: dict[int, int]
     typed: str
@@ -267,8 +270,8 @@ class Client:
     def insert(self, at: int, text: str) -> None:
         self.driver.call(self.name, "insert", at=at, text=text)
 
-    def type(self, seed: int, every_ms: int) -> None:
-        self.driver.call(self.name, "type", seed=seed, every_ms=every_ms)
+    def type(self, seed: int, every_ms: int, mark: int | None = None) -> None:
+        self.driver.call(self.name, "type", seed=seed, every_ms=every_ms, mark=mark)
 
     def rest(self) -> None:
         self.driver.call(self.name, "rest")

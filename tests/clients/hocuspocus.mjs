@@ -15,6 +15,9 @@ const PACKAGES = {
 }
 
 const PING = 9
+const PONG = 10
+const [SYNC, SYNC_STATUS] = [0, 8]
+const STEP_1 = 0
 
 /** One WebSocket, for as many documents as are opened on it. */
 export class HocuspocusSocket extends EventEmitter {
@@ -25,7 +28,7 @@ export class HocuspocusSocket extends EventEmitter {
       url: base,
       WebSocketPolyfill: overheard({
         heard: (frame) => this.emit('heard', frame),
-        sent: () => this.emit('sent'),
+        sent: (frame) => this.emit('sent', frame),
       }),
     })
   }
@@ -49,6 +52,7 @@ export class HocuspocusLink extends EventEmitter {
   #room
   #tokens
   #status
+  #owed = []
 
   /**
    * @param socket the socket to open the document on; without one it gets a socket of its own
@@ -74,6 +78,7 @@ export class HocuspocusLink extends EventEmitter {
     this.#provider.on('status', ({ status }) => this.#note(status))
     this.#provider.on('synced', ({ state }) => this.emit('sync', state))
     this.#provider.on('close', ({ event }) => {
+      this.#owed = []
       this.emit('sync', false)
       this.emit('closed', event.code, event.reason)
     })
@@ -152,14 +157,35 @@ export class HocuspocusLink extends EventEmitter {
     this.emit('status', status)
   }
 
-  #sent = () => this.emit('sent')
+  /**
+   * Notes what is owed a receipt. The provider's own count misses what waited for the socket to
+   * open: it says that all is saved while so many receipts are still to come.
+   */
+  #sent = (frame) => {
+    this.emit('sent')
+    const message = this.#unwrap(frame)
+    if (message?.[0] !== SYNC || message[1] === STEP_1) return
+    const decoder = decoding.createDecoder(message.subarray(2))
+    this.#owed.push(decoding.readVarUint8Array(decoder))
+  }
 
   #heard = (frame) => {
-    if (frame.length === 1 && frame[0] === PING) return
+    const message = this.#unwrap(frame)
+    if (message === null) return
+    if (message[0] === SYNC_STATUS) {
+      const update = this.#owed.shift()
+      if (message[1] === 1) this.emit('durable', update)
+    }
+    this.emit('heard', frame, message)
+  }
+
+  /** Takes the address off a frame; null for what is not of this document. */
+  #unwrap(frame) {
+    if (frame.length === 1 && (frame[0] === PING || frame[0] === PONG)) return null
     const decoder = decoding.createDecoder(frame)
     const [room, session] = decoding.readVarString(decoder).split('\0')
-    if (room !== this.#room) return
-    if (session !== undefined && session !== this.#provider.sessionId) return
-    this.emit('heard', frame, frame.subarray(decoder.pos))
+    if (room !== this.#room) return null
+    if (session !== undefined && session !== this.#provider.sessionId) return null
+    return frame.subarray(decoder.pos)
   }
 }

@@ -14,22 +14,29 @@ export class Typist {
     this.#client = client
   }
 
-  start(seed, everyMs) {
+  /**
+   * @param mark code point to put after the first word; each that follows gets the next one, so
+   *   that no word is twice in a text. Without it words go unmarked.
+   */
+  start(seed, everyMs, mark = null) {
     this.stop()
     const random = mulberry32(seed)
-    this.#timer = setInterval(() => this.#type(random), everyMs)
+    let next = mark
+    this.#timer = setInterval(() => {
+      this.#type(random, next === null ? '' : String.fromCodePoint(next++))
+    }, everyMs)
   }
 
   stop() {
     clearInterval(this.#timer)
   }
 
-  #type(random) {
+  #type(random, mark) {
     const { text } = this.#client
     const content = text.toString()
     let at = Math.floor(random() * (content.length + 1))
     if (isLowSurrogate(content.charCodeAt(at))) at += 1
-    const word = WORDS[Math.floor(random() * WORDS.length)]
+    const word = WORDS[Math.floor(random() * WORDS.length)] + mark
     const characters = [...word]
     text.insert(at, word)
     if (random() < 0.25) {

@@ -4,7 +4,7 @@ import WebSocket from 'ws'
  * A WebSocket class whose instances tell of every frame that passes.
  *
  * @param heard called with each frame that comes, before the provider has it
- * @param sent called for each frame that goes
+ * @param sent called with each frame that goes
  */
 export function overheard({ heard, sent }) {
   return class extends WebSocket {
@@ -13,9 +13,9 @@ export function overheard({ heard, sent }) {
       this.on('message', (frame) => heard(new Uint8Array(frame)))
     }
 
-    send(...options) {
-      sent()
-      super.send(...options)
+    send(frame, ...options) {
+      sent(new Uint8Array(frame))
+      super.send(frame, ...options)
     }
   }
 }
