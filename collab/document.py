@@ -12,7 +12,8 @@ from itertools import islice
 import pycrdt
 
 from collab import lib0, state_vector
-from collab.errors import BrokenDocument, PoisonedUpdate, ProtocolError
+from collab.errors import BrokenDocument, PoisonedUpdate, ProtocolError, TooLarge
+from collab.nesting import LOOK_LEVELS, MAX_LEVELS, estimate_levels, measure_levels
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.store import Stored
 from collab.structs import Kind, read_deletions, read_structs
@@ -23,6 +24,11 @@ _REPLAY_MERGE = 100
 _MERGE_AT_ONCE = 32
 """Updates that one call merges: the call's cost grows with the square of their number."""
 
+
+_MAX_STRUCTS = 1_000_000
+"""Structs of one update: reading so many takes seconds, and whole books have a tenth of them."""
+_MAX_CLOCK = 2**32 - 1
+"""yrs counts clocks in 32 bits and begins anew at their end."""
 
 _UINT = rb"(?:[\x80-\xff]{0,6}[\x00-\x7f]|[\x80-\xff]{7}[\x00-\x0f])"
 _TYPED = re.compile(
@@ -63,18 +69,25 @@ def _is_typed(update: bytes) -> bool:
 
 def _read_strictly(update: bytes) -> None:
     structs = read_structs(update)
+    count = 0
     while True:
         try:
             struct = next(structs)
         except StopIteration as end:
             deletions = end.value
             break
+        count += 1
+        if count > _MAX_STRUCTS:
+            raise TooLarge(f"expected at most {_MAX_STRUCTS} structs, got more")
+        if struct.clock + struct.length > _MAX_CLOCK:
+            raise ProtocolError(f"expected clocks of up to {_MAX_CLOCK}, got {struct.clock}")
         if struct.length == 0:
             raise ProtocolError(f"expected structs that cover a clock, got none at {struct.clock}")
         if struct.kind is Kind.JSON:
             raise ProtocolError("expected values as Yjs 13 writes them, got JSON content")
-    for _ in read_deletions(update, deletions):
-        pass
+    for deletion in read_deletions(update, deletions):
+        if deletion.clock + deletion.length > _MAX_CLOCK:
+            raise ProtocolError(f"expected clocks of up to {_MAX_CLOCK}, got {deletion.clock}")
 
 
 def merge(updates: Sequence[bytes]) -> bytes:
@@ -112,14 +125,17 @@ class Document:
     Attributes:
         version: how many updates were applied; another number means another state.
         pending_max_bytes: what may wait for its dependencies; None where there is no bound.
+        max_clients: how many clients may have written it; None where there is no bound.
     """
 
     __slots__ = (
         "_doc",
         "_encoded",
+        "_levels",
         "_look_at_pending",
         "_pending",
         "_state_vector",
+        "max_clients",
         "pending_max_bytes",
         "version",
     )
@@ -131,7 +147,9 @@ class Document:
         )
         self._pending: dict[bytes, None] = {}
         self._look_at_pending = 0
+        self._levels = 0
         self.pending_max_bytes: int | None = None
+        self.max_clients: int | None = None
         self.version = 0
         self._state_vector: bytes | None = None
         self._encoded: bytes | None = None
@@ -181,15 +199,23 @@ class Document:
             self._state_vector = self._doc.get_state()
         return self._state_vector
 
+    @property
+    def clients(self) -> int:
+        """How many clients have written it."""
+        return state_vector.count(self.state_vector)
+
     def apply(self, update: bytes) -> None:
         """Applies an update; one that depends on others not here yet is kept until they come.
 
         Raises:
             PoisonedUpdate: the CRDT cannot apply it, and the Document may be broken; or more would
-                wait for dependencies than may.
+                wait for dependencies than may, types lie inside each other more deeply than may, or
+                more clients have written than may.
         """
         doc = self._doc
         try:
+            self._check_clients(update)
+            self._check_levels(update)
             with doc.transaction():
                 doc.apply_update(update)
                 here = doc.get_state()
@@ -270,6 +296,29 @@ class Document:
                 break
         # Looked at once in a while, many that wait cost each update a few looks.
         self._look_at_pending = self.version + len(self._pending) // _LOOKS
+
+    def _check_clients(self, update: bytes) -> None:
+        """Refuses an update whose clients make them too many: each costs every change to come."""
+        most = self.max_clients
+        if most is None:
+            return
+        sections, _ = lib0.read_var_uint(update, 0)
+        if sections + self.clients <= most:
+            return
+        here = state_vector.decode(self.state_vector)
+        new = state_vector.decode(pycrdt.get_state(update)).keys() - here.keys()
+        if new and len(new) + len(here) > most:
+            raise TooLarge(f"expected at most {most} clients, got {len(new) + len(here)}")
+
+    def _check_levels(self, update: bytes) -> None:
+        """Refuses an update with which types would lie too deeply inside each other."""
+        added = estimate_levels(update)
+        if self._levels + added > LOOK_LEVELS:
+            added = measure_levels(update)
+            self._levels = measure_levels(self.encode())
+            if self._levels + added > MAX_LEVELS:
+                raise TooLarge(f"expected at most {MAX_LEVELS} types inside each other, got more")
+        self._levels += added
 
     def _keep_bounded(self, update: bytes) -> None:
         """Keeps an update that waits for others.

@@ -4,6 +4,15 @@ from collab import lib0
 from collab.errors import ProtocolError
 
 
+def count(encoded: bytes) -> int:
+    """How many clients a state vector says that it has.
+
+    Raises:
+        ProtocolError: it is not one.
+    """
+    return lib0.read_var_uint(encoded, 0)[0]
+
+
 def decode(encoded: bytes) -> dict[int, int]:
     """Decodes a state vector.
 
