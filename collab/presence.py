@@ -26,6 +26,11 @@ EXPIRY_SECONDS = 30.0
 _MAX_CLIENTS_OF_OWNER = 100
 """Client ids one connection may announce: one is usual, a relay has some, a flood has many."""
 
+_MAX_ENTRIES = 10_000
+"""Clients one message may tell of: as many as a crowded room has, who are sent on to be known."""
+_MAX_STATES = 256
+"""Longest states that may come in one message, in bytes together."""
+
 _MAX_GONE = 4096
 """Clocks of departed clients that are remembered, the newest."""
 
@@ -148,8 +153,12 @@ class Presence:
 
         Raises:
             ProtocolError: it is no awareness update, or announces too many clients.
-            TooLarge: a state is longer than it may be.
+            TooLarge: a state is longer than it may be, or all of them are.
         """
+        if len(payload) > self._state_max_bytes * _MAX_STATES:
+            raise TooLarge(
+                f"expected up to {self._state_max_bytes * _MAX_STATES} bytes, got {len(payload)}"
+            )
         entries = decode_entries(payload)
         first = not repeats and owner not in self._owned and len(entries) == 1
         unseen: list[tuple[int, int, bytes]] = []
@@ -384,6 +393,8 @@ def decode_entries(payload: bytes) -> list[tuple[int, int, bytes]]:
         ProtocolError: it is no awareness update.
     """
     count, position = lib0.read_var_uint(payload, 0)
+    if count > _MAX_ENTRIES:
+        raise ProtocolError(f"expected at most {_MAX_ENTRIES} awareness clients, got {count}")
     entries = []
     for _ in range(count):
         client_id, position = lib0.read_var_uint(payload, position)

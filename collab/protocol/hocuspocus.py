@@ -19,6 +19,9 @@ from collab.protocol.messages import (
     Update,
 )
 
+MAX_ADDRESS_BYTES = 1024
+"""Longest address: a document name of 512 bytes, and a session id."""
+
 _SYNC = 0
 _AWARENESS = 1
 AUTH = 2
@@ -48,9 +51,11 @@ def split_address(frame: bytes) -> tuple[bytes, bytes]:
         The address as it is encoded, to put before answers, and the rest.
 
     Raises:
-        ProtocolError: there is no address, or nothing after it.
+        ProtocolError: there is no address, a longer one than there can be, or nothing after it.
     """
     length, position = lib0.read_var_uint(frame, 0)
+    if length > MAX_ADDRESS_BYTES:
+        raise ProtocolError(f"expected an address of {MAX_ADDRESS_BYTES} bytes, got {length}")
     end = position + length
     if end >= len(frame):
         raise Truncated(f"expected an address of {length} bytes and a message, got {len(frame)}")
