@@ -267,7 +267,7 @@ class _Guest(asyncio.Protocol):
             20,
             20,
             WSAutoPingStrategy.PING_WHEN_IDLE,
-            True,  # answers to pings
+            False,  # answers to pings: they count like messages, so the connection gives them
             door.settings.message_max_bytes,
             None,
             _READ_BUFFER_BYTES,

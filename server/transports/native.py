@@ -19,7 +19,6 @@ class NativeConnection(WSListener):
     __slots__ = (
         "_ended",
         "_fragments",
-        "_fragments_bytes",
         "_goodbye",
         "_held_back",
         "_metrics",
@@ -43,8 +42,7 @@ class NativeConnection(WSListener):
         self._throttle = Throttle(settings, time.monotonic())
         self._rest: asyncio.TimerHandle | None = None
         self._transport: WSTransport | None = None
-        self._fragments: list[bytes] | None = None
-        self._fragments_bytes = 0
+        self._fragments: bytearray | None = None
         self._goodbye: asyncio.TimerHandle | None = None
         self._held_back = False
         self._ended = False
@@ -110,11 +108,14 @@ class NativeConnection(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame has come, perhaps a fragment of a message."""
         self.heard = True
+        self._count(frame.payload_size)
         kind = frame.msg_type
         if kind == WSMsgType.BINARY and frame.fin:
             self._receive(frame.get_payload_as_bytes())
         elif kind in (WSMsgType.BINARY, WSMsgType.CONTINUATION):
             self._gather(frame)
+        elif kind == WSMsgType.PING:
+            transport.send_pong(frame.get_payload_as_bytes())
         elif kind == WSMsgType.CLOSE:
             # A close may come without a code, which picows reads as 0; sent, that is malformed.
             code = frame.get_close_code()
@@ -141,12 +142,14 @@ class NativeConnection(WSListener):
         self._peer.resume()
 
     def _receive(self, frame: bytes) -> None:
-        if self._goodbye is not None:
-            return
-        wait = self._throttle.take(len(frame), time.monotonic())
-        if wait and not self._ended:
+        if self._goodbye is None:
+            self._peer.receive(frame)
+
+    def _count(self, size: int) -> None:
+        """Counts a frame of whatever kind: pings and fragments cost as much as messages."""
+        wait = self._throttle.take(size, time.monotonic())
+        if wait and not self._ended and self._goodbye is None:
             self._rest_for(wait)
-        self._peer.receive(frame)
 
     def _rest_for(self, seconds: float) -> None:
         """Reads nothing for a while: the client is faster than it may be."""
@@ -169,18 +172,14 @@ class NativeConnection(WSListener):
             self._transport_violation()
             return
         if self._fragments is None:
-            self._fragments = []
-        payload = frame.get_payload_as_bytes()
-        self._fragments.append(payload)
-        self._fragments_bytes += len(payload)
-        if self._fragments_bytes > self._settings.message_max_bytes:
+            self._fragments = bytearray()
+        self._fragments += frame.get_payload_as_memoryview()
+        if len(self._fragments) > self._settings.message_max_bytes:
             self._fragments = None
-            self._fragments_bytes = 0
             self.close(CloseCode.TOO_LARGE, "a message is too large")
         elif frame.fin:
-            whole = b"".join(self._fragments)
+            whole = bytes(self._fragments)
             self._fragments = None
-            self._fragments_bytes = 0
             self._receive(whole)
 
     def _transport_violation(self) -> None:
