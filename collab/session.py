@@ -9,6 +9,7 @@ from collab.protocol.dialect import Dialect
 from collab.protocol.messages import (
     EMPTY_UPDATE,
     AwarenessUpdate,
+    Message,
     QueryAwareness,
     Receipt,
     Stateless,
@@ -58,7 +59,7 @@ class Session:
         self._refused = False
 
     def receive(self, frame: bytes) -> Effect | None:
-        """Takes in a frame.
+        """Takes in a frame: reads it and follows it.
 
         Returns:
             What follows from it, or None where nothing does.
@@ -66,13 +67,33 @@ class Session:
         Raises:
             ProtocolError: the frame is not of the dialect, or its update does not decode.
         """
+        return self.follow(self.read(frame))
+
+    def read(self, frame: bytes) -> Message | None:
+        """Reads a frame, and changes nothing: it may be called in any thread.
+
+        Returns:
+            What the client says; an update in it can be kept. None where nothing needs to be done.
+
+        Raises:
+            ProtocolError: the frame is not of the dialect, or its update does not decode.
+        """
         message = self._decode(frame)
+        if isinstance(message, (Update, SyncStep2)) and message.update != EMPTY_UPDATE:
+            check_update(message.update)
+        return message
+
+    def follow(self, message: Message | None) -> Effect | None:
+        """Tells what follows from a message that was read.
+
+        Returns:
+            What the room must do, or None where that is nothing.
+        """
         if isinstance(message, (Update, SyncStep2)):
             if isinstance(message, SyncStep2):
                 self.answered = True
             if message.update == EMPTY_UPDATE:
                 return message.receipt
-            check_update(message.update)
             if self.access < Access.WRITE:
                 return self.refuse(message, "this document is read-only for you")
         elif isinstance(message, Receipt) and self._refused:

@@ -114,6 +114,7 @@ class Member:
         missed_presence: whether it was spared others' presence while it was paused.
         pace: how fast it sends application messages, or None where it sent none.
         held_back: whether we take no frames from it, so that it cannot be heard.
+        unread: a long frame of its, and those behind it, in order; None where there is none.
     """
 
     __slots__ = (
@@ -134,6 +135,7 @@ class Member:
         "session",
         "synced",
         "told_at",
+        "unread",
     )
 
     def __init__(self, connection: Connection, session: Session) -> None:
@@ -153,6 +155,7 @@ class Member:
         self.missed_presence = False
         self.pace: Pace | None = None
         self.held_back = False
+        self.unread: deque[bytes] | None = None
 
     def hold_back(self) -> None:
         """Takes no more frames from it until ``read_on``."""
@@ -160,7 +163,7 @@ class Member:
         self.connection.pause_reading()
 
     def read_on(self) -> None:
-        """Takes frames from it again, unless it does not take ours."""
-        if self.held_back and not self.paused:
+        """Takes frames from it again, unless it does not take ours or the last one is unread."""
+        if self.held_back and not self.paused and self.unread is None:
             self.held_back = False
             self.connection.resume_reading()

@@ -54,7 +54,8 @@ class Recovery:
         self._gone = gone
 
     def bound(self, document: Document) -> Document:
-        """Bounds what may wait for its dependencies in a document."""
+        """Bounds what may wait for its dependencies in a document, and who may have written it."""
+        document.max_clients = self._settings.document_clients
         document.pending_max_bytes = self._settings.pending_max_bytes
         return document
 

@@ -2,9 +2,14 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from anyio.lowlevel import checkpoint
+
+from collab import state_vector
 from collab.access import Access, Identity
 from collab.close import CloseCode
 from collab.document import Document, merge
@@ -14,6 +19,7 @@ from collab.errors import (
     PoisonedUpdate,
     ProtocolError,
     ServerBusy,
+    TooLarge,
 )
 from collab.happenings import Changed, PresenceChanged
 from collab.lineage import Lineage
@@ -34,6 +40,7 @@ from collab.server.changes import Change, entries_of, now_ms, parts_of, receipts
 from collab.server.delivery import Delivery
 from collab.server.feeds import Feeds
 from collab.server.journal import Journal
+from collab.server.long_messages import LONG_BYTES, LongMessages
 from collab.server.member import Member
 from collab.server.messaging import Messaging
 from collab.server.metrics import Metrics
@@ -97,6 +104,7 @@ class Room:
         refusals: Refusals,
         timers: Timers,
         admission: Admission,
+        long_messages: LongMessages,
         settings: Settings,
         metrics: Metrics,
         feeds: Feeds,
@@ -110,6 +118,7 @@ class Room:
         self._load = load
         self._relay = relay
         self._persister = persister
+        self._long_messages = long_messages
         self._settings = settings
         self._metrics = metrics
         self._delivery = Delivery(document, settings, admission, spawn, metrics)
@@ -182,14 +191,49 @@ class Room:
 
     def receive(self, member: Member, frame: bytes) -> None:
         """Takes in a member's frame; one that breaks the protocol closes its connection."""
+        if member.unread is not None:
+            member.unread.append(frame)  # What is read already is bounded, and no more is read.
+        elif len(frame) > LONG_BYTES:
+            member.unread = deque([frame])
+            member.hold_back()
+            self.spawn(partial(self._receive_unread, member, member.unread))
+        else:
+            self._receive(member, frame)
+
+    def _receive(self, member: Member, frame: bytes) -> None:
         try:
             effect = member.session.receive(frame)
             if effect is not None:
                 self.handle(member, effect)
         except ProtocolError as error:
-            if isinstance(error, PoisonedUpdate):
-                self._recovery.set_aside(member, error)
-            member.connection.close(error.code, str(error)[:120])
+            self._close(member, error)
+
+    async def _receive_unread(self, member: Member, unread: "deque[bytes]") -> None:
+        """Takes in a long frame and those behind it, and lets others go on meanwhile."""
+        while unread and self.seats(member):
+            frame = unread.popleft()
+            if len(frame) <= LONG_BYTES:
+                self._receive(member, frame)
+                continue
+            try:
+                for message in await self._long_messages.read(member.session, frame):
+                    effect = member.session.follow(message)
+                    if effect is None or not self.seats(member):
+                        continue
+                    self.handle(member, effect)
+                    self.flush()
+                    await checkpoint()
+            except ProtocolError as error:
+                self._close(member, error)
+                break
+        member.unread = None
+        if not self._persister.full and self._deferred is None:
+            member.read_on()
+
+    def _close(self, member: Member, error: ProtocolError) -> None:
+        if isinstance(error, PoisonedUpdate):
+            self._recovery.set_aside(member, error)
+        member.connection.close(error.code, str(error)[:120])
 
     def handle(self, member: Member, effect: Effect) -> None:
         """Does what a frame asks for.
@@ -206,8 +250,9 @@ class Room:
         kind = type(effect)
         if kind is Update:
             assert isinstance(effect, Update)
-            if self._is_full and (self._relay is None or member is not self._relay.seat):
-                self._refuse(member, effect)
+            full = self._full
+            if full is not None and (self._relay is None or member is not self._relay.seat):
+                self._refuse(member, effect, full)
                 return
             self._metrics.updates += 1
             self._hold_back(member)
@@ -237,12 +282,14 @@ class Room:
                 member.connection.send(yjs.awareness(answer))
             self._presence_changes.touch()
         elif isinstance(effect, SyncStep1):
+            self._check_clients(effect.state_vector)
             if not member.synced:
                 self._look_back(member, effect.state_vector)
             self._delivery.synchronise(member, effect.state_vector)
         elif isinstance(effect, SyncStep2):
-            if self._is_full and effect.update[0] != 0:  # With structs, and not deletions alone.
-                self._refuse(member, effect)
+            full = self._full
+            if full is not None and effect.update[0] != 0:  # With structs, not deletions alone.
+                self._refuse(member, effect, full)
             else:
                 self._integrate(member, effect)
         elif isinstance(effect, QueryAwareness):
@@ -627,14 +674,29 @@ class Room:
             self._relay.change(own)
         return self._delivery.deliver(batch, wait=starts_at_once)
 
-    @property
-    def _is_full(self) -> bool:
-        """Whether the document is as large as one may be."""
-        return self._journal.stored_bytes > self._settings.document_max_bytes
+    def _check_clients(self, known: bytes) -> None:
+        """Refuses a state vector of more clients than a document may have.
 
-    def _refuse(self, member: Member, message: Update | SyncStep2) -> None:
+        Raises:
+            TooLarge: it is one.
+        """
+        clients, most = state_vector.count(known), self._settings.document_clients
+        if clients > most:
+            self._metrics.count_limit("document_clients")
+            raise TooLarge(f"expected at most {most} clients, got {clients}")
+
+    @property
+    def _full(self) -> str | None:
+        """Name of the setting that says that the document takes no more; None where it does."""
+        if self._journal.stored_bytes > self._settings.document_max_bytes:
+            return "document_max_bytes"
+        if self.document.clients >= self._settings.document_clients:
+            return "document_clients"
+        return None
+
+    def _refuse(self, member: Member, message: Update | SyncStep2, setting: str) -> None:
         """Tells a writer that the document takes no more; it goes on reading."""
-        self._metrics.count_limit("document_max_bytes")
+        self._metrics.count_limit(setting)
         refusal = member.session.refuse(message, "this document is as large as one may be")
         if refusal is not None:
             self.handle(member, refusal)

@@ -14,6 +14,7 @@ from collab.errors import NotRunning, ServerBusy
 from collab.happenings import Said
 from collab.server.admission import Admission
 from collab.server.feeds import Feeds
+from collab.server.long_messages import LongMessages
 from collab.server.metrics import Metrics
 from collab.server.opening import open_document, report
 from collab.server.persister import Persister
@@ -75,6 +76,7 @@ class Rooms:
         self.spawn = spawn
         self._refusals = Refusals(store, spawn)
         self._admission = Admission(settings.syncs_in_flight, settings.syncs_waiting)
+        self._long_messages = LongMessages(settings)
         self._entries: dict[str, _Entry] = {}
         self._changing: dict[str, anyio.Event] = {}
         self._closing = False
@@ -255,6 +257,7 @@ class Rooms:
                 refusals=self._refusals,
                 timers=self._timers,
                 admission=self._admission,
+                long_messages=self._long_messages,
                 settings=self._settings,
                 metrics=self._metrics,
                 feeds=self.feeds,

@@ -63,6 +63,9 @@ class Settings:
             (1013). 50,000: what fits into a few gigabytes where they are short.
         document_max_bytes: how large a document may get, as it is stored; further changes are
             refused then. 256 MiB: opening takes seconds already.
+        document_clients: how many clients may have written a document; further changes are refused
+            then, and longer state vectors (1009). 50,000: each editor that was opened and written
+            in is one, and so many make a change cost 7 ms.
         pending_max_bytes: what of a document's changes may wait for others that they depend on;
             whoever sends more is closed (4400). 8 MiB: a relay's hiccup, not a flood.
         presence_max_bytes: longest presence state a client may publish. 16 KiB: a name, a color
@@ -117,6 +120,7 @@ class Settings:
     user_connections: int = 500
     rooms: int = 50_000
     document_max_bytes: int = 256 * MIB
+    document_clients: int = 50_000
     pending_max_bytes: int = 8 * MIB
     presence_max_bytes: int = 16 * 1024
     viewer_presence: bool = True

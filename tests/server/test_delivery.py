@@ -439,6 +439,7 @@ async def test_garbage_closes_only_who_sent_it() -> None:
         for frame in garbage:
             hostile = Client(room, client_id=3).connect()
             hostile.say(frame)
+            await hostile.wire.ended()
             assert hostile.wire.closed is not None, frame[:50]
             assert hostile.wire.closed[0] == CloseCode.MALFORMED
             assert len(hostile.wire.closed[1].encode()) <= 123

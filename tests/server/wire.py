@@ -169,6 +169,10 @@ class Wire:
             self._drained()
         return frames
 
+    async def ended(self) -> None:
+        """Waits until the server has closed it."""
+        await self.until(lambda: self.closed is not None)
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits until something that happened to the wire makes this true."""
         with anyio.fail_after(DEADLINE_SECONDS):

@@ -1,0 +1,51 @@
+"""Long messages: read beside the event loop, and taken in a part at a time."""
+
+from dataclasses import replace
+
+import anyio.to_thread
+
+from collab.protocol.messages import Message, SyncStep2, Update
+from collab.server.settings import Settings
+from collab.session import Session
+from collab.update import split
+
+LONG_BYTES = 64 * 1024
+"""A frame above this is long: reading what is made to be slow takes a twentieth of a second."""
+
+_AT_ONCE = 2
+"""Long messages that are read at the same time; the store's threads are others."""
+
+
+class LongMessages:
+    """Reads long frames in worker threads, a few at a time over all rooms.
+
+    Long changes are cut, so that others are served between their parts.
+
+    Args:
+        settings: how long a part is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._part_bytes = settings.part_bytes
+        self._threads = anyio.CapacityLimiter(_AT_ONCE)
+
+    async def read(self, session: Session, frame: bytes) -> list[Message]:
+        """Reads a frame.
+
+        Returns:
+            What it comes to, in order. What is to be answered stands with the last part.
+
+        Raises:
+            ProtocolError: what ``Session.read`` raises.
+        """
+        return await anyio.to_thread.run_sync(self._read, session, frame, limiter=self._threads)
+
+    def _read(self, session: Session, frame: bytes) -> list[Message]:
+        message = session.read(frame)
+        if message is None:
+            return []
+        if not isinstance(message, (Update, SyncStep2)):
+            return [message]
+        *parts, last = split(message.update, self._part_bytes)
+        first = [replace(message, update=part, receipt=None) for part in parts]
+        return [*first, replace(message, update=last)]
