@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import anyio.to_thread
 
+from collab.errors import TooLarge
+from collab.lib0 import read_var_uint
+from collab.nesting import MAX_LEVELS, estimate_levels, measure_levels
 from collab.protocol.messages import Message, SyncStep2, Update
 from collab.server.settings import Settings
 from collab.session import Session
@@ -22,11 +25,12 @@ class LongMessages:
     Long changes are cut, so that others are served between their parts.
 
     Args:
-        settings: how long a part is.
+        settings: how long a part is, and how many clients may write a document.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._part_bytes = settings.part_bytes
+        self._max_clients = settings.document_clients
         self._threads = anyio.CapacityLimiter(_AT_ONCE)
 
     async def read(self, session: Session, frame: bytes) -> list[Message]:
@@ -37,15 +41,23 @@ class LongMessages:
 
         Raises:
             ProtocolError: what ``Session.read`` raises.
+            TooLarge: it is a change that no document takes.
         """
         return await anyio.to_thread.run_sync(self._read, session, frame, limiter=self._threads)
 
     def _read(self, session: Session, frame: bytes) -> list[Message]:
-        message = session.read(frame)
+        message = session.dialect.decode(frame)
         if message is None:
             return []
         if not isinstance(message, (Update, SyncStep2)):
             return [message]
+        # Before it is cut: nothing of what cannot be taken in whole is taken in.
+        clients, _ = read_var_uint(message.update, 0)
+        if clients > self._max_clients:
+            raise TooLarge(f"expected at most {self._max_clients} clients, got {clients}")
+        session.read(frame)
+        if estimate_levels(message.update) > MAX_LEVELS < measure_levels(message.update):
+            raise TooLarge(f"expected at most {MAX_LEVELS} types inside each other, got more")
         *parts, last = split(message.update, self._part_bytes)
         first = [replace(message, update=part, receipt=None) for part in parts]
         return [*first, replace(message, update=last)]

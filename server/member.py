@@ -114,12 +114,14 @@ class Member:
         missed_presence: whether it was spared others' presence while it was paused.
         pace: how fast it sends application messages, or None where it sent none.
         held_back: whether we take no frames from it, so that it cannot be heard.
+        guilty: whether it sent an update that cannot be applied: nothing more of it is tried.
         unread: a long frame of its, and those behind it, in order; None where there is none.
     """
 
     __slots__ = (
         "asked",
         "connection",
+        "guilty",
         "heard_at",
         "held",
         "held_back",
@@ -155,6 +157,7 @@ class Member:
         self.missed_presence = False
         self.pace: Pace | None = None
         self.held_back = False
+        self.guilty = False
         self.unread: deque[bytes] | None = None
 
     def hold_back(self) -> None:

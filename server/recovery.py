@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from collab.access import Access
 from collab.close import CloseCode
@@ -77,6 +78,7 @@ class Recovery:
         guilty: set[Member] = set()
         trial = await self.rebuilt()
         for member, message in suspects:
+            await checkpoint()  # They may be long, and others are served meanwhile.
             if member in guilty:
                 continue
             try:
@@ -84,10 +86,12 @@ class Recovery:
                     trial.apply(message.update)
             except PoisonedUpdate as error:
                 guilty.add(member)
+                member.guilty = True
                 self.set_aside(member, error)
                 member.connection.close(CloseCode.MALFORMED, "an update cannot be applied")
                 trial = await self.rebuilt()
                 for _, earlier in good:
+                    await checkpoint()
                     if isinstance(earlier, Update):
                         trial.apply(earlier.update)
             else:

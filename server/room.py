@@ -241,7 +241,8 @@ class Room:
         Raises:
             ProtocolError: what it carries is malformed.
         """
-        if self._stopped:
+        relayed = self._relay is not None and member is self._relay.seat
+        if self._stopped or (member.guilty and not relayed):
             return
         if self._deferred is not None:
             self._deferred.append((member, effect))
@@ -251,7 +252,7 @@ class Room:
         if kind is Update:
             assert isinstance(effect, Update)
             full = self._full
-            if full is not None and (self._relay is None or member is not self._relay.seat):
+            if full is not None and not relayed:
                 self._refuse(member, effect, full)
                 return
             self._metrics.updates += 1

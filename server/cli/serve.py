@@ -223,8 +223,8 @@ async def _serve(
     store: Path | None,
     secret: str,
 ) -> None:
-    # Ours is the bound that answers; Hypercorn's is there in case.
-    config.websocket_max_message_size = app.settings.message_max_bytes * 2
+    # Hypercorn unpacks what is compressed: a few bytes may come to much more than they are.
+    config.websocket_max_message_size = app.settings.message_max_bytes
     tls = config.create_ssl_context() if config.ssl_enabled else None
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with contextlib.AsyncExitStack() as exits:

@@ -80,6 +80,15 @@ def test_the_page_on_security_names_tests_that_exist() -> None:
     assert [path for path in named if not (ROOT / path).is_file()] == []
 
 
+def test_the_page_on_threats_names_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "explanation" / "threats.md").read_text()
+    rows = [row for row in page.splitlines() if row.startswith("| ") and "---" not in row]
+    named = [re.search(r"`(tests/[^`:]+)::(\w+)` \|$", row) for row in rows]
+    assert sum(each is None for each in named) == page.count("| shown by |")
+    for each in filter(None, named):
+        assert f"def {each[2]}(" in (ROOT / each[1]).read_text(), each[0]
+
+
 def test_pages_name_make_targets_that_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for page in PAGES:

@@ -1,0 +1,148 @@
+"""Bystanders: two people in another room, who must not notice that the server is attacked."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pycrdt
+from websockets.asyncio.client import ClientConnection, connect
+
+from collab.protocol import yjs
+from collab.protocol.messages import SyncStep2, Update
+from tests.e2e.serving import Server
+
+MIB = 1024 * 1024
+_PERIOD_SECONDS = 0.01
+_LEAST_UPDATES = 100
+_FLOOR_SECONDS = 0.3
+"""What is no harm whatever the quiet run was: the machine runs other things as well."""
+_ARRIVE_SECONDS = 20.0
+
+
+@asynccontextmanager
+async def unharmed(server: Server, memory_bytes: int) -> AsyncIterator[None]:
+    """Has two people type in another room while something goes on, and checks that it was no harm.
+
+    All their updates arrive; 99 of 100 take no more than three times what they took before; the
+    server takes no more memory on top than it may; and it lives.
+
+    Args:
+        server: the server.
+        memory_bytes: what it may take beside what it has.
+    """
+    room = f"{server.websockets}/elsewhere"
+    async with connect(room, compression=None) as typing, connect(room, compression=None) as seeing:
+        pair = _Pair(typing, seeing)
+        await pair.join()
+        quiet = await pair.type_until(_done())
+        before = _reset_peak(server.process.pid)
+        attack_over = asyncio.Event()
+        typed = asyncio.create_task(pair.type_until(attack_over))
+        try:
+            yield
+        finally:
+            attack_over.set()
+            attacked = await typed
+        assert server.process.poll() is None
+        taken = _peak_bytes(server.process.pid) - before
+        assert taken <= memory_bytes, f"{taken / MIB:.0f} MiB"
+        bound = max(3 * _p99(quiet), _FLOOR_SECONDS)
+        assert _p99(attacked) <= bound, f"{_p99(attacked):.3f} s, quiet {_p99(quiet):.3f} s"
+
+
+class _Pair:
+    """One who types at a steady pace, and one who sees it."""
+
+    def __init__(self, typing: ClientConnection, seeing: ClientConnection) -> None:
+        self._typing = typing
+        self._seeing = seeing
+        self._doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+        self._text = self._doc.get("text", type=pycrdt.Text)
+
+    async def join(self) -> None:
+        for socket in (self._typing, self._seeing):
+            await socket.send(yjs.sync_step1(b"\x00"))
+            while not isinstance(await _heard(socket), SyncStep2):
+                pass
+
+    async def type_until(self, over: asyncio.Event) -> list[float]:
+        """Types for a while, and until something is over; tells how long each update took."""
+        due: dict[bytes, float] = {}
+        took: list[float] = []
+        typed = asyncio.Event()
+
+        async def see() -> None:
+            here: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+            here.apply_update(self._doc.get_update())
+            while not (typed.is_set() and not due):
+                message = await _heard(self._seeing)
+                if isinstance(message, Update):
+                    here.apply_update(message.update)
+                    now = time.monotonic()
+                    seen = [each for each in due if _has(here, each)]
+                    took.extend(now - due.pop(each) for each in seen)
+
+        async with asyncio.timeout(_ARRIVE_SECONDS + 60), asyncio.TaskGroup() as tasks:
+            seeing = tasks.create_task(see())
+            echoes = tasks.create_task(_drain(self._typing))
+            begun = time.monotonic()
+            count = 0
+            while count < _LEAST_UPDATES or not over.is_set():
+                # What is late counts from when it should have been typed.
+                await asyncio.sleep(begun + count * _PERIOD_SECONDS - time.monotonic())
+                before = self._doc.get_state()
+                self._text += "x"
+                due[self._doc.get_state()] = begun + count * _PERIOD_SECONDS
+                await self._typing.send(yjs.update(self._doc.get_update(before)))
+                count += 1
+            typed.set()
+            self._text += "."  # Somebody who has seen everything already waits for one more.
+            due[self._doc.get_state()] = time.monotonic()
+            await self._typing.send(yjs.update(self._doc.get_update(before)))
+            async with asyncio.timeout(_ARRIVE_SECONDS):
+                await seeing
+            echoes.cancel()
+        assert len(took) == count + 1
+        return took
+
+
+async def _heard(socket: ClientConnection) -> object:
+    frame = await socket.recv()
+    assert isinstance(frame, bytes)
+    return yjs.decode(frame)
+
+
+async def _drain(socket: ClientConnection) -> None:
+    while True:
+        await socket.recv()
+
+
+def _has(doc: "pycrdt.Doc[pycrdt.Text]", state: bytes) -> bool:
+    """Whether a document has all that a state vector of its one writer names."""
+    return len(doc.get_state()) > len(state) or doc.get_state() >= state
+
+
+def _done() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
+def _p99(took: list[float]) -> float:
+    return sorted(took)[math.ceil(len(took) * 0.99) - 1]
+
+
+def _reset_peak(pid: int) -> int:
+    """Begins to measure anew how much memory a process takes at most; gives what it has now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return _peak_bytes(pid)
+
+
+def _peak_bytes(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("expected a process that has memory, got none")

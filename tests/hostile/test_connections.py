@@ -1,0 +1,145 @@
+"""Connections that mean harm: slow, silent, half open, or many; nobody else notices."""
+
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import anyio.to_thread
+import pytest
+
+from tests.e2e.serving import Server, serve
+from tests.hostile.attacker import DEADLINE_SECONDS, Attacker
+from tests.hostile.bystanders import MIB, unharmed
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+IMPATIENT = (
+    ("--handshake-seconds", "2"),
+    ("--post-seconds", "2"),
+    ("--heartbeat-seconds", "0.5"),
+    ("--dead-seconds", "2"),
+)
+_RESERVED_FILES = 1000
+"""Open files that the test and the server need for other things."""
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that waits for nothing for long."""
+    store = tmp_path_factory.mktemp("slow") / "collab.db"
+    with serve(store, options=[word for option in IMPATIENT for word in option]) as server:
+        yield server
+
+
+@contextmanager
+def connections(port: int, count: int, said: bytes) -> Iterator[list[Attacker]]:
+    """Many connections that say this, and nothing more."""
+    with ExitStack() as exits:
+        attackers = [exits.enter_context(Attacker(port, None)) for _ in range(count)]
+        for attacker in attackers:
+            attacker.send(said)
+        yield attackers
+
+
+def cut_all(port: int, count: int, said: bytes) -> None:
+    """Waits until the server has cut every connection that says no more than this."""
+    with connections(port, count, said) as attackers:
+        for attacker in attackers:
+            attacker.until_cut()
+
+
+@pytest.mark.parametrize(
+    ("said", "count"),
+    [
+        (b"", 500),
+        (b"GET /ws/a HTTP/1.1\r\nHost: 127.0.0.1\r\n", 500),
+        (b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /he", 50),
+        (
+            b"POST /api/docs/a/updates HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            b"Content-Length: 1000000\r\n\r\nx",
+            50,
+        ),
+    ],
+    ids=["nothing", "half a head", "half a second head", "half a body"],
+)
+async def test_what_never_comes_is_not_waited_for(
+    impatient: Server, said: bytes, count: int
+) -> None:
+    async with unharmed(impatient, 96 * MIB):
+        await anyio.to_thread.run_sync(cut_all, impatient.port, count, said)
+
+
+async def test_sockets_whose_other_end_is_gone_are_dropped(impatient: Server) -> None:
+    """They shake hands and answer nothing: no ping, no close."""
+
+    def run() -> None:
+        with ExitStack() as exits:
+            attackers = [
+                exits.enter_context(Attacker(impatient.port, "/ws/attacked")) for _ in range(200)
+            ]
+            for attacker in attackers:
+                attacker.until_cut()
+
+    async with unharmed(impatient, 64 * MIB):
+        await anyio.to_thread.run_sync(run)
+
+
+async def test_ten_thousand_connections_that_never_speak(tmp_path: Path, many_files: int) -> None:
+    """As many as the limit on open files lets a server and an attacker have, ten thousand at most.
+
+    They come from several addresses, because one address runs out of ports.
+    """
+    count = min(10_000, many_files - _RESERVED_FILES)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == many_files
+
+    def run(port: int) -> None:
+        with ExitStack() as exits:
+            sockets = []
+            for number in range(count):
+                address = (f"127.0.0.{2 + number % 4}", 0)
+                sockets.append(
+                    exits.enter_context(
+                        socket.create_connection(
+                            ("127.0.0.1", port), DEADLINE_SECONDS, source_address=address
+                        )
+                    )
+                )
+            for each in sockets:
+                assert each.recv(1) == b""
+
+    options = ("--handshake-seconds", "5")
+    with serve(tmp_path / "collab.db", options=options) as server:
+        async with unharmed(server, 256 * MIB):
+            await anyio.to_thread.run_sync(run, server.port)
+
+
+async def test_event_streams_that_nobody_reads_take_little(impatient: Server) -> None:
+    said = b"GET /sse/elsewhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+    def run() -> None:
+        with connections(impatient.port, 100, said) as attackers:
+            for attacker in attackers:
+                assert attacker.socket.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 200"
+
+    async with unharmed(impatient, 96 * MIB):
+        await anyio.to_thread.run_sync(run)
+
+
+async def test_long_bodies_that_are_no_update_are_refused(impatient: Server) -> None:
+    body = b"\x01\x01\x07\x00" + bytes(20 * MIB)
+    head = "POST /api/docs/a/updates HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
+
+    def run() -> list[bytes]:
+        answers = []
+        with connections(impatient.port, 4, head.encode()) as attackers:
+            for attacker in attackers:
+                attacker.send(body)
+                answers.append(attacker.socket.recv(12, socket.MSG_WAITALL))
+        return answers
+
+    async with unharmed(impatient, 256 * MIB):
+        answers = await anyio.to_thread.run_sync(run)
+    assert answers == [b"HTTP/1.1 400"] * 4
