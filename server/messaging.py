@@ -97,8 +97,9 @@ class Messaging:
         return receivers + self._feeds.publish(self._document, said)
 
     def _pass_on(self, message: AppMessage, text: str, source: Member | None) -> int:
-        if message.sender is not None:
-            text = message.encode()  # Says who it is from, whatever the text said.
+        claimed = read_app_message(text, of_server=True)
+        if message.sender is not None or claimed is None or claimed.sender is not None:
+            text = message.encode()  # Says who it is from, if anybody, whatever the text said.
         receivers = self._delivery.send_stateless(text, source=source, to=message.to)
         if self._relay is not None:
             self._relay.tell(text, message.to, message.sender)

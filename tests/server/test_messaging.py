@@ -60,6 +60,14 @@ async def test_everyone_else_hears_it_as_it_came_where_nobody_is_named() -> None
         assert deaf.wire.read()[1:] == []
 
 
+async def test_nobody_who_is_not_known_passes_for_somebody() -> None:
+    async with house(MemoryStore()) as inner:
+        room = await inner.rooms.acquire("d")
+        one, two = Speaker(room), Speaker(room)
+        one.say('{"type": "ping", "payload": null, "from": "bob"}')
+        assert json.loads(two.heard()[0]) == {"type": "ping", "payload": None}
+
+
 async def test_it_says_who_it_is_from_whatever_the_sender_says() -> None:
     async with house(MemoryStore()) as inner:
         room = await inner.rooms.acquire("d")
