@@ -21,9 +21,9 @@ from collab.document import Document
 from collab.render.export import Format, export
 from collab.seeding import seed_roots, seed_text
 from collab.server import Collab, LiveDocument, Settings
+from collab.server.auth.tokens import Tokens
 from collab.server.cli.main import main as command_line
-from collab.server.history import History
-from collab.server.tokens import Tokens
+from collab.server.documents.history import History
 from collab.storage.address import open_store
 from collab.storage.memory import MemoryStore
 from collab.storage.postgres.store import PostgresStore
@@ -279,7 +279,11 @@ def _python() -> Iterator[str]:
     yield from ("", "## Authenticate", "", "```python")
     yield "Authenticate = Callable[[HTTPConnection], Awaitable[Identity | None]]"
     yield "Authorize = Callable[[Identity, str], Awaitable[Access]]"
-    yield from ("```", "", "In `collab.server.auth`. The first names the identity a request speaks")
+    yield from (
+        "```",
+        "",
+        "In `collab.server.auth.guard`. The first names the identity a request speaks",
+    )
     yield "for, from its headers, cookies or query; None refuses it; `HTTPConnection` is"
     yield "Starlette's. The second says what an identity may do with the document of this name."
     yield from _class(Tokens)

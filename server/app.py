@@ -22,16 +22,22 @@ from collab.access import ANYONE, Identity, check_name
 from collab.archive import KEEP_ALL, Retention
 from collab.errors import CollabError, NotRunning
 from collab.protocol.fallback import POST_HEADER, SESSION_HEADER
-from collab.server.auth import Authenticate, Authorize, Guard
+from collab.server.auth.expiry import Expiry
+from collab.server.auth.guard import Authenticate, Authorize, Guard
+from collab.server.auth.origins import OriginCheck, Origins
+from collab.server.auth.passes import Passes
+from collab.server.auth.revocations import Revocation
+from collab.server.auth.rights import Rights
+from collab.server.auth.seating import acquire_permitted
 from collab.server.bus.bus import Bus
-from collab.server.catalogue import Catalogue
-from collab.server.compactor import Compactor
+from collab.server.documents.catalogue import Catalogue
+from collab.server.documents.compactor import Compactor
+from collab.server.documents.erasing import Eraser
+from collab.server.documents.feeds import Feeds
+from collab.server.documents.history import History
+from collab.server.documents.pauses import Pauses
+from collab.server.documents.seeds import Seed
 from collab.server.endpoints import Handshakes
-from collab.server.erasing import Eraser
-from collab.server.expiry import Expiry
-from collab.server.feeds import Feeds
-from collab.server.heartbeat import Heartbeat
-from collab.server.history import History
 from collab.server.http.body import BodyTime
 from collab.server.http.compaction import Compaction
 from collab.server.http.demo import demo_routes
@@ -53,16 +59,10 @@ from collab.server.limits.addresses import Network, parse_networks
 from collab.server.limits.census import Census
 from collab.server.live import LiveDocument
 from collab.server.metrics import Metrics
-from collab.server.origins import OriginCheck, Origins
-from collab.server.passes import Passes
-from collab.server.pauses import Pauses
-from collab.server.persister import Persister
-from collab.server.relays import Relays
-from collab.server.revocations import Revocation
-from collab.server.rights import Rights
-from collab.server.rooms import Rooms
-from collab.server.seating import acquire_permitted
-from collab.server.seeds import Seed
+from collab.server.rooms.heartbeat import Heartbeat
+from collab.server.rooms.persister import Persister
+from collab.server.rooms.relays import Relays
+from collab.server.rooms.rooms import Rooms
 from collab.server.settings import Settings
 from collab.server.tasks import spawner
 from collab.server.timers import make_timers
@@ -82,7 +82,7 @@ class Collab:
 
     Args:
         store: where documents are kept: a store, or an address such as ``sqlite:///collab.db``.
-        authenticate: names the identity behind a request: ``collab.server.tokens.Tokens`` or a
+        authenticate: names the identity behind a request: ``collab.server.auth.tokens.Tokens`` or a
             callable of yours; None lets anyone do anything. An async context manager is entered
             with the app.
         authorize: says what an identity may do with a document, and is asked about each; None has

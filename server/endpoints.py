@@ -10,15 +10,15 @@ from collab.protocol.dialect import Dialect
 from collab.protocol.hocuspocus import HOCUSPOCUS
 from collab.protocol.yjs import Y_WEBSOCKET
 from collab.protocol.ysweet import Y_SWEET
-from collab.server.auth import Guard, Permit
+from collab.server.auth.guard import Guard, Permit
+from collab.server.auth.origins import Origins
+from collab.server.auth.passes import Passes
 from collab.server.limits.census import Census, Visit
 from collab.server.metrics import Metrics
-from collab.server.origins import Origins
-from collab.server.passes import Passes
 from collab.server.peers.hocuspocus import HocuspocusPeer
 from collab.server.peers.peer import Peer
 from collab.server.peers.single import SinglePeer
-from collab.server.rooms import Rooms
+from collab.server.rooms.rooms import Rooms
 from collab.server.settings import Settings
 from collab.server.timers import Timers
 

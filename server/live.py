@@ -17,12 +17,12 @@ from collab.history.point import Point
 from collab.protocol import yjs
 from collab.protocol.messages import SyncStep2, Update
 from collab.render.values import Json
-from collab.server.auth import Permit
-from collab.server.feeds import Subscription
-from collab.server.history import History
-from collab.server.member import Member
-from collab.server.restoring import restore
-from collab.server.room import Room
+from collab.server.auth.guard import Permit
+from collab.server.documents.feeds import Subscription
+from collab.server.documents.history import History
+from collab.server.documents.restoring import restore
+from collab.server.rooms.member import Member
+from collab.server.rooms.room import Room
 from collab.server.timers import Timers
 from collab.session import Session
 

@@ -21,8 +21,8 @@ from collab.document import Document
 from collab.errors import BrokenDocument, CollabError, DocumentNotFound, NotRunning, SettingsError
 from collab.log import Log, open_log
 from collab.storage.annotation import author_of, metadata_of
-from collab.storage.shared import SharedStore, shared_store
 from collab.storage.sqlite import SQLiteStore
+from collab.storage.sqlite.shared import SharedStore, shared_store
 from collab.store import Append, NewEntry, Stored
 
 

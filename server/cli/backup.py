@@ -11,8 +11,8 @@ from collab.errors import SettingsError
 from collab.server.cli.list import human_size
 from collab.server.cli.options import store_option
 from collab.storage.address import file_of, is_postgres
-from collab.storage.backup import restore_backup, write_backup
-from collab.storage.store_copy import Progress
+from collab.storage.sqlite.backup import restore_backup, write_backup
+from collab.storage.sqlite.store_copy import Progress
 
 
 @click.command("backup")

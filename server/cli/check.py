@@ -17,12 +17,12 @@ from collab.errors import SettingsError, StoreError
 from collab.quarantine import Refused
 from collab.server.cli.options import store_option
 from collab.storage.address import file_of, is_postgres
-from collab.storage.connection import connect_reader, connect_writer, prepare, store_errors
-from collab.storage.integrity import check_document, check_file
-from collab.storage.log_reader import read_names
-from collab.storage.ownership import owned
-from collab.storage.quarantine import read_quarantine
-from collab.storage.repair import repair
+from collab.storage.sqlite.connection import connect_reader, connect_writer, prepare, store_errors
+from collab.storage.sqlite.integrity import check_document, check_file
+from collab.storage.sqlite.log_reader import read_names
+from collab.storage.sqlite.ownership import owned
+from collab.storage.sqlite.quarantine import read_quarantine
+from collab.storage.sqlite.repair import repair
 
 _BUSY_SECONDS = 10.0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from collab.errors import StoreError, StoreOwned
 from collab.server.timers import Timers
-from collab.storage.ownership import Contact, owned
+from collab.storage.sqlite.ownership import Contact, owned
 
 logger = logging.getLogger("collab")
 

@@ -8,7 +8,7 @@ import click
 from collab.access import check_name
 from collab.server.cli.options import store_option
 from collab.server.cli.through import RunningServer, document_path, reach
-from collab.server.copying import copy_document
+from collab.server.documents.copying import copy_document
 
 
 @click.command("duplicate")

@@ -15,8 +15,8 @@ from collab.history.point import Point
 from collab.render.export import Format, export
 from collab.server.cli.options import store_option
 from collab.server.cli.points import POINT, POINTS
-from collab.server.history import History
-from collab.server.opening import open_document
+from collab.server.documents.history import History
+from collab.server.rooms.opening import open_document
 from collab.storage.address import open_store
 
 

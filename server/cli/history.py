@@ -14,7 +14,7 @@ from collab.history.records import change_record, difference_record
 from collab.render.values import Json
 from collab.server.cli.options import store_option
 from collab.server.cli.points import POINT, moment
-from collab.server.history import History, Page
+from collab.server.documents.history import History, Page
 from collab.storage.address import open_store
 
 _HEADINGS = ("SEQ", "FROM (UTC)", "TO", "ENTRIES", "AUTHOR")

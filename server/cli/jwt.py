@@ -9,8 +9,8 @@ import click
 from collab.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collab.server.keys import Keys
-    from collab.server.tokens import Tokens
+    from collab.server.auth.keys import Keys
+    from collab.server.auth.tokens import Tokens
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -89,7 +89,7 @@ def tokens_of(options: Mapping[str, Any]) -> "Tokens | None":
             )
         return None
     # Cryptography is 20 MB in memory: it is loaded where it is used.
-    from collab.server.tokens import Tokens
+    from collab.server.auth.tokens import Tokens
 
     keys = _keys_of(named[0], options[named[0]])
     leeway_seconds = options["jwt_leeway"]
@@ -97,8 +97,8 @@ def tokens_of(options: Mapping[str, Any]) -> "Tokens | None":
 
 
 def _keys_of(name: str, value: Any) -> "Keys":
-    from collab.server.key_set import KeySet
-    from collab.server.keys import OneKey, read_public_key, read_secret
+    from collab.server.auth.key_set import KeySet
+    from collab.server.auth.keys import OneKey, read_public_key, read_secret
 
     if name == "jwt_secret":
         return OneKey(read_secret(value))

@@ -10,7 +10,7 @@ from collab.history.point import Point, written
 from collab.server.cli.options import store_option
 from collab.server.cli.points import POINT, POINTS
 from collab.server.cli.through import RunningServer, document_path, reach
-from collab.server.restoring import restore_stored
+from collab.server.documents.restoring import restore_stored
 
 
 @click.command("restore")

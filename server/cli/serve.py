@@ -18,6 +18,7 @@ from hypercorn.config import Config
 from collab.archive import Retention
 from collab.errors import SettingsError
 from collab.server.app import Collab
+from collab.server.auth.operator import admit_operator
 from collab.server.bus.address import open_bus
 from collab.server.cli.claim import Claim
 from collab.server.cli.duration import Duration
@@ -29,11 +30,10 @@ from collab.server.cli.options import (
     settings_options,
     store_option,
 )
-from collab.server.operator import admit_operator
-from collab.server.seeds import SeedFiles
+from collab.server.documents.seeds import SeedFiles
 from collab.server.transports.frontdoor import FrontDoor
 from collab.storage.address import file_of
-from collab.storage.ownership import Contact
+from collab.storage.sqlite.ownership import Contact
 
 _BACKLOG = 2048
 """Connections the system may hold before they are accepted: a crowd that reconnects at once."""

@@ -14,7 +14,7 @@ import httpx
 
 from collab.errors import CollabError, RequestRefused, StoreNotFound, StoreOwned
 from collab.storage.address import file_of, open_store
-from collab.storage.ownership import Contact, owned, read_contact
+from collab.storage.sqlite.ownership import Contact, owned, read_contact
 from collab.store import Store
 
 _LOOK_SECONDS = 0.05

@@ -8,10 +8,10 @@ import jwt
 
 from collab.access import Access
 from collab.errors import SettingsError
-from collab.server.claims import write_claims
+from collab.server.auth.claims import write_claims
+from collab.server.auth.keys import read_secret
 from collab.server.cli.duration import Duration
 from collab.server.cli.jwt import audience_option, issuer_option, secret_option
-from collab.server.keys import read_secret
 
 
 @click.command("token")

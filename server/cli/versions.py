@@ -14,7 +14,7 @@ from collab.history.records import version_record
 from collab.server.cli.options import store_option
 from collab.server.cli.points import POINT, POINTS, moment
 from collab.server.cli.through import RunningServer, document_path, reach
-from collab.server.naming import name_version
+from collab.server.documents.naming import name_version
 from collab.storage.address import open_store
 from collab.versions import Version, check_version_name
 

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from collab.access import Access
 from collab.archive import Retention, Terms
 from collab.errors import InvalidQuery, SettingsError
-from collab.server.auth import Guard
+from collab.server.auth.guard import Guard
 from collab.server.http.body import read_body
 from collab.server.http.path import document_of
 from collab.store import Store

@@ -10,14 +10,14 @@ from collab.document import Document
 from collab.errors import DocumentNotFound
 from collab.history.point import read_point
 from collab.render.export import Format, export
-from collab.server.auth import Guard
-from collab.server.history import History
+from collab.server.auth.guard import Guard
+from collab.server.documents.history import History
 from collab.server.http.listing import read_page
 from collab.server.http.path import document_of
 from collab.server.http.query import boolean, integer
 from collab.server.http.trash import describe
-from collab.server.opening import open_document
-from collab.server.rooms import Rooms
+from collab.server.rooms.opening import open_document
+from collab.server.rooms.rooms import Rooms
 from collab.store import Store, Summary
 
 _MEDIA_TYPES = {

@@ -14,12 +14,12 @@ from starlette.types import Receive, Scope, Send
 from collab.errors import CollabError, DocumentNotFound, Unauthenticated
 from collab.event_stream import PADDING, SIGN_OF_LIFE, Event, encode_event
 from collab.happenings import Changed, Happening, PresenceChanged, Said, happening_record
-from collab.server.auth import Guard, Permit
-from collab.server.feeds import Subscription
-from collab.server.history import History
+from collab.server.auth.guard import Guard, Permit
+from collab.server.documents.feeds import Subscription
+from collab.server.documents.history import History
 from collab.server.http.streaming import QUIET_SECONDS, stream_head, while_there, write_piece
 from collab.server.limits.census import Census
-from collab.server.rooms import Rooms
+from collab.server.rooms.rooms import Rooms
 from collab.store import Entry, Store
 
 _LONG_BYTES = 64 * 1024

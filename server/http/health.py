@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from collab.server.persister import Persister
-from collab.server.relays import Relays
+from collab.server.rooms.persister import Persister
+from collab.server.rooms.relays import Relays
 
 
 class Health:

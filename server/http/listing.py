@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from collab.access import Access, Identity
-from collab.server.auth import Guard
+from collab.server.auth.guard import Guard
 from collab.store import Store, Summary
 
 _SCAN = 1000

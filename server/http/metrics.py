@@ -6,7 +6,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from collab.access import Access
-from collab.server.auth import Guard
+from collab.server.auth.guard import Guard
 from collab.server.metrics import Metrics
 
 

@@ -8,13 +8,13 @@ from collab.access import Access
 from collab.errors import InvalidQuery
 from collab.history.point import Point, read_point
 from collab.history.records import change_record, difference_record, text_record
-from collab.server.auth import Guard
-from collab.server.history import History
+from collab.server.auth.guard import Guard
+from collab.server.documents.history import History
+from collab.server.documents.restoring import restore
 from collab.server.http.body import read_object
 from collab.server.http.path import document_of
 from collab.server.http.query import integer
-from collab.server.restoring import restore
-from collab.server.rooms import Rooms
+from collab.server.rooms.rooms import Rooms
 
 _PAGE = 100
 _PAGE_MAX = 1000

@@ -11,8 +11,8 @@ from collab.access import Access
 from collab.document import check_update
 from collab.errors import DocumentExists, InvalidQuery, InvalidSeed
 from collab.seeding import TEXT_ROOT, parse_roots, seed_roots, seed_text
-from collab.server.auth import Guard
-from collab.server.catalogue import Catalogue
+from collab.server.auth.guard import Guard
+from collab.server.documents.catalogue import Catalogue
 from collab.server.http.body import read_body
 from collab.server.http.path import document_of
 from collab.server.settings import Settings

@@ -9,10 +9,10 @@ from starlette.routing import Route
 
 from collab.access import Access
 from collab.errors import InvalidQuery
-from collab.server.auth import Guard
+from collab.server.auth.guard import Guard
+from collab.server.auth.revocations import Revocation
+from collab.server.auth.rights import Rights
 from collab.server.http.body import read_body
-from collab.server.revocations import Revocation
-from collab.server.rights import Rights
 
 _MAX_BYTES = 16 * 1024
 _FIELDS = ("user", "token_id", "document")

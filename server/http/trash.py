@@ -8,8 +8,8 @@ from starlette.routing import Route
 
 from collab.access import Access, Identity, check_name
 from collab.errors import InvalidQuery
-from collab.server.auth import Guard
-from collab.server.catalogue import Catalogue
+from collab.server.auth.guard import Guard
+from collab.server.documents.catalogue import Catalogue
 from collab.server.http.body import read_object
 from collab.server.http.path import document_of
 from collab.server.http.query import boolean

@@ -15,11 +15,11 @@ from collab.intake import take_in
 from collab.log import Log, open_log
 from collab.ndjson import MEDIA_TYPE, decode_entries, encode_entry
 from collab.protocol.messages import EMPTY_UPDATE
-from collab.server.auth import Guard
+from collab.server.auth.guard import Guard
 from collab.server.http.body import read_body
 from collab.server.http.path import document_of
 from collab.server.http.query import integer
-from collab.server.rooms import Rooms
+from collab.server.rooms.rooms import Rooms
 from collab.server.settings import Settings
 from collab.store import NewEntry, Store
 

@@ -10,12 +10,12 @@ from collab.access import Access
 from collab.errors import InvalidQuery
 from collab.happenings import VersionNamed
 from collab.history.records import version_record
-from collab.server.auth import Guard
+from collab.server.auth.guard import Guard
+from collab.server.documents.naming import name_version
 from collab.server.http.body import read_object
 from collab.server.http.past import read_to
 from collab.server.http.path import document_of
-from collab.server.naming import name_version
-from collab.server.rooms import Rooms
+from collab.server.rooms.rooms import Rooms
 from collab.store import Store
 
 

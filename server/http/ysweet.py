@@ -15,12 +15,12 @@ from starlette.routing import Route
 
 from collab.access import Access, Identity, check_name
 from collab.errors import InvalidQuery, StoreError
-from collab.server.auth import Guard, Permit
+from collab.server.auth.guard import Guard, Permit
+from collab.server.auth.passes import Passes
 from collab.server.http.body import read_body
 from collab.server.http.path import document_of
 from collab.server.http.updates import take_in_update
-from collab.server.passes import Passes
-from collab.server.rooms import Rooms
+from collab.server.rooms.rooms import Rooms
 from collab.server.settings import Settings
 from collab.store import Store
 

@@ -22,13 +22,13 @@ from collab.errors import (
     Unauthenticated,
 )
 from collab.protocol import hocuspocus
-from collab.server.auth import Guard, Permit
-from collab.server.connection import Connection
+from collab.server.auth.guard import Guard, Permit
+from collab.server.auth.seating import acquire_permitted
 from collab.server.limits.census import Visit
-from collab.server.member import Member
-from collab.server.room import Room
-from collab.server.rooms import Rooms
-from collab.server.seating import acquire_permitted
+from collab.server.rooms.connection import Connection
+from collab.server.rooms.member import Member
+from collab.server.rooms.room import Room
+from collab.server.rooms.rooms import Rooms
 from collab.server.settings import Settings
 from collab.server.timers import Timers
 from collab.session import Session
@@ -335,7 +335,7 @@ class _Seat:
             self._peer.rooms.release(room)
         self._peer.left(self)
 
-    # What the room calls; see ``collab.server.connection.Connection``.
+    # What the room calls; see ``collab.server.rooms.connection.Connection``.
 
     @property
     def heard(self) -> bool:

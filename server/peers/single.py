@@ -13,13 +13,13 @@ from collab.errors import (
     Unauthenticated,
 )
 from collab.protocol.dialect import Dialect
-from collab.server.auth import Guard, Permit
-from collab.server.connection import Connection
+from collab.server.auth.guard import Guard, Permit
+from collab.server.auth.seating import acquire_permitted
 from collab.server.limits.census import Visit
-from collab.server.member import Member
-from collab.server.room import Room
-from collab.server.rooms import Rooms
-from collab.server.seating import acquire_permitted
+from collab.server.rooms.connection import Connection
+from collab.server.rooms.member import Member
+from collab.server.rooms.room import Room
+from collab.server.rooms.rooms import Rooms
 from collab.session import Session
 
 logger = logging.getLogger("collab")

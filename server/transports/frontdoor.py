@@ -27,7 +27,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Scope
 
 from collab.errors import CollabError
-from collab.server.bearer import choose_subprotocol
+from collab.server.auth.bearer import choose_subprotocol
 from collab.server.endpoints import Endpoint, Handshakes, find_endpoint
 from collab.server.http.precautions import PRECAUTIONS
 from collab.server.http.status import status_of

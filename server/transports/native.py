@@ -6,15 +6,15 @@ import time
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from collab.close import CloseCode
-from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.limits.throttle import Throttle
 from collab.server.metrics import Metrics
 from collab.server.peers.peer import Peer
+from collab.server.rooms.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.settings import Settings
 
 
 class NativeConnection(WSListener):
-    """A WebSocket of picows; see ``collab.server.connection.Connection``."""
+    """A WebSocket of picows; see ``collab.server.rooms.connection.Connection``."""
 
     __slots__ = (
         "_ended",

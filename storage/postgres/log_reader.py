@@ -8,7 +8,7 @@ from collab.storage.columns import expand_state, retention_of
 from collab.storage.compression import expand
 from collab.storage.postgres.connection import Connection
 from collab.storage.postgres.trash_rows import decode_author, refuse_deleted, storable_bounds
-from collab.storage.trash_rows import LEAST_NAME
+from collab.storage.sqlite.trash_rows import LEAST_NAME
 from collab.store import Entry, Stored, Summary
 
 _BATCH_ENTRIES = 500

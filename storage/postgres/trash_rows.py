@@ -13,7 +13,7 @@ from collab.access import check_name
 from collab.errors import DocumentDeleted, DocumentExists, DocumentNotFound
 from collab.storage.checks import check_author
 from collab.storage.postgres.connection import Connection
-from collab.storage.trash_rows import DELETED, hash_of, new_epoch
+from collab.storage.sqlite.trash_rows import DELETED, hash_of, new_epoch
 from collab.trash import Tombstone
 
 _TOMBSTONES = """

@@ -19,8 +19,8 @@ from collab.document import Document, check_update
 from collab.lib0 import write_var_string, write_var_uint
 from collab.protocol import yjs
 from collab.protocol.messages import AwarenessUpdate, SyncStep1, SyncStep2, Update
-from collab.server.member import Member
-from collab.server.room import Room
+from collab.server.rooms.member import Member
+from collab.server.rooms.room import Room
 from collab.server.settings import Settings
 from collab.session import Session
 from collab.storage.memory import MemoryStore

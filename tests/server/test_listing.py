@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab.access import Access, Grants, Identity
-from collab.server.auth import Guard
+from collab.server.auth.guard import Guard
 from collab.server.http.listing import read_page
 from collab.storage.memory import MemoryStore
 from collab.store import Append, NewEntry

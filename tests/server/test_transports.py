@@ -23,7 +23,7 @@ from collab.close import CloseCode
 from collab.protocol import yjs
 from collab.protocol.messages import SyncStep2, Update
 from collab.server.app import Collab
-from collab.server.bearer import find_token
+from collab.server.auth.bearer import find_token
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from tests.core import poison

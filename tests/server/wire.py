@@ -16,13 +16,13 @@ from collab.lib0 import write_var_string, write_var_uint
 from collab.protocol import yjs
 from collab.protocol.messages import EMPTY_UPDATE, AwarenessUpdate, SyncStep1, SyncStep2, Update
 from collab.server.bus.bus import Bus
-from collab.server.feeds import Feeds
-from collab.server.member import Member
+from collab.server.documents.feeds import Feeds
 from collab.server.metrics import Metrics
-from collab.server.persister import Persister
-from collab.server.relays import Relays
-from collab.server.room import Room
-from collab.server.rooms import Rooms
+from collab.server.rooms.member import Member
+from collab.server.rooms.persister import Persister
+from collab.server.rooms.relays import Relays
+from collab.server.rooms.room import Room
+from collab.server.rooms.rooms import Rooms
 from collab.server.settings import Settings
 from collab.server.tasks import spawner
 from collab.server.timers import Timers, make_timers

@@ -12,8 +12,8 @@ import trustme
 
 from collab.errors import RequestRefused, StoreNotFound, StoreOwned
 from collab.server.cli.through import RunningServer, document_path, reach
-from collab.storage.ownership import Contact, owned, read_contact
 from collab.storage.sqlite import SQLiteStore
+from collab.storage.sqlite.ownership import Contact, owned, read_contact
 from tests.e2e.serving import COLLAB, serve
 
 pytestmark = pytest.mark.anyio

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from collab.access import Access
+from collab.server.auth.keys import OneKey, read_secret
+from collab.server.auth.tokens import Tokens
 from collab.server.cli.main import main
-from collab.server.keys import OneKey, read_secret
-from collab.server.tokens import Tokens
 from tests.server.signing import SECRET
 
 SIGNED = ["--user", "ana", "--jwt-secret", SECRET]

@@ -13,10 +13,10 @@ from collab.close import CloseCode
 from collab.lib0 import write_var_string, write_var_uint
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.messages import EMPTY_UPDATE
-from collab.server.auth import Authenticate, Guard
+from collab.server.auth.guard import Authenticate, Guard
 from collab.server.limits.census import Census, Visit
 from collab.server.peers.hocuspocus import HocuspocusPeer
-from collab.server.rooms import Rooms
+from collab.server.rooms.rooms import Rooms
 from collab.server.settings import Settings
 from collab.server.timers import Timers
 from collab.store import Store

@@ -1,0 +1,161 @@
+"""Guard: who a request speaks for and what they may do, asked before anything is accepted."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+
+from collab.access import ANYONE, Access, Identity
+from collab.errors import AccessDenied, Unauthenticated
+from collab.server.auth.revocations import Revocations
+
+Authenticate = Callable[[HTTPConnection], Awaitable[Identity | None]]
+"""Names the identity a request speaks for, from its headers, cookies or query; None refuses it."""
+
+Authorize = Callable[[Identity, str], Awaitable[Access]]
+"""Says what an identity may do with the document of this name."""
+
+_ALLOWS = {Access.READ: "read", Access.WRITE: "change", Access.ADMIN: "administer"}
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What somebody was found to be allowed.
+
+    Attributes:
+        identity: who it is.
+        access: what they may do.
+        document: with which document; None for all of them.
+        generation: how often grants had changed by then.
+    """
+
+    identity: Identity
+    access: Access
+    document: str | None
+    generation: int
+
+
+class Guard:
+    """Lets in who may come in. Every way to a document leads by here.
+
+    Args:
+        authenticate: names the identity behind a request; None lets anyone do anything.
+        authorize: says what an identity may do with a document; None has the identity's own grants
+            say so. It is not asked about an identity that may administer everything.
+
+    Attributes:
+        revocations: what is no longer believed although ``authenticate`` still does.
+    """
+
+    def __init__(self, authenticate: Authenticate | None, authorize: Authorize | None) -> None:
+        self._authenticate = authenticate
+        self._authorize = authorize
+        self._generation = 0
+        self.revocations = Revocations()
+
+    @property
+    def open(self) -> bool:
+        """Whether anyone may do anything."""
+        return self._authenticate is None
+
+    def permit_anyone(self, document: str) -> Permit:
+        """The permit everybody has where anyone may do anything."""
+        return Permit(ANYONE, ANYONE.access_to(document), document, self._generation)
+
+    async def identify(self, connection: HTTPConnection) -> Identity:
+        """Names who a request speaks for.
+
+        Args:
+            connection: the request or the WebSocket handshake.
+
+        Raises:
+            Unauthenticated: nobody is known by its credentials.
+        """
+        if self._authenticate is None:
+            return ANYONE
+        identity = await self._authenticate(connection)
+        if identity is None:
+            raise Unauthenticated("expected valid credentials, got none")
+        return identity
+
+    async def admit(
+        self,
+        connection: HTTPConnection,
+        document: str | None = None,
+        access: Access = Access.READ,
+    ) -> Permit:
+        """Finds out who a request speaks for, and that they may do what it is for.
+
+        Args:
+            connection: the request or the WebSocket handshake.
+            document: the document it is about; None where it is about all of them.
+            access: what it needs.
+
+        Raises:
+            Unauthenticated: nobody is known by its credentials.
+            AccessDenied: somebody is, who may not do that.
+        """
+        return await self.permit(await self.identify(connection), document, access)
+
+    async def permit(
+        self, identity: Identity, document: str | None = None, access: Access = Access.READ
+    ) -> Permit:
+        """Finds out that somebody known may do something.
+
+        Raises:
+            Unauthenticated: they were known, and are to be believed no longer.
+            AccessDenied: they may not.
+        """
+        while True:
+            generation = self._generation
+            granted = await self._access_to(identity, document)
+            if generation == self._generation:  # Otherwise the answer may be of before.
+                break
+        if granted < access:
+            what = "this document" if document is not None else "all documents"
+            raise AccessDenied(f"you may not {_ALLOWS[access]} {what}", document or "")
+        return Permit(identity, granted, document, generation)
+
+    async def access_to(self, identity: Identity, document: str) -> Access:
+        """What somebody known may do with a document; nothing once they are not believed."""
+        try:
+            return (await self.permit(identity, document, Access.NONE)).access
+        except Unauthenticated:
+            return Access.NONE
+
+    def readable_prefixes(self, identity: Identity) -> Sequence[str]:
+        """What the names of all documents that somebody may read begin with, in order."""
+        asked = self._authorize is not None and identity.access_to_all < Access.ADMIN
+        if asked or identity.grants is None:
+            return ("",)
+        return identity.grants.prefixes()
+
+    async def renewed(self, permit: Permit) -> Permit:
+        """A permit that is as good as new: itself, where no grants have changed since.
+
+        Whoever waited for something between being permitted and doing it asks this before.
+
+        Raises:
+            Unauthenticated: they are to be believed no longer.
+            AccessDenied: they may not even read any more.
+        """
+        if permit.generation == self._generation:
+            return permit
+        return await self.permit(permit.identity, permit.document)
+
+    def is_current(self, permit: Permit) -> bool:
+        """Whether no grants have changed since."""
+        return permit.generation == self._generation
+
+    def revise(self) -> None:
+        """Has permits that were given so far looked at again before they are used."""
+        self._generation += 1
+
+    async def _access_to(self, identity: Identity, document: str | None) -> Access:
+        if self.revocations.cover(identity, document):
+            raise Unauthenticated("expected credentials that are still good, got revoked ones")
+        if document is None:
+            return identity.access_to_all
+        if self._authorize is None or identity.access_to_all is Access.ADMIN:
+            return identity.access_to(document)
+        return min(await self._authorize(identity, document), identity.at_most)

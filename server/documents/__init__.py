@@ -1,0 +1,1 @@
+"""What is done to whole documents: their past, their copies, their end."""

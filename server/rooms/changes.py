@@ -1,0 +1,50 @@
+"""Changes: what gathered in a room's window, by who wrote it."""
+
+import time
+from collections.abc import Iterable, Mapping
+
+from collab.document import merge
+from collab.protocol.messages import Receipt, Update
+from collab.server.rooms.member import Member
+from collab.store import NewEntry
+
+Change = tuple[Member, Update | Receipt]
+"""A change and its writer; or a writer, and what it wants to be sent when it is durable so far."""
+
+
+def parts_of(changes: Iterable[Change]) -> dict[Member, bytes]:
+    """Merges what each writer wrote.
+
+    Raises:
+        PoisonedUpdate: something of it cannot be merged.
+    """
+    by_writer: dict[Member, list[bytes]] = {}
+    for writer, message in changes:
+        if type(message) is Update:
+            by_writer.setdefault(writer, []).append(message.update)
+    return {writer: merge(updates) for writer, updates in by_writer.items()}
+
+
+def receipts_of(changes: Iterable[Change]) -> dict[Member, list[bytes]]:
+    """Gathers what each writer wants to be sent when all of it is durable."""
+    by_writer: dict[Member, list[bytes]] = {}
+    for writer, message in changes:
+        receipt = message.receipt if type(message) is Update else message
+        if receipt is not None:
+            assert isinstance(receipt, Receipt)
+            by_writer.setdefault(writer, []).append(receipt.accepted)
+    return by_writer
+
+
+def entries_of(parts: Mapping[Member, bytes]) -> list[NewEntry]:
+    """Makes entries of what writers wrote, as of now."""
+    time_ms = now_ms()
+    return [
+        NewEntry(update=part, time_ms=time_ms, author=writer.session.identity.id)
+        for writer, part in parts.items()
+    ]
+
+
+def now_ms() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,201 @@
+"""Journal: what of one document is on its way to the store, and when a checkpoint is due."""
+
+from collections.abc import Callable, Sequence
+
+import anyio
+
+from collab.document import Document
+from collab.errors import DocumentDeleted
+from collab.server.rooms.member import Batch, Member
+from collab.server.rooms.persister import Persister, Write
+from collab.server.settings import Settings
+from collab.store import Entry, NewEntry, Stored
+
+_CHECKPOINT_SHARE = 8
+"""A checkpoint is due only when an eighth of its size was logged: a huge document's is rare."""
+_ENTRY_BYTES = 32
+"""What an entry costs in the log beside its update."""
+
+
+class Journal:
+    """The writes of one room; see ``collab.server.rooms.persister.Owner``.
+
+    Args:
+        stored: what the room was made of.
+        persister: where writes go.
+        settings: bounds.
+        released: called when a batch is durable.
+        slow: called when a commit takes too long to keep anybody waiting for it.
+        gone: called when the document is gone, and nothing of it will be committed.
+        overtaken: called when others have written to the document.
+
+    Attributes:
+        seq: the seq up to which the room has every committed entry.
+        newest: the newest batch that is not durable yet, or None.
+    """
+
+    def __init__(
+        self,
+        stored: Stored,
+        persister: Persister,
+        settings: Settings,
+        *,
+        released: Callable[[], None],
+        slow: Callable[[], None],
+        gone: Callable[[DocumentDeleted], None],
+        overtaken: Callable[[], None],
+    ) -> None:
+        self.seq = stored.seq
+        self.newest: Batch | None = None
+        self._name = stored.document
+        self._persister = persister
+        self._settings = settings
+        self._released = released
+        self._slow = slow
+        self._gone = gone
+        self._overtaken = overtaken
+        self._own_ahead: set[int] = set()
+        self._uncommitted: list[Write] = []
+        self._changed: anyio.Event | None = None
+        self._entries_logged = stored.seq - stored.checkpoint_seq
+        self._bytes_logged = sum(len(entry.update) for entry in stored.entries)
+        self._checkpoint_bytes = len(stored.checkpoint or b"")
+
+    @property
+    def stored_bytes(self) -> int:
+        """How long the document is in the store, about."""
+        return self._checkpoint_bytes + self._bytes_logged
+
+    @property
+    def durable(self) -> bool:
+        """Whether everything that was written is durable."""
+        return not self._uncommitted
+
+    @property
+    def last(self) -> Write | None:
+        """The newest write that is not committed yet."""
+        return self._uncommitted[-1] if self._uncommitted else None
+
+    def awaits(self, write: Write | None) -> bool:
+        """Whether a write is not committed yet."""
+        return write in self._uncommitted
+
+    def write(
+        self,
+        document: Document,
+        entries: Sequence[NewEntry],
+        *,
+        parts: dict[Member, bytes],
+        receipts: dict[Member, list[bytes]],
+        merged: bytes,
+        frame: bytes,
+        state_before: bytes,
+    ) -> Batch:
+        """Hands changes to the persister, with a checkpoint where one is due.
+
+        Where there is nothing to store and nobody to tell, the batch is durable at once: others
+        store it.
+
+        Args:
+            document: with the changes applied.
+            entries: the changes as they are stored.
+            parts: see ``Batch``, and so for those below.
+            receipts: likewise.
+            merged: all changes in one update.
+            frame: likewise.
+            state_before: likewise.
+        """
+        self._entries_logged += len(entries) or 1
+        self._bytes_logged += len(merged)
+        batch = Batch(
+            self,
+            self._name,
+            entries,
+            self._encode_checkpoint(document) if self._checkpoint_is_due else None,
+            parts=parts,
+            receipts=receipts,
+            frame=frame,
+            state_before=state_before,
+        )
+        if entries or receipts or batch.checkpoint is not None:
+            self.newest = batch
+            self._submit(batch)
+        else:
+            batch.durable = True
+        return batch
+
+    def checkpoint(self, document: Document) -> None:
+        """Writes a checkpoint where opening the document would replay too many entries."""
+        if self._entries_logged > self._settings.checkpoint_entries:
+            self._submit(Write(self, self._name, (), self._encode_checkpoint(document)))
+
+    def caught_up(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """The room has these entries of the log, which follow what it had.
+
+        Returns:
+            Those of them that it did not write itself.
+        """
+        others = [
+            entry for entry in entries if entry.seq > self.seq and entry.seq not in self._own_ahead
+        ]
+        self.seq = max(self.seq, entries[-1].seq)
+        self._own_ahead = {seq for seq in self._own_ahead if seq > self.seq}
+        return others
+
+    def announce(self) -> None:
+        """Wakes those who wait for a change."""
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+    async def next_change(self) -> None:
+        """Waits until something was committed or announced."""
+        if self._changed is None:
+            self._changed = anyio.Event()
+        await self._changed.wait()
+
+    # What the persister calls.
+
+    def committed(self, write: Write, seq: int) -> None:
+        """A write is durable: what waited for it is released."""
+        self.seq = seq
+        del self._uncommitted[0]
+        if isinstance(write, Batch):
+            write.durable = True
+            if write is self.newest:
+                self.newest = None
+            self._released()
+        self.announce()
+
+    def overtaken(self, own: range) -> None:
+        """Others have written to the document."""
+        self._own_ahead.update(own)
+        self._overtaken()
+
+    def refused(self, error: DocumentDeleted) -> None:
+        """The document was deleted: what waits is not committed any more."""
+        self._uncommitted.clear()
+        self._gone(error)
+
+    def commit_is_slow(self) -> None:
+        """The store keeps writers waiting."""
+        self._slow()
+
+    def _submit(self, write: Write) -> None:
+        self._uncommitted.append(write)
+        self._persister.submit(write)
+
+    @property
+    def _checkpoint_is_due(self) -> bool:
+        entries = self._entries_logged
+        logged = self._bytes_logged + entries * _ENTRY_BYTES
+        return (
+            entries > self._settings.checkpoint_entries
+            and logged * _CHECKPOINT_SHARE > self._checkpoint_bytes
+        )
+
+    def _encode_checkpoint(self, document: Document) -> bytes:
+        checkpoint = document.encode()
+        self._entries_logged = self._bytes_logged = 0
+        self._checkpoint_bytes = len(checkpoint)
+        return checkpoint

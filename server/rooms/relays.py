@@ -1,0 +1,85 @@
+"""Relays: the ties of all rooms of this instance to the bus."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+
+from collab import relay
+from collab.server.bus.bus import Bus
+from collab.server.rooms.relay import Relay
+
+logger = logging.getLogger("collab")
+
+
+class Relays:
+    """Gives each room its relay, and each relay what the bus brings for it.
+
+    Args:
+        bus: the bus.
+        dice: decides who of several instances goes first.
+    """
+
+    def __init__(self, bus: Bus, dice: Random) -> None:
+        self._bus = bus
+        self._dice = dice
+        self._relays: dict[str, Relay] = {}
+
+    @property
+    def failure(self) -> str | None:
+        """Why this instance is cut off from the others, or None."""
+        return self._bus.failure
+
+    @asynccontextmanager
+    async def joined(self) -> AsyncIterator[None]:
+        """Takes part for as long as the context lasts."""
+        async with self._bus.joined(self):
+            yield
+
+    async def open(self, document: str) -> Relay:
+        """Makes a room's relay before its log is read: nothing between the two is lost."""
+        made = self._relays[document] = Relay(document, self._bus, self._dice.random)
+        await self._bus.subscribe(document)
+        return made
+
+    def close(self, document: str, closed: Relay) -> None:
+        """The room is unloaded, or could not be loaded."""
+        if self._relays.get(document) is closed:
+            del self._relays[document]
+            self._bus.unsubscribe(document)
+
+    def end(self, document: str) -> None:
+        """Has other instances open a document anew, which may not be open here."""
+        self._bus.say(document, relay.encode(relay.Ended()))
+
+    def tell(self, document: str, text: str, to: str | None, sender: str | None) -> None:
+        """Passes on what an application says in a document that is not open here."""
+        self._bus.say(document, relay.encode(relay.Told(text, to, sender)))
+
+    # What the bus calls.
+
+    def changed(self, document: str, update: bytes, instance: str) -> None:
+        """See ``Receiver``, and so for those below."""
+        self._call(document, lambda tie: tie.changed(update, instance))
+
+    def heard(self, document: str, frame: bytes, instance: str) -> None:
+        """Likewise."""
+        self._call(document, lambda tie: tie.heard(frame, instance))
+
+    def missed(self, document: str) -> None:
+        """Likewise."""
+        self._call(document, lambda tie: tie.missed())
+
+    def gone(self, instance: str, *, left: bool) -> None:
+        """Likewise."""
+        for document in tuple(self._relays):
+            self._call(document, lambda tie: tie.gone(instance, left=left))
+
+    def _call(self, document: str, call: Callable[[Relay], None]) -> None:
+        """One room's fault must not end the others' bus."""
+        tie = self._relays.get(document)
+        if tie is not None:
+            try:
+                call(tie)
+            except Exception:
+                logger.exception("taking in what the bus brings of %r failed", document)

@@ -1,0 +1,233 @@
+"""LogWriter: the group commit into a SQLite store."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from collab.access import check_name
+from collab.errors import StoreError
+from collab.storage.checks import check_appends, check_author
+from collab.storage.compression import Form, compress
+from collab.storage.sqlite.connection import Synchronous, connect_writer, store_errors
+from collab.storage.sqlite.trash_rows import new_epoch, refuse_deleted
+from collab.store import Append
+
+_T = TypeVar("_T")
+
+_MAX_CACHED = 16_384
+"""Documents, and authors, whose row ids are remembered: about 4 MB. Emptied when full."""
+
+_KEEP_CONNECTION = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL})
+
+
+class LogWriter:
+    """Writes ``append`` calls, one transaction each, over a connection of its own.
+
+    Its methods block and may be called from any thread; they wait for each other.
+
+    Args:
+        path: absolute path of a store that ``prepare`` has seen.
+        synchronous: see ``connect_writer``.
+        busy_seconds: how long a transaction waits for another process's lock.
+    """
+
+    def __init__(self, path: Path, *, synchronous: Synchronous, busy_seconds: float) -> None:
+        self._path = path
+        self._synchronous: Synchronous = synchronous
+        self._busy_seconds = busy_seconds
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._closed = False
+        self._version = -1
+        self._heads: dict[str, tuple[int, int]] = {}  # name -> row id, seq
+        self._author_ids: dict[str, int] = {}
+
+    def append(self, appends: Sequence[Append]) -> list[int]:
+        """Writes everything in one transaction; see ``Store.append``."""
+        check_appends(appends)
+        checkpoints = {
+            append.document: (len(append.checkpoint), *compress(append.checkpoint, fast=True))
+            for append in appends
+            if append.checkpoint is not None
+        }
+        return self._commit(lambda connection: self._write(connection, appends, checkpoints))
+
+    def transact(self, write: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Calls ``write`` within a transaction of its own, durable when this returns.
+
+        Args:
+            write: takes the connection and may change any row; it neither begins nor commits.
+
+        Returns:
+            What ``write`` returned.
+        """
+
+        def write_and_forget(connection: sqlite3.Connection) -> _T:
+            self._forget()  # It may change the rows that are remembered.
+            return write(connection)
+
+        return self._commit(write_and_forget)
+
+    def close(self) -> None:
+        """Closes the connection, with the write-ahead log emptied unless somebody reads it.
+
+        Later calls of ``append`` are refused.
+        """
+        with self._lock, store_errors(self._path):
+            self._closed = True
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                _empty_log(connection)
+                connection.close()
+
+    def empty_log(self) -> None:
+        """Moves the write-ahead log into the file and cuts it, unless somebody reads it."""
+        with self._lock, store_errors(self._path):
+            if self._connection is not None:
+                _empty_log(self._connection)
+                busy_ms = int(self._busy_seconds * 1000)
+                self._connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
+
+    def _commit(self, write: Callable[[sqlite3.Connection], _T]) -> _T:
+        with self._lock, store_errors(self._path):
+            if self._closed:
+                raise StoreError(f"expected {self._path} to be open, got a store that is closed")
+            connection = self._connection
+            if connection is None:
+                connection = self._connection = connect_writer(
+                    self._path, synchronous=self._synchronous, busy_seconds=self._busy_seconds
+                )
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                written = write(connection)
+                connection.execute("COMMIT")
+            except BaseException as error:
+                self._roll_back(connection, error)
+                raise
+            return written
+
+    def _write(
+        self,
+        connection: sqlite3.Connection,
+        appends: Sequence[Append],
+        checkpoints: Mapping[str, tuple[int, Form, bytes]],
+    ) -> list[int]:
+        # Inside the transaction nobody else can write. data_version is another than last time if
+        # and only if another connection has: then what is remembered may be wrong
+        # (https://www.sqlite.org/pragma.html#pragma_data_version).
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        if version != self._version or len(self._heads) + len(self._author_ids) > _MAX_CACHED:
+            self._forget()
+            self._version = version
+        updates = []
+        heads = []
+        states: dict[str, list[tuple[int, int, int, int, bytes]]] = {"checkpoints": [], "bases": []}
+        seqs = []
+        for append in appends:
+            head = self._heads.get(append.document) or self._find(connection, append)
+            if head is None:
+                seqs.append(0)
+                continue
+            document_id, base_seq = head
+            seq = base_seq
+            size = 0
+            for entry in append.entries:
+                seq += 1
+                author_id = None
+                if entry.author is not None:
+                    author_id = self._author_ids.get(entry.author)
+                    if author_id is None:
+                        author_id = self._find_author(connection, entry.author)
+                updates.append((document_id, seq, entry.time_ms, author_id, entry.update))
+                size += len(entry.update)
+            if seq != base_seq:
+                heads.append((seq, append.entries[-1].time_ms, size, document_id))
+                self._heads[append.document] = (document_id, seq)
+            if append.checkpoint is not None and append.base_seq in (None, base_seq):
+                # Before any entry it is what the document begins with, and stays.
+                table = "checkpoints" if seq else "bases"
+                states[table].append((document_id, seq, *checkpoints[append.document]))
+            seqs.append(seq)
+        if updates:
+            connection.executemany(
+                "INSERT INTO updates (document_id, seq, time_ms, author_id, payload)"
+                " VALUES (?, ?, ?, ?, ?)",
+                updates,
+            )
+            connection.executemany(
+                "UPDATE documents SET seq = ?, updated_ms = ?, bytes = bytes + ? WHERE id = ?",
+                heads,
+            )
+        for table, rows in states.items():
+            if rows:
+                connection.executemany(
+                    f"INSERT OR REPLACE INTO {table} (document_id, seq, bytes, form, payload)"
+                    " VALUES (?, ?, ?, ?, ?)",
+                    rows,
+                )
+        return seqs
+
+    def _find(self, connection: sqlite3.Connection, append: Append) -> tuple[int, int] | None:
+        name = check_name(append.document)
+        head: tuple[int, int] | None = connection.execute(
+            "SELECT id, seq FROM documents WHERE name = ?", (name,)
+        ).fetchone()
+        if head is None:
+            if append.entries:
+                created_ms = append.entries[0].time_ms
+            elif append.checkpoint is not None:
+                created_ms = time.time_ns() // 1_000_000
+            else:
+                return None
+            refuse_deleted(connection, name)
+            cursor = connection.execute(
+                "INSERT INTO documents (name, created_ms, updated_ms, epoch) VALUES (?, ?, ?, ?)",
+                (name, created_ms, created_ms, new_epoch()),
+            )
+            assert cursor.lastrowid is not None  # an INSERT has one
+            head = (cursor.lastrowid, 0)
+        self._heads[name] = head
+        return head
+
+    def _find_author(self, connection: sqlite3.Connection, author: str) -> int:
+        check_author(author)
+        row: tuple[int] | None = connection.execute(
+            "SELECT id FROM authors WHERE name = ?", (author,)
+        ).fetchone()
+        if row is None:
+            cursor = connection.execute("INSERT INTO authors (name) VALUES (?)", (author,))
+            assert cursor.lastrowid is not None  # an INSERT has one
+            row = (cursor.lastrowid,)
+        self._author_ids[author] = row[0]
+        return row[0]
+
+    def _roll_back(self, connection: sqlite3.Connection, error: BaseException) -> None:
+        self._forget()
+        code = getattr(error, "sqlite_errorcode", None)
+        try:
+            # Some errors have rolled back already (https://www.sqlite.org/lang_transaction.html).
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            code = sqlite3.SQLITE_ERROR
+        if code is not None and code & 0xFF not in _KEEP_CONNECTION:
+            # After a failed read, write or sync nobody knows what the connection still believes.
+            self._connection = None
+            connection.close()
+
+    def _forget(self) -> None:
+        self._version = -1
+        self._heads.clear()
+        self._author_ids.clear()
+
+
+def _empty_log(connection: sqlite3.Connection) -> None:
+    try:
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.OperationalError:
+        # Everything committed is safe in the write-ahead log; the next writer moves it.
+        return

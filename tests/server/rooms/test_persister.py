@@ -1,0 +1,302 @@
+"""The persister: one commit for many rooms, and a store that fails loses nothing."""
+
+import logging
+
+import anyio
+import pycrdt
+import pytest
+
+from collab.document import Document
+from collab.errors import DocumentDeleted, StoreUnavailable
+from collab.server.rooms.persister import Write
+from collab.server.settings import Settings
+from collab.storage.memory import MemoryStore
+from collab.store import Append, NewEntry
+from tests.server.stores import SteeredStore
+from tests.server.wire import Client, House, house, updates_in
+
+pytestmark = pytest.mark.anyio
+
+
+class Listener:
+    """An owner of writes; knows what it was told."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.overtaken_by: range | None = None
+        self.heard: list[Write] = []
+        self.refusals: list[str] = []
+        self.slow = anyio.Event()
+        self.changed = anyio.Event()
+
+    def overtaken(self, own: range) -> None:
+        self.overtaken_by = own
+
+    def committed(self, write: Write, seq: int) -> None:
+        self.seq = seq
+        self.heard.append(write)
+        self.changed.set()
+        self.changed = anyio.Event()
+
+    def commit_is_slow(self) -> None:
+        self.slow.set()
+
+    def refused(self, error: DocumentDeleted) -> None:
+        self.refusals.append(error.document)
+        self.changed.set()
+        self.changed = anyio.Event()
+
+    async def until(self, count: int) -> None:
+        while len(self.heard) < count:
+            await self.changed.wait()
+
+
+def write(owner: Listener, document: str, update: bytes, checkpoint: bytes | None = None) -> Write:
+    return Write(owner, document, [NewEntry(update=update, time_ms=0)], checkpoint)
+
+
+def stored(store: SteeredStore) -> list[tuple[str, bytes]]:
+    return [
+        (append.document, entry.update)
+        for appends in store.appends
+        for append in appends
+        for entry in append.entries
+    ]
+
+
+async def alarmed(server: House, store: SteeredStore, logged: pytest.LogCaptureFixture) -> None:
+    """Waits until the persister has found that the store fails."""
+    while server.persister.failure is None:
+        await anyio.lowlevel.checkpoint()
+    assert "the store fails" in logged.text
+
+
+class TestGroupCommit:
+    async def test_what_gathers_during_a_commit_goes_into_the_next_one(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server:
+            owner = Listener()
+            store.hold_appends()
+            server.persister.submit(write(owner, "first", b"0"))
+            await store.append_began.wait()
+            for number in range(30):
+                server.persister.submit(write(owner, f"room {number % 10}", b"%d" % number))
+            assert owner.heard == []
+            store.let_append()
+            await owner.until(31)
+            assert [len(appends) for appends in store.appends] == [1, 10]
+
+    async def test_owners_hear_in_the_order_of_submission(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server:
+            owner = Listener()
+            writes = [write(owner, "d", b"%d" % number) for number in range(10)]
+            for each in writes:
+                server.persister.submit(each)
+            await owner.until(10)
+            assert owner.heard == writes
+            assert [update for _, update in stored(store)] == [b"%d" % n for n in range(10)]
+            assert owner.seq == 10
+
+    async def test_settle_waits_until_nothing_is_uncommitted(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server:
+            owner = Listener()
+            for number in range(5):
+                server.persister.submit(write(owner, "d", b"%d" % number))
+            await server.persister.settle()
+            assert len(owner.heard) == 5
+            assert server.persister.uncommitted_bytes == 0
+            await server.persister.settle()
+
+    async def test_an_owner_that_fails_does_not_keep_the_others_waiting(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Broken(Listener):
+            def committed(self, write: Write, seq: int) -> None:
+                raise RuntimeError("broken owner")
+
+        async with house(SteeredStore()) as server:
+            owner = Listener()
+            server.persister.submit(write(Broken(), "a", b"1"))
+            server.persister.submit(write(owner, "b", b"2"))
+            await owner.until(1)
+            assert "broken owner" in caplog.text
+
+
+class TestFailingStore:
+    async def test_changes_are_kept_withheld_and_stored_once_when_it_works_again(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store = SteeredStore()
+        async with house(store) as server:
+            owner = Listener()
+            store.failure = StoreUnavailable("disk full")
+            server.persister.submit(write(owner, "a", b"1"))
+            server.persister.submit(write(owner, "b", b"2"))
+            await alarmed(server, store, caplog)
+            server.persister.submit(write(owner, "a", b"3"))
+            assert server.persister.failure == "disk full"
+            assert (owner.heard, store.appends) == ([], [])
+            store.failure = None
+            await owner.until(3)
+            assert stored(store) == [("a", b"1"), ("b", b"2"), ("a", b"3")]
+            assert server.persister.failure is None
+            assert "works again" in caplog.text
+
+    async def test_a_fault_nobody_foresaw_loses_nothing_either(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store = SteeredStore()
+        async with house(store) as server:
+            owner = Listener()
+            store.failure = ZeroDivisionError()
+            server.persister.submit(write(owner, "a", b"1"))
+            await alarmed(server, store, caplog)
+            assert server.persister.failure == "ZeroDivisionError"
+            assert any(record.exc_info for record in caplog.records)
+            store.failure = None
+            await owner.until(1)
+
+    async def test_nobody_is_told_that_a_change_is_saved_before_it_is(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store = SteeredStore()
+        async with house(store, Settings(slow_commit_seconds=0.01)) as server:
+            room = await server.rooms.acquire("d")
+            writer = Client(room, client_id=1).connect()
+            reader = Client(room, client_id=2).connect()
+            store.failure = StoreUnavailable("disk full")
+            update = writer.type("a")
+            await alarmed(server, store, caplog)
+            assert updates_in(reader.read()) == [update]
+            assert updates_in(writer.read()) == []
+            store.failure = None
+            await writer.read_until(lambda: writer.acknowledged == [update])
+            assert stored(store) == [("d", update)]
+
+    async def test_writers_are_not_read_from_while_too_much_waits(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store = SteeredStore()
+        async with house(store, Settings(uncommitted_max_bytes=300)) as server:
+            room = await server.rooms.acquire("d")
+            writer = Client(room, client_id=1).connect()
+            reader = Client(room, client_id=2).connect()
+            store.failure = StoreUnavailable("disk full")
+            writer.type("x" * 400)
+            await alarmed(server, store, caplog)
+            assert server.persister.full
+            writer.type("y")
+            assert not writer.wire.reading
+            assert reader.wire.reading
+            store.failure = None
+            await writer.wire.until(lambda: writer.wire.reading)
+            await room.settle()
+            assert not server.persister.full
+            kept = Document.load(await store.load("d")).doc.get("text", type=pycrdt.Text)
+            assert str(kept) == writer.text
+
+    async def test_one_complaint_for_one_outage(self, caplog: pytest.LogCaptureFixture) -> None:
+        store = SteeredStore()
+        async with house(store) as server:
+            owner = Listener()
+            store.failure = StoreUnavailable("disk full")
+            server.persister.submit(write(owner, "a", b"1"))
+            await alarmed(server, store, caplog)
+            tried_again = anyio.Event()
+            server.timers.call_later(0.25, tried_again.set)
+            await tried_again.wait()
+            assert len([r for r in caplog.records if r.levelno == logging.ERROR]) == 1
+            store.failure = None
+            await owner.until(1)
+
+
+class TestSlowStore:
+    async def test_owners_are_told_when_a_commit_is_slow_queued_ones_too(self) -> None:
+        store = SteeredStore()
+        async with house(store, Settings(slow_commit_seconds=0.01)) as server:
+            first, second = Listener(), Listener()
+            store.hold_appends()
+            server.persister.submit(write(first, "a", b"1"))
+            await store.append_began.wait()
+            server.persister.submit(write(second, "b", b"2"))
+            await first.slow.wait()
+            await second.slow.wait()
+            store.let_append()
+            await second.until(1)
+
+
+class TestCheckpoints:
+    async def test_a_checkpoint_stands_for_what_came_before_it_and_no_more(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server:
+            owner = Listener()
+            store.hold_appends()
+            server.persister.submit(write(Listener(), "other", b"0"))
+            await store.append_began.wait()
+            server.persister.submit(write(owner, "d", b"1", checkpoint=b"whole of 1"))
+            server.persister.submit(write(owner, "d", b"2"))
+            store.let_append()
+            await owner.until(2)
+            opened = await store.load("d")
+            assert (opened.checkpoint, opened.checkpoint_seq) == (b"whole of 1", 1)
+            assert [entry.update for entry in opened.entries] == [b"2"]
+
+    async def test_a_room_writes_one_after_so_many_entries(self) -> None:
+        store = MemoryStore()
+        async with house(store, Settings(checkpoint_entries=10)) as server:
+            room = await server.rooms.acquire("d")
+            writer = Client(room, client_id=1).connect()
+            for number in range(40):
+                writer.type(f"{number},")
+                await room.settle()
+            opened = await store.load("d")
+            assert opened.seq == 40
+            assert len(opened.entries) <= 11
+            reopened = Document.load(opened).doc.get("text", type=pycrdt.Text)
+            assert str(reopened) == writer.text
+
+    async def test_a_room_that_missed_anothers_entries_writes_none(self) -> None:
+        """Another process writes to the same store: its entries are in no checkpoint of ours."""
+        store = MemoryStore()
+        async with house(store, Settings(checkpoint_entries=3)) as server:
+            room = await server.rooms.acquire("d")
+            writer = Client(room, client_id=1).connect()
+            writer.type("ours")
+            await room.settle()
+            elsewhere: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(client_id=2)
+            elsewhere["text"] = pycrdt.Text("theirs")
+            await store.append(
+                [
+                    Append(
+                        document="d",
+                        entries=[NewEntry(update=elsewhere.get_update(), time_ms=0)],
+                    )
+                ]
+            )
+            for _ in range(12):
+                writer.type(".")
+                await room.settle()
+            text = str(Document.load(await store.load("d")).doc.get("text", type=pycrdt.Text))
+            assert "theirs" in text
+            assert text.count(".") == 12
+
+    async def test_a_full_room_waits_only_for_its_own_bound(self) -> None:
+        store = SteeredStore()
+        async with house(store, Settings(uncommitted_max_bytes=10)) as server:
+            called: list[str] = []
+
+            def call() -> None:
+                called.append("space")
+
+            owner = Listener()
+            store.hold_appends()
+            server.persister.submit(write(owner, "d", b"x" * 20))
+            assert server.persister.full
+            for _ in range(3):
+                server.persister.when_space(call)
+            store.let_append()
+            await owner.until(1)
+            await server.persister.settle()
+            assert called == ["space"]

@@ -1,0 +1,93 @@
+"""Window: at once where it is quiet, gathered where flushing is costly, never longer than told."""
+
+import time
+from collections.abc import AsyncIterator
+
+import anyio
+import pytest
+
+from collab.server.rooms.window import Window
+from collab.server.timers import Timers, make_timers
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def timers() -> AsyncIterator[Timers]:
+    timers = make_timers()
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(timers.run)
+            await anyio.wait_all_tasks_blocked()
+            yield timers
+            tasks.cancel_scope.cancel()
+
+
+class Flush:
+    """A flush that costs so much; counts and tells when it was made."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.count = 0
+        self.made = anyio.Event()
+        self.seconds = seconds
+
+    def __call__(self) -> float:
+        until = time.monotonic() + self.seconds
+        while time.monotonic() < until:
+            pass
+        self.count += 1
+        self.made.set()
+        self.made = anyio.Event()
+        return 0.0
+
+
+async def test_cheap_flushes_are_made_at_once(timers: Timers) -> None:
+    flush = Flush()
+    window = Window(timers, 0.05, flush)
+    for _ in range(10):
+        window.touch()
+    assert flush.count == 10
+    assert window.seconds == 0.0
+
+
+async def test_after_a_costly_flush_what_follows_is_gathered_into_one(timers: Timers) -> None:
+    flush = Flush(0.01)
+    window = Window(timers, 0.05, flush)
+    window.touch()
+    assert flush.count == 1
+    for _ in range(10):
+        window.touch()
+    assert flush.count == 1
+    await flush.made.wait()
+    assert flush.count == 2
+
+
+async def test_the_window_is_bounded(timers: Timers) -> None:
+    window = Window(timers, 0.02, Flush(0.02))
+    window.touch()
+    assert window.seconds == 0.02
+
+
+async def test_the_window_shrinks_when_flushes_get_cheap_again(timers: Timers) -> None:
+    flush = Flush(0.01)
+    window = Window(timers, 0.05, flush)
+    window.run()
+    wide = window.seconds
+    flush.seconds = 0.0
+    for _ in range(30):
+        window.run()
+    assert wide > 0.0
+    assert window.seconds == 0.0
+
+
+async def test_running_it_by_hand_takes_the_waiting_flush_along(timers: Timers) -> None:
+    flush = Flush(0.01)
+    window = Window(timers, 0.05, flush)
+    window.touch()
+    window.touch()
+    window.run()
+    assert flush.count == 2
+    due = anyio.Event()
+    timers.call_later(0.1, due.set)
+    await due.wait()
+    assert flush.count == 2
