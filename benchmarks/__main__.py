@@ -1,7 +1,5 @@
 """Runs every workload on every server, in alternation, and reports the medians."""
 
-import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,38 +11,10 @@ import click
 from benchmarks import plot, report
 from benchmarks.load.window import Outcome
 from benchmarks.load.workloads import WORKLOADS
-from benchmarks.servers import LOAD_CORE, SERVERS, BenchmarkError, Server, install, run
+from benchmarks.servers import SERVERS, BenchmarkError, install
+from benchmarks.trial import measure
 
 RESULTS: Final = Path(__file__).parent / "results"
-_RUN_SECONDS: Final = 240.0
-
-
-def measure(server: Server, workload: str, seconds: float, scratch: Path) -> Outcome:
-    """Puts one workload on a fresh server.
-
-    Raises:
-        BenchmarkError: the server or the load failed.
-    """
-    with run(server, scratch) as running:
-        command = [
-            *("taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "benchmarks.load", workload),
-            *("--port", str(running.port), "--pid", str(running.pid)),
-            *("--dialect", server.dialect, "--path", server.path, "--seconds", str(seconds)),
-        ]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=Path(__file__).parent.parent,
-                capture_output=True,
-                text=True,
-                timeout=_RUN_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise BenchmarkError(f"expected an end within {_RUN_SECONDS:g} s, got none") from None
-    if done.returncode:
-        raise BenchmarkError(f"expected an outcome, got: {done.stderr.strip()[-500:]}")
-    return Outcome(**json.loads(done.stdout))
 
 
 def _played(server: str, workload: str) -> bool:

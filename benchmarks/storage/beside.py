@@ -6,9 +6,9 @@ from typing import Final
 
 import anyio
 
-from benchmarks.__main__ import measure
 from benchmarks.load.window import Outcome
 from benchmarks.servers import SERVERS, Server
+from benchmarks.trial import measure
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, NewEntry
 

@@ -11,6 +11,8 @@ export function overheard({ heard, sent }) {
     constructor(...options) {
       super(...options)
       this.on('message', (frame) => heard(new Uint8Array(frame)))
+      // A provider that gives a connection up takes its listeners away first: ws would throw then.
+      this.on('error', () => {})
     }
 
     send(frame, ...options) {

@@ -13,7 +13,7 @@ from tests.e2e.serving import Server, serve
 from tests.hostile.attacker import DEADLINE_SECONDS, Attacker
 from tests.hostile.bystanders import MIB, unharmed
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.alone]
 
 IMPATIENT = (
     ("--handshake-seconds", "2"),
