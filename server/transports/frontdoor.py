@@ -32,6 +32,7 @@ from collab.server.endpoints import Endpoint, Handshakes, find_endpoint
 from collab.server.http.precautions import PRECAUTIONS
 from collab.server.http.status import status_of
 from collab.server.peers.peer import Peer
+from collab.server.rooms.connection import GOODBYE_SECONDS
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
 from collab.server.transports.native import NativeConnection
@@ -145,9 +146,10 @@ class _Writer(asyncio.StreamWriter):
     """A writer that waits for no client that takes nothing, and that is collected in peace.
 
     Hypercorn would hold an answer for as long as its client keeps the socket: after
-    ``blocked_seconds`` without a byte the connection is cut. When asyncio's own writer is collected
-    it looks at its transport, in whatever thread the garbage collector runs, and aiofastnet's
-    transports refuse that.
+    ``blocked_seconds`` without a byte, and a little later because a WebSocket is first closed with
+    a reason, the connection is cut. When asyncio's own writer is collected it looks at its
+    transport, in whatever thread the garbage collector runs, and aiofastnet's transports refuse
+    that.
     """
 
     def __init__(
@@ -159,7 +161,7 @@ class _Writer(asyncio.StreamWriter):
         blocked_seconds: float,
     ) -> None:
         super().__init__(transport, protocol, reader, loop)
-        self._blocked_seconds = blocked_seconds
+        self._blocked_seconds = blocked_seconds + GOODBYE_SECONDS
 
     async def drain(self) -> None:
         """Waits until there is room, for as long as something is taken now and then."""
