@@ -49,7 +49,7 @@ class Messaging:
             self._metrics.count_limit("app_message_max_bytes")
             self._answer(member, refusal(None, f"expected a message of {most} bytes, got more"))
             return
-        message = read_app_message(text)
+        message = read_app_message(text, of_server=True)
         if member.pace is None:
             member.pace = Pace(self._settings.app_messages_per_second)
         if not member.pace.allows(time.monotonic()):
@@ -62,8 +62,11 @@ class Messaging:
             if self._relay is not None:
                 self._relay.tell(text, None, None)
             return
-        sender = member.session.identity.id
-        receivers = self._pass_on(replace(message, sender=sender), text, member)
+        claimed, sender = message.sender, member.session.identity.id
+        message = replace(message, sender=sender)
+        if claimed is not None or sender is not None:
+            text = message.encode()  # Says who it is from, if anybody, whatever the text said.
+        receivers = self._pass_on(message, text, member)
         if message.id is not None:
             self._answer(member, acknowledgement(message.id, receivers))
 
@@ -97,9 +100,6 @@ class Messaging:
         return receivers + self._feeds.publish(self._document, said)
 
     def _pass_on(self, message: AppMessage, text: str, source: Member | None) -> int:
-        claimed = read_app_message(text, of_server=True)
-        if message.sender is not None or claimed is None or claimed.sender is not None:
-            text = message.encode()  # Says who it is from, if anybody, whatever the text said.
         receivers = self._delivery.send_stateless(text, source=source, to=message.to)
         if self._relay is not None:
             self._relay.tell(text, message.to, message.sender)

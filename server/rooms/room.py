@@ -227,8 +227,7 @@ class Room:
                 self._close(member, error)
                 break
         member.unread = None
-        if not self._persister.full and self._deferred is None:
-            member.read_on()
+        self._read_on(member)
 
     def _close(self, member: Member, error: ProtocolError) -> None:
         if isinstance(error, PoisonedUpdate):
@@ -310,8 +309,7 @@ class Room:
         everyone = self.presence.encode() if member.missed_presence else None
         member.missed_presence = False
         self._delivery.resume(member, everyone and yjs.awareness(everyone))
-        if not self._persister.full:
-            member.read_on()
+        self._read_on(member)
 
     def sweep(self) -> None:
         """Removes presence that nobody renewed, and frees what nobody uses."""
@@ -710,6 +708,13 @@ class Room:
         elif writer.paused:
             writer.hold_back()
 
+    def _read_on(self, member: Member) -> None:
+        """Reads from a member again; what still holds it back has it read from later."""
+        if self._persister.full:
+            self._persister.when_space(member.read_on)
+        elif self._deferred is None:
+            member.read_on()
+
     def _flush_presence(self) -> float | None:
         if self._relay is not None:
             self._relay.show(self.presence.own_changes())
@@ -754,9 +759,9 @@ class Room:
                 try:
                     self.handle(member, effect)
                 except ProtocolError as error:
-                    member.connection.close(error.code, str(error)[:120])
-                if not self._persister.full:
-                    member.read_on()
+                    self._close(member, error)
+            for member in self.members:
+                self._read_on(member)
             if self._journal.durable:
                 self._journal.announce()
 

@@ -212,6 +212,26 @@ class TestFailingStore:
             await owner.until(1)
 
 
+async def test_a_writer_that_reads_again_while_the_store_is_full_is_read_from_when_there_is_space() -> (
+    None
+):
+    store = SteeredStore()
+    async with house(store, Settings(uncommitted_max_bytes=1)) as server:
+        room = await server.rooms.acquire("a")
+        writer, other = Client(room, client_id=1).connect(), Client(room, client_id=2).connect()
+        room.pause(writer.seat)
+        writer.type("held back, since it does not read")
+        assert not writer.wire.reading
+        await room.saved()
+        store.hold_appends()
+        other.type("held back by nobody")
+        assert server.persister.full
+        room.resume(writer.seat)
+        assert not writer.wire.reading
+        store.let_append()
+        await writer.wire.until(lambda: writer.wire.reading)
+
+
 class TestSlowStore:
     async def test_owners_are_told_when_a_commit_is_slow_queued_ones_too(self) -> None:
         store = SteeredStore()
