@@ -49,7 +49,7 @@ class Messaging:
             self._metrics.count_limit("app_message_max_bytes")
             self._answer(member, refusal(None, f"expected a message of {most} bytes, got more"))
             return
-        message = read_app_message(text, of_server=True)
+        message = read_app_message(text, of_server=True)  # To see who it claims to be from.
         if member.pace is None:
             member.pace = Pace(self._settings.app_messages_per_second)
         if not member.pace.allows(time.monotonic()):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from collab.archive import Base, Retention, Step, Terms
+from collab.storage.columns import new_epoch
 from collab.storage.compaction import (
     BLOCK_BYTES,
     Block,
@@ -15,7 +16,6 @@ from collab.storage.compaction import (
     next_action,
 )
 from collab.storage.memory.version_shelf import VersionShelf
-from collab.storage.sqlite.trash_rows import new_epoch
 from collab.storage.states import states_at
 from collab.store import Append, Entry, Stored, Summary
 

@@ -10,9 +10,9 @@ from collab.archive import Base, Retention, Step, Terms
 from collab.errors import DocumentDeleted, DocumentExists, DocumentNotFound, StoreError
 from collab.quarantine import Outcome, Refused, surplus
 from collab.storage.checks import check_appends, check_author, check_bounds
+from collab.storage.columns import new_epoch
 from collab.storage.compaction import next_action
 from collab.storage.memory.log import MemoryLog
-from collab.storage.sqlite.trash_rows import new_epoch
 from collab.storage.stream import EntryStream
 from collab.store import Append, Entry, Stored, Summary
 from collab.trash import Tombstone

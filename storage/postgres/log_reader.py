@@ -2,13 +2,9 @@
 
 from typing import Any
 
-from collab.errors import BrokenEntries, StoreError
-from collab.storage.block import unpack
-from collab.storage.columns import expand_state, retention_of
-from collab.storage.compression import expand
+from collab.storage.columns import LEAST_NAME, entries_of, expand_state, summary_of
 from collab.storage.postgres.connection import Connection
 from collab.storage.postgres.trash_rows import decode_author, refuse_deleted, storable_bounds
-from collab.storage.sqlite.trash_rows import LEAST_NAME
 from collab.store import Entry, Stored, Summary
 
 _BATCH_ENTRIES = 500
@@ -119,13 +115,7 @@ def read_entries(
     if block is None:
         rows = connection.execute(_BATCH, (document_id, after_seq, newest_seq), binary=True)
         return [_entry(row) for row in rows]
-    first_seq, last_seq, form, payload = block
-    try:
-        entries = unpack(expand(form, payload), first_seq)
-    except StoreError as error:
-        what = f"expected entries {first_seq}..{last_seq} that can be read, got: {error}"
-        raise BrokenEntries(what, first_seq, last_seq) from error
-    return [entry for entry in entries if after_seq < entry.seq <= newest_seq]
+    return entries_of(block, after_seq, newest_seq)
 
 
 def read_summaries(connection: Connection, prefix: str, after: str, limit: int) -> list[Summary]:
@@ -133,20 +123,7 @@ def read_summaries(connection: Connection, prefix: str, after: str, limit: int) 
     if "\0" in prefix + after:
         prefix, after = storable_bounds(prefix, after)
     bounds = (max(prefix, LEAST_NAME), after, prefix, max(limit, 0))
-    return [
-        Summary(
-            document=name,
-            seq=seq,
-            created_ms=created_ms,
-            updated_ms=updated_ms,
-            bytes=size,
-            epoch=epoch,
-            retention=retention_of(retention_ms),
-        )
-        for name, seq, created_ms, updated_ms, size, epoch, retention_ms in connection.execute(
-            _SUMMARIES, bounds
-        )
-    ]
+    return [summary_of(row) for row in connection.execute(_SUMMARIES, bounds)]
 
 
 def see_one_moment(connection: Connection) -> None:

@@ -8,10 +8,10 @@ from psycopg_pool import ConnectionPool
 
 from collab.access import check_name
 from collab.storage.checks import check_appends
+from collab.storage.columns import new_epoch
 from collab.storage.filed import Packed
 from collab.storage.postgres.connection import Connection
 from collab.storage.postgres.trash_rows import encode_author, refuse_deleted
-from collab.storage.sqlite.trash_rows import new_epoch
 from collab.store import Append
 
 _HEADS = """

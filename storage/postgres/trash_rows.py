@@ -1,6 +1,6 @@
 """Deleted documents in a Postgres store: what each call reads or writes, in one transaction.
 
-A deleted document's row is renamed to what cannot name a document, as in ``storage.trash_rows``.
+A deleted document's row is renamed to what cannot name a document, as SQLite's is.
 Whoever renames or copies a document's row holds its lock first, as appends do.
 """
 
@@ -12,8 +12,8 @@ from psycopg import sql
 from collab.access import check_name
 from collab.errors import DocumentDeleted, DocumentExists, DocumentNotFound
 from collab.storage.checks import check_author
+from collab.storage.columns import DELETED, hash_of, new_epoch
 from collab.storage.postgres.connection import Connection
-from collab.storage.sqlite.trash_rows import DELETED, hash_of, new_epoch
 from collab.trash import Tombstone
 
 _TOMBSTONES = """

@@ -11,11 +11,11 @@ from collab.access import check_name
 from collab.archive import Base, Retention
 from collab.errors import DocumentNotFound
 from collab.storage.block import unpack
-from collab.storage.columns import expand_state, retention_column
+from collab.storage.columns import LEAST_NAME, expand_state, retention_column
 from collab.storage.compression import expand
 from collab.storage.filed import Filed, Packed, PackedBlock, filed_of
 from collab.storage.sqlite.log_reader import read_head
-from collab.storage.sqlite.trash_rows import LEAST_NAME, refuse_deleted
+from collab.storage.sqlite.trash_rows import refuse_deleted
 from collab.store import Entry
 
 _SHAPES = """

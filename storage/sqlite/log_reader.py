@@ -2,11 +2,8 @@
 
 import sqlite3
 
-from collab.errors import BrokenEntries, StoreError
-from collab.storage.block import unpack
-from collab.storage.columns import expand_state, retention_of
-from collab.storage.compression import expand
-from collab.storage.sqlite.trash_rows import LEAST_NAME, refuse_deleted
+from collab.storage.columns import LEAST_NAME, entries_of, expand_state, summary_of
+from collab.storage.sqlite.trash_rows import refuse_deleted
 from collab.store import Entry, Stored, Summary
 
 _BATCH_ENTRIES = 500
@@ -116,13 +113,7 @@ def read_entries(
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-    first_seq, last_seq, form, payload = block
-    try:
-        entries = unpack(expand(form, payload), first_seq)
-    except StoreError as error:
-        what = f"expected entries {first_seq}..{last_seq} that can be read, got: {error}"
-        raise BrokenEntries(what, first_seq, last_seq) from error
-    return [entry for entry in entries if after_seq < entry.seq <= newest_seq]
+    return entries_of(block, after_seq, newest_seq)
 
 
 def read_summaries(
@@ -131,20 +122,7 @@ def read_summaries(
     """Reads a page of the list of documents; see ``Store.documents``."""
     # SQLite compares text by its UTF-8 bytes, which is the order of code points.
     bounds = (max(prefix, after, LEAST_NAME), after, prefix + _ABOVE_ANY_NAME, max(limit, 0))
-    return [
-        Summary(
-            document=name,
-            seq=seq,
-            created_ms=created_ms,
-            updated_ms=updated_ms,
-            bytes=size,
-            epoch=epoch,
-            retention=retention_of(retention_ms),
-        )
-        for name, seq, created_ms, updated_ms, size, epoch, retention_ms in connection.execute(
-            _SUMMARIES, bounds
-        )
-    ]
+    return [summary_of(row) for row in connection.execute(_SUMMARIES, bounds)]
 
 
 def read_names(connection: sqlite3.Connection) -> list[str]:

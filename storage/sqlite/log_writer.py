@@ -10,9 +10,10 @@ from typing import TypeVar
 from collab.access import check_name
 from collab.errors import StoreError
 from collab.storage.checks import check_appends, check_author
+from collab.storage.columns import new_epoch
 from collab.storage.compression import Form, compress
 from collab.storage.sqlite.connection import Synchronous, connect_writer, store_errors
-from collab.storage.sqlite.trash_rows import new_epoch, refuse_deleted
+from collab.storage.sqlite.trash_rows import refuse_deleted
 from collab.store import Append
 
 _T = TypeVar("_T")

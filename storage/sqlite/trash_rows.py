@@ -4,32 +4,20 @@ A deleted document's row is renamed to what cannot name a document, and all its 
 nothing that goes by names finds it.
 """
 
-import hashlib
-import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 
 from collab.access import check_name
 from collab.errors import DocumentDeleted, DocumentExists, DocumentNotFound
 from collab.storage.checks import check_author
+from collab.storage.columns import DELETED, hash_of, new_epoch
 from collab.trash import Tombstone
-
-LEAST_NAME = " "
-"""Not greater than any name, and greater than what deleted documents' rows are called."""
-
-DELETED = "\x01"
-"""Before the name in the row of a deleted document: a character that no name has."""
 
 _TOMBSTONES = """
     SELECT tombstones.name, tombstones.deleted_ms, authors.name, documents.bytes
     FROM tombstones JOIN documents ON documents.id = tombstones.document_id
          LEFT JOIN authors ON authors.id = tombstones.author_id
 """
-
-
-def new_epoch() -> str:
-    """Draws the id of a document's life: 16 hexadecimal digits."""
-    return secrets.token_hex(8)
 
 
 def refuse_deleted(connection: sqlite3.Connection, document: str) -> None:
@@ -203,8 +191,3 @@ def _author_id(connection: sqlite3.Connection, author: str | None) -> int | None
 def _tombstone(row: tuple[str, int, str | None, int]) -> Tombstone:
     document, deleted_ms, author, size = row
     return Tombstone(document=document, deleted_ms=deleted_ms, author=author, bytes=size)
-
-
-def hash_of(document: str) -> bytes:
-    """What is kept of the name of an erased document: it may tell as much as its content does."""
-    return hashlib.sha256(document.encode()).digest()

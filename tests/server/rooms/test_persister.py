@@ -212,9 +212,7 @@ class TestFailingStore:
             await owner.until(1)
 
 
-async def test_a_writer_that_reads_again_while_the_store_is_full_is_read_from_when_there_is_space() -> (
-    None
-):
+async def test_a_writer_that_reads_again_while_the_store_is_full_is_read_from_in_the_end() -> None:
     store = SteeredStore()
     async with house(store, Settings(uncommitted_max_bytes=1)) as server:
         room = await server.rooms.acquire("a")
