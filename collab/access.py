@@ -9,6 +9,9 @@ from collab.patterns import Pattern
 
 MAX_NAME_BYTES = 512
 
+CLAIMED = "~"
+"""What the author begins with where somebody gave a name and nobody vouches for it."""
+
 
 class Access(IntEnum):
     """What may be done with one document; each level includes those below it."""
@@ -91,8 +94,9 @@ class Identity:
     """Who a connection speaks for.
 
     Attributes:
-        id: stable id, stored as the author of changes; None for somebody unnamed.
-        name: what people are shown; None where unknown.
+        id: stable id, stored as the author of changes; None for somebody nobody vouches for.
+        name: what people are shown; None where unknown. Without an id it is a claim, and marked as
+            one in ``author``.
         access: what this identity may do with every document, where it has no grants.
         grants: what it may do with which documents; None where ``access`` says it all.
         at_most: the most it may do with any document, whoever says more: a token can be for less
@@ -102,7 +106,8 @@ class Identity:
         expires_at: when it is no longer to be believed, in seconds since 1970; None for never.
 
     Raises:
-        InvalidName: the id has half a surrogate pair, which no store takes.
+        InvalidName: the id has half a surrogate pair, which no store takes; or it begins like a
+            claimed name.
     """
 
     id: str | None = None
@@ -122,6 +127,19 @@ class Identity:
                 raise InvalidName(
                     "expected an identity of whole characters, got a lone surrogate", self.id
                 ) from error
+            if self.id.startswith(CLAIMED):
+                raise InvalidName(
+                    f"expected an identity that begins with anything but {CLAIMED}, "
+                    f"which marks claimed names, got {self.id!r}",
+                    self.id,
+                )
+
+    @property
+    def author(self) -> str | None:
+        """What is stored as the author of changes: the id, or else the claimed name, marked."""
+        if self.id is not None or self.name is None:
+            return self.id
+        return CLAIMED + self.name
 
     def access_to(self, document: str) -> Access:
         """What this identity may do with a document.

@@ -57,8 +57,8 @@ class Entry:
         seq: position in the document's log, from 1.
         update: encoded Yjs update (v1).
         time_ms: when it was received, milliseconds since the Unix epoch; never for order.
-        author: id of the identity that sent it, or None where nobody was named. Text with a UTF-8
-            form: half a surrogate pair is refused with ``StoreError``.
+        author: of the identity that sent it (``Identity.author``), or None where nobody was named.
+            Text with a UTF-8 form: half a surrogate pair is refused with ``StoreError``.
     """
 
     seq: int

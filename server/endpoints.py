@@ -113,7 +113,7 @@ class Handshakes:
 
         Raises:
             OriginRefused: it is a web page from elsewhere.
-            InvalidName: this cannot name a document.
+            InvalidName: this cannot name a document, or who comes.
             Unauthenticated: nobody is known by the request's credentials.
             AccessDenied: somebody is, who may not read the document.
             TooMany: its address or its user has too many connections.
@@ -132,14 +132,16 @@ class Handshakes:
 
         Raises:
             OriginRefused: it is a web page from elsewhere.
-            InvalidName: this cannot name a document.
+            InvalidName: this cannot name a document, or who comes.
             TooMany: its address or its user has too many connections.
         """
-        self._origins.check(HTTPConnection(handshake))
+        connection = HTTPConnection(handshake)
+        self._origins.check(connection)
         visit = self._census.visit(handshake)
         if not endpoint.names_document:
             return self._peer_of_many(handshake, visit)
-        return self._peer_of_one(endpoint, self._guard.permit_anyone(check_name(name)), visit)
+        permit = self._guard.permit_anyone(connection, check_name(name))
+        return self._peer_of_one(endpoint, permit, visit)
 
     def _peer_of_one(self, endpoint: Endpoint, permit: Permit, visit: Visit) -> Peer:
         visit.check_user(permit.identity.id)

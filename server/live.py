@@ -108,7 +108,7 @@ class LiveDocument:
 
         await admit()
         self._pass_on()
-        author = self._seat.session.identity.id
+        author = self._seat.session.identity.author
         return await restore(self._history, self._room, to, author, admit)
 
     def presence(self) -> dict[int, Json]:

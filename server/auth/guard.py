@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
-from collab.access import ANYONE, Access, Identity
+from collab.access import Access, Identity
 from collab.errors import AccessDenied, Unauthenticated
+from collab.server.auth.introduction import introduced
 from collab.server.auth.revocations import Revocations
 
 Authenticate = Callable[[HTTPConnection], Awaitable[Identity | None]]
@@ -58,9 +59,14 @@ class Guard:
         """Whether anyone may do anything."""
         return self._authenticate is None
 
-    def permit_anyone(self, document: str) -> Permit:
-        """The permit everybody has where anyone may do anything."""
-        return Permit(ANYONE, ANYONE.access_to(document), document, self._generation)
+    def permit_anyone(self, connection: HTTPConnection, document: str) -> Permit:
+        """The permit everybody has where anyone may do anything.
+
+        Raises:
+            InvalidName: what they call themselves is no name.
+        """
+        identity = introduced(connection)
+        return Permit(identity, identity.access_to(document), document, self._generation)
 
     async def identify(self, connection: HTTPConnection) -> Identity:
         """Names who a request speaks for.
@@ -70,9 +76,10 @@ class Guard:
 
         Raises:
             Unauthenticated: nobody is known by its credentials.
+            InvalidName: anyone may do anything, and what they call themselves is no name.
         """
         if self._authenticate is None:
-            return ANYONE
+            return introduced(connection)
         identity = await self._authenticate(connection)
         if identity is None:
             raise Unauthenticated("expected valid credentials, got none")

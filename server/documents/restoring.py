@@ -27,7 +27,7 @@ async def restore(
         history: of the store that the room writes to.
         room: where the document is.
         to: the point to go back to.
-        author: id of the identity in whose name it is stored.
+        author: of the identity in whose name it is stored.
         admit: asked right before the change whether it may still be made; raises where not.
 
     Returns:

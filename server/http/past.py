@@ -83,7 +83,7 @@ class Past:
                 self._history,
                 room,
                 to,
-                permit.identity.id,
+                permit.identity.author,
                 lambda: self._guard.permit(permit.identity, name, Access.WRITE),
             )
         finally:

@@ -36,7 +36,7 @@ class PutContent:
         201 where it makes the document, 204 where it replaces a text (``?root=``) of one.
         """
         name = document_of(request)
-        author = (await self._guard.admit(request, name, Access.WRITE)).identity.id
+        author = (await self._guard.admit(request, name, Access.WRITE)).identity.author
         media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         root = request.query_params.get("root", TEXT_ROOT)
         body = await read_body(request, self._max_bytes)

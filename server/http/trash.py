@@ -35,7 +35,7 @@ class TrashEndpoints:
         """Deletes a document; with ``?now=true`` it is erased at once."""
         name, identity = await self._identify(request, Access.ADMIN)
         now = boolean(request, "now")
-        tombstone = await self._catalogue.delete(name, author=identity.id, now=now)
+        tombstone = await self._catalogue.delete(name, author=identity.author, now=now)
         return JSONResponse(describe(tombstone))
 
     async def undelete(self, request: Request) -> Response:
@@ -49,7 +49,7 @@ class TrashEndpoints:
         name, _ = await self._identify(request, Access.READ)
         copy, history = _read_copy(await read_object(request))
         permit = await self._guard.admit(request, copy, Access.WRITE)
-        author = permit.identity.id
+        author = permit.identity.author
         await self._catalogue.duplicate(name, copy, history=history, author=author)
         return JSONResponse({"name": copy}, status_code=201)
 

@@ -69,7 +69,7 @@ class Updates:
             return await self._add_log(request)
         name, identity = await self._identify(request, Access.WRITE)
         update = await read_body(request, self._max_bytes)
-        await take_in_update(self._rooms, name, update, author=identity.id)
+        await take_in_update(self._rooms, name, update, author=identity.author)
         return Response(status_code=204)
 
     async def _add_log(self, request: Request) -> Response:

@@ -55,7 +55,7 @@ class Versions:
         room = self._rooms.find(name)
         if room is not None:
             await room.saved()  # Now is what people see now.
-        version = await name_version(self._store, name, called, permit.identity.id, at)
+        version = await name_version(self._store, name, called, permit.identity.author, at)
         self._rooms.feeds.publish(name, VersionNamed(version))
         return JSONResponse(version_record(version), status_code=201)
 

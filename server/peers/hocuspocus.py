@@ -205,7 +205,7 @@ class HocuspocusPeer:
         """Finds out who a token speaks for, and what they may do with a document.
 
         Raises:
-            InvalidName: this cannot name a document.
+            InvalidName: this cannot name a document, or who comes.
             Unauthenticated: nobody is known by this token.
             AccessDenied: somebody is, who may not read the document.
         """

@@ -40,7 +40,7 @@ def entries_of(parts: Mapping[Member, bytes]) -> list[NewEntry]:
     """Makes entries of what writers wrote, as of now."""
     time_ms = now_ms()
     return [
-        NewEntry(update=part, time_ms=time_ms, author=writer.session.identity.id)
+        NewEntry(update=part, time_ms=time_ms, author=writer.session.identity.author)
         for writer, part in parts.items()
     ]
 

@@ -65,7 +65,7 @@ class Recovery:
         self._metrics.count_refused_update()
         session = member.session
         if session.access >= Access.WRITE:
-            refused = refusal(error, time_ms=now_ms(), author=session.identity.id)
+            refused = refusal(error, time_ms=now_ms(), author=session.identity.author)
             self._refusals.add(self._name, refused)
 
     async def sift(self, suspects: Sequence[Change]) -> list[Change]:

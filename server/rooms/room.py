@@ -416,7 +416,7 @@ class Room:
         Args:
             revision: gives the change to the document it is shown, or None for none; nothing
                 changes the document between the one and the other.
-            author: id of the identity in whose name it is stored.
+            author: of the identity in whose name it is stored.
 
         Returns:
             Whether there was a change.
@@ -734,7 +734,7 @@ class Room:
                 "a client of %r (%s) has history that this document never had, of another life of "
                 "it or of none (epoch %s): changes of %d clients, %s...",
                 self.name,
-                member.session.identity.id or "unnamed",
+                member.session.identity.author or "unnamed",
                 self._epoch,
                 len(strangers),
                 ", ".join(map(str, strangers[:3])),

@@ -34,7 +34,7 @@ async def test_anyone_may_do_anything_where_nothing_is_configured() -> None:
     guard = Guard(None, None)
     assert guard.open
     assert (await guard.admit(REQUEST, "x", Access.ADMIN)).identity == ANYONE
-    assert guard.permit_anyone("x") == await guard.admit(REQUEST, "x")
+    assert guard.permit_anyone(REQUEST, "x") == await guard.admit(REQUEST, "x")
 
 
 async def test_nobody_known_is_refused() -> None:

@@ -20,6 +20,8 @@ export interface ConnectionOptions {
   url: string | URL
   /** Gives the token for a document; asked again when the server no longer takes the last one. */
   getToken?: GetToken
+  /** What people here call themselves: kept beside what they write where nobody is authenticated. */
+  getName?: () => string
   /** What may carry frames: all of it by default. */
   transports?: readonly TransportKind[]
   /** The WebSocket class, where the platform has none. */
@@ -226,6 +228,8 @@ export class Connection extends ObservableV2<
   #address(scheme: 'ws' | 'http', path: string): URL {
     const url = new URL(path, this.#base)
     url.protocol = url.protocol.replace(/^(http|ws)/, scheme)
+    const name = this.#options.getName?.()
+    if (name) url.searchParams.set('name', name)
     return url
   }
 

@@ -63,6 +63,19 @@ test('a document is open once, and what is destroyed opens none', () => {
   expect(() => connection.open('b')).toThrow(Ended)
 })
 
+test('the name people call themselves is asked for each connection, and says it', async () => {
+  let name = 'Ada & Söhne'
+  const connection = connect({ getName: () => name })
+  connection.open('a')
+  await pass()
+  expect(new URL(wire.last.url).searchParams.get('name')).toBe('Ada & Söhne')
+  name = ''
+  connection.disconnect()
+  connection.connect()
+  await pass()
+  expect(wire.last.url).toBe('ws://server.test/prefix/hocuspocus')
+})
+
 test('waits grow with each attempt that fails, up to a bound', async () => {
   wire.isReachable = false
   connect().open('a')

@@ -20,8 +20,8 @@ export class Wire {
   get WebSocket(): WebSocketClass {
     const wire = this
     class Socket extends WireSocket {
-      constructor() {
-        super(wire)
+      constructor(url: string) {
+        super(wire, url)
       }
     }
     return Socket as unknown as WebSocketClass
@@ -48,9 +48,12 @@ export class WireSocket {
   onerror: (() => void) | null = null
   /** What was said, as (document, type). */
   readonly said: [document: string, type: number][] = []
+  /** Where it leads. */
+  readonly url: string
   readonly #wire: Wire
 
-  constructor(wire: Wire) {
+  constructor(wire: Wire, url: string) {
+    this.url = url
     this.#wire = wire
     wire.sockets.push(this)
     queueMicrotask(() => {
