@@ -42,6 +42,7 @@
     │   ├── StoreOwned           another process owns the store's open documents
     │   └── StoreVersionError    the store was written by a newer collab
     ├── NotRunning               the app was used before it was entered, or after it was left
+    ├── WorkerFailed             a worker process of a server did not start, or not end in order
     ├── ServerBusy               a bound is reached; try again later
     ├── TooMany                  one address or user takes too much; later, or with less
     ├── RequestRefused           the server that a command turned to refused
@@ -389,6 +390,10 @@ class StoreVersionError(StoreError):
 
 class NotRunning(CollabError):
     """The app was used before it was entered, or after it was left."""
+
+
+class WorkerFailed(CollabError):
+    """A worker process of a server did not start, or did not end in order."""
 
 
 class TooMany(CollabError):

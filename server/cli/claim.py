@@ -1,11 +1,11 @@
 """Claim: how a server comes to own the store it serves, at once or later."""
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from collab.errors import StoreError, StoreOwned
-from collab.server.timers import Timers
 from collab.storage.sqlite.ownership import Contact, owned
 
 logger = logging.getLogger("collab")
@@ -41,8 +41,12 @@ class Claim:
         self._left = True
         self._exits.close()
 
-    def insist(self, timers: Timers) -> None:
-        """Tries again and again, where the store is not owned yet."""
+    def insist(self, call_later: Callable[[float, Callable[[], None]], object]) -> None:
+        """Tries again and again, where the store is not owned yet.
+
+        Args:
+            call_later: calls a function in so many seconds.
+        """
         if isinstance(self._refusal, StoreOwned):
             logger.warning(
                 "%s is in use: until that ends, commands do not come through this server, and "
@@ -53,10 +57,10 @@ class Claim:
             logger.warning("commands that write will not find this server: %s", self._refusal)
 
         def again() -> None:
-            # A moment's work on the loop: one lock, without a wait.
+            # A moment's work: one lock, without a wait.
             if not self._left and isinstance(self._refusal, StoreOwned):
                 self._attempt()
-                timers.call_later(_AGAIN_SECONDS, again)
+                call_later(_AGAIN_SECONDS, again)
 
         again()
 

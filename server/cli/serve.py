@@ -1,17 +1,13 @@
 """``collab serve``: the server as a process of its own."""
 
 import contextlib
-import gc
 import logging
 import secrets
-import signal
 import socket
-from ipaddress import ip_address
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anyio
-import anyio.abc
 import click
 from hypercorn.config import Config
 
@@ -23,6 +19,15 @@ from collab.server.bus.address import open_bus
 from collab.server.cli.claim import Claim
 from collab.server.cli.duration import Duration
 from collab.server.cli.jwt import jwt_options, tokens_of
+from collab.server.cli.listening import (
+    BACKLOG,
+    is_loopback,
+    listen,
+    local_url_of,
+    reserve,
+    share,
+    url_of,
+)
 from collab.server.cli.options import (
     RETENTION,
     config_option,
@@ -30,19 +35,14 @@ from collab.server.cli.options import (
     settings_options,
     store_option,
 )
+from collab.server.cli.process import Service, run, work
+from collab.server.cli.workers import Post, Work, Workers
 from collab.server.documents.seeds import SeedFiles
-from collab.server.transports.frontdoor import FrontDoor
-from collab.storage.address import file_of
+from collab.storage.address import file_of, is_postgres
 from collab.storage.sqlite.ownership import Contact
 
-_BACKLOG = 2048
-"""Connections the system may hold before they are accepted: a crowd that reconnects at once."""
-
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
-"""Where a server is found that listens on every address."""
-
-_COLLECT_EVERY = 20_000
-"""Objects made and kept between two looks for circular garbage; Python's own default is 700."""
+_LOG = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_WORKER_LOG = "%(asctime)s %(levelname)s %(name)s, worker {}: %(message)s"
 
 
 @click.command()
@@ -145,6 +145,15 @@ _COLLECT_EVERY = 20_000
     help="Valkey or Redis, through which this server and others that serve the same store share "
     "documents live: redis://HOST:PORT, valkey://, or rediss:// with TLS.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    envvar="COLLAB_WORKERS",
+    metavar="NUMBER",
+    help="Processes that serve the address side by side; more than one need --bus.",
+)
 @settings_options
 def serve(
     address: str,
@@ -159,136 +168,89 @@ def serve(
     seed_path: Path | None,
     allow_origins: tuple[str, ...],
     bus_address: str | None,
+    workers: int,
     **options: Any,
 ) -> None:
     """Serve documents over WebSockets and HTTP until SIGTERM or Ctrl-C."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(format=_LOG)
     logging.getLogger("collab").setLevel(logging.INFO)
     logging.getLogger("aiofastnet").setLevel(logging.ERROR)  # It warns of peers that just left.
     if (certfile is None) != (keyfile is None):
         raise SettingsError("expected --certfile and --keyfile together")
-    config = Config()
-    config.certfile, config.keyfile = certfile, keyfile
-    config.backlog = _BACKLOG
+    _check_shareable(address, bus_address, workers)
     tokens = tokens_of(options)
     secret = secrets.token_urlsafe(32)
-    app = Collab(
-        address,
-        authenticate=admit_operator(tokens, secret),
-        allow_origins=allow_origins,
-        local_only=tokens is None and not open_to_everyone,
-        history=history,
-        demo=demo,
-        trusted_proxies=trusted_proxies,
-        settings=settings_of(options),
-        seed=None if seed_path is None else SeedFiles(seed_path),
-        bus=None if bus_address is None else open_bus(bus_address),
-    )
-    with _listen(bind) as listener:
-        if tokens is None and not _is_loopback(listener):
-            _check_openness(bind, open_to_everyone)
-        anyio.run(
-            _serve,
-            app,
-            config,
-            listener,
-            transport == "native",
-            file_of(address),
-            secret,
-            backend_options=_loop(),
+    settings = settings_of(options)
+
+    def service(listener: socket.socket) -> Service:
+        config = Config()
+        config.certfile, config.keyfile = certfile, keyfile
+        config.backlog = BACKLOG
+        app = Collab(
+            address,
+            authenticate=admit_operator(tokens, secret),
+            allow_origins=allow_origins,
+            local_only=tokens is None and not open_to_everyone,
+            history=history,
+            demo=demo,
+            trusted_proxies=trusted_proxies,
+            settings=settings,
+            seed=None if seed_path is None else SeedFiles(seed_path),
+            bus=None if bus_address is None else open_bus(bus_address),
         )
+        return Service(app=app, config=config, listener=listener, native=transport == "native")
 
+    with listen(bind) if workers == 1 else reserve(bind) as bound:
+        if tokens is None and not is_loopback(bound):
+            _check_openness(bind, open_to_everyone)
+        first = service(bound)  # For several workers it only shows what is wrong with the options.
+        tls = certfile is not None
+        claim = None
+        if (store := file_of(address)) is not None:
+            certificate = Path(certfile).read_text() if certfile is not None else None
+            url = local_url_of(bound, tls=tls)
+            claim = Claim(store, Contact(url=url, secret=secret, certificate=certificate))
 
-def _loop() -> dict[str, bool]:
-    """Runs on uvloop where it is installed."""
-    try:
-        import uvloop  # noqa: F401
-    except ImportError:
-        return {}
-    return {"use_uvloop": True}
+        def opened() -> None:
+            click.echo(f"collab: listening on {url_of(bound, tls=tls)}")
 
-
-def _calm_collector() -> None:
-    """Has Python look for circular garbage more rarely: rooms and connections hardly make any."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_EVERY, 20, 20)
-
-
-async def _serve(
-    app: Collab,
-    config: Config,
-    listener: socket.socket,
-    native: bool,
-    store: Path | None,
-    secret: str,
-) -> None:
-    # Hypercorn unpacks what is compressed: a few bytes may come to much more than they are.
-    config.websocket_max_message_size = app.settings.message_max_bytes
-    tls = config.create_ssl_context() if config.ssl_enabled else None
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with contextlib.AsyncExitStack() as exits:
-            claim = None
-            if store is not None:
-                # Left after the app, whose last commit comes when it is left.
-                claim = exits.enter_context(Claim(store, _contact(listener, config, secret)))
-            await exits.enter_async_context(app)
+        if workers == 1:
+            run(first, opened, claim)
+            return
+        parent = Workers(workers, _work(service, bound), opened)
+        with claim or contextlib.nullcontext():
             if claim is not None:
-                claim.insist(app.running.timers)
-            door = await exits.enter_async_context(
-                FrontDoor(
-                    app,
-                    app.running.handshakes,
-                    app.running.rooms.spawn,
-                    app.settings,
-                    config=config,
-                    listener=listener,
-                    native=native,
-                    tls=tls,
-                )
-            )
-            _calm_collector()
-            click.echo(f"collab: listening on {_url(listener, tls=tls is not None)}")
-            async for _ in signals:
-                break
-            door.stop_accepting()
-            await app.running.drain()
+                claim.insist(parent.call_later)
+            parent.run()
 
 
-def _url(listener: socket.socket, *, tls: bool) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+def _work(make_service: Callable[[socket.socket], Service], reserved: socket.socket) -> Work:
+    """Returns what a worker does."""
+
+    def begin(post: Post) -> None:
+        logging.basicConfig(format=_WORKER_LOG.format(post.number), force=True)
+        with share(reserved) as listener:
+            work(make_service(listener), post)
+
+    return begin
 
 
-def _contact(listener: socket.socket, config: Config, secret: str) -> Contact:
-    """How commands on this machine reach the server."""
-    url = _url(listener, tls=config.certfile is not None)
-    for everywhere, here in _LOOPBACK.items():
-        url = url.replace(f"//{everywhere}:", f"//{here}:")
-    certificate = Path(config.certfile).read_text() if config.certfile else None
-    return Contact(url=url, secret=secret, certificate=certificate)
-
-
-def _listen(bind: str) -> socket.socket:
-    """Binds the address that ``--bind`` names.
+def _check_shareable(address: str, bus_address: str | None, workers: int) -> None:
+    """Refuses what several workers cannot share.
 
     Raises:
-        SettingsError: it is no address, or it cannot be bound.
+        SettingsError: they would not have the same documents, or not see each other's changes.
     """
-    host, separator, port = bind.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not separator or not host or not port.isascii() or not port.isdigit():
-        raise SettingsError(f"expected --bind HOST:PORT, got {bind!r}")
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
-    except (OSError, OverflowError) as error:
-        raise SettingsError(f"cannot listen on {bind}: {error}") from error
-
-
-def _is_loopback(listener: socket.socket) -> bool:
-    """Whether only this machine can reach it."""
-    return ip_address(listener.getsockname()[0]).is_loopback
+    if workers > 1 and file_of(address) is None and not is_postgres(address):
+        raise SettingsError(
+            f"expected --store sqlite:///FILE or postgresql://... for {workers} workers, "
+            f"got {address}, which no two processes share"
+        )
+    if workers > 1 and bus_address is None:
+        raise SettingsError(
+            f"expected --bus redis://HOST:PORT for {workers} workers, got none: it is what ties "
+            "them together, and may be a Valkey or Redis on this machine"
+        )
 
 
 def _check_openness(bind: str, open_to_everyone: bool) -> None:

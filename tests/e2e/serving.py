@@ -160,7 +160,7 @@ def _listening(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], _START_SECONDS)
     line = process.stdout.readline() if ready else ""
-    address = re.fullmatch(r"collab: listening on (http://\S+)\n", line)
+    address = re.fullmatch(r"collab: listening on (https?://\S+)\n", line)
     if address is None:
         raise AssertionError(f"expected the address of a server that listens, got {line!r}")
     return address[1]

