@@ -1,6 +1,7 @@
 """Delivery: who in a room gets which frame, and when."""
 
 import time
+from collections import deque
 
 from collab import state_vector
 from collab.document import Document
@@ -41,7 +42,7 @@ class Delivery:
         self._catch_up = CatchUp(document, settings, admission, spawn, self._settle)
         self._direct: dict[Member, None] = {}
         self._holding: dict[Member, None] = {}
-        self._owed: dict[Member, None] = {}
+        self._owed: dict[Member, deque[tuple[Batch, bytes]]] = {}
         self._metrics = metrics
 
     def add(self, member: Member) -> None:
@@ -56,7 +57,6 @@ class Delivery:
         self._owed.pop(member, None)
         member.live = False
         member.held.clear()
-        member.receipts.clear()
         self._catch_up.forget(member)
 
     def send_all(self, frame: bytes) -> None:
@@ -164,8 +164,7 @@ class Delivery:
         if batch is None:
             member.connection.send(receipt)
         elif member in self.members:
-            member.receipts.append((batch, receipt))
-            self._owed[member] = None
+            self._owed.setdefault(member, deque()).append((batch, receipt))
             if member.session.dialect.impatient:
                 member.connection.send(yjs.awareness(EMPTY_AWARENESS))
 
@@ -282,7 +281,7 @@ class Delivery:
         self._settle(member)
 
     def _send_receipts(self, member: Member) -> None:
-        receipts = member.receipts
+        receipts = self._owed.get(member)
         while receipts and receipts[0][0].durable and not member.paused:
             member.connection.send(receipts.popleft()[1])
         if not receipts:

@@ -108,7 +108,6 @@ class Member:
         parts: what is left of a long diff, or None.
         asked: whether it waits for our question, which comes with the end of the answer to its own.
         held: what waits for commits, in order.
-        receipts: batches and what it is sent when they are durable, in order.
         heard_at: when the heartbeat last found that the peer was heard, as ``paused_at``.
         told_at: when it last found that the peer was sent something.
         missed_presence: whether it was spared others' presence while it was paused.
@@ -133,7 +132,6 @@ class Member:
         "paused",
         "paused_at",
         "queued_bytes",
-        "receipts",
         "session",
         "synced",
         "told_at",
@@ -153,7 +151,6 @@ class Member:
         self.heard_at = self.told_at = time.monotonic()
         self.asked = False
         self.held: list[Hold] = []
-        self.receipts: deque[tuple[Batch, bytes]] = deque()
         self.missed_presence = False
         self.pace: Pace | None = None
         self.held_back = False

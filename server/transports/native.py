@@ -101,6 +101,8 @@ class NativeConnection(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done."""
         self._transport = transport
+        # picows keeps the handshake for as long as the connection lasts: two kilobytes of headers.
+        del transport.request.headers, transport.response.headers
         most = self._settings.outbox_max_bytes
         transport.underlying_transport.set_write_buffer_limits(most, most // RESUME_SHARE)
         self._peer.opened(self)
