@@ -65,9 +65,9 @@ class LiveDocument:
         if self._refused:
             raise AccessDenied(f"expected no changes of {self.name!r}: read-only", self.name)
         if self._connection.closed is not None:
-            self._room.refuse_if_ended()
+            self._room.content.refuse_if_ended()
             raise NotRunning(f"{self.name!r} was closed: {self._connection.closed}")
-        await self._room.saved()
+        await self._room.content.saved()
 
     async def synced(self) -> None:
         """Waits until everything of the document is here.
@@ -78,7 +78,7 @@ class LiveDocument:
         """
         while not self._seat.synced:
             if self._connection.closed is not None:
-                self._room.refuse_if_ended()
+                self._room.content.refuse_if_ended()
                 raise ServerBusy(f"{self.name!r} was closed: {self._connection.closed}")
             await self._connection.next_event()
 

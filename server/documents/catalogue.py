@@ -12,7 +12,7 @@ from collab.close import CloseCode
 from collab.errors import DocumentDeleted, DocumentExists, ServerBusy
 from collab.replacing import replace_text
 from collab.server.documents.copying import copy_document
-from collab.server.rooms.room import Farewell
+from collab.server.rooms.farewell import Farewell
 from collab.server.rooms.rooms import Rooms
 from collab.store import Append, NewEntry, Store
 from collab.trash import Tombstone
@@ -84,7 +84,7 @@ class Catalogue:
         """
         room = self._rooms.find(name)
         if room is not None:
-            await room.saved()
+            await room.content.saved()
         anew = ServerBusy(f"expected {copy!r} to stay empty, got a copy of another document")
         async with self._made(copy, anew):
             await copy_document(self._store, name, copy, history=history, author=author)
@@ -128,17 +128,17 @@ class Catalogue:
         room = await self._rooms.acquire(name, seeded=False)
         try:
             for _ in range(_ATTEMPTS):
-                room.flush()
+                room.content.flush()
                 version = room.document.version
                 state = room.document.encode()
                 update = await anyio.to_thread.run_sync(replace_text, state, text, root)
-                room.flush()
+                room.content.flush()
                 if room.document.version == version:
                     break  # Otherwise it is of before; the last one merges as any change does.
             if update is not None:
                 entry = NewEntry(update=update, time_ms=_now_ms(), author=author)
-                await room.take_in(update, [entry])
-            await room.saved()
+                await room.content.take_in(update, [entry])
+            await room.content.saved()
         finally:
             self._rooms.release(room)
 
@@ -163,7 +163,7 @@ class Catalogue:
         """Whether there is such a document, once what was made of it so far is durable."""
         room = self._rooms.find(check_name(name))
         if room is not None:
-            await room.saved()
+            await room.content.saved()
         page = await self._store.documents(prefix=name, limit=1)
         return bool(page) and page[0].document == name
 

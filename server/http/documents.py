@@ -101,8 +101,8 @@ class Documents:
     async def _current(self, name: str) -> Document:
         """A copy of the document as it is now, uncommitted changes included."""
         room = self._rooms.find(name)
-        if room is not None and (room.seq or room.members):
-            room.flush()
+        if room is not None and (room.content.seq or room.members):
+            room.content.flush()
             copy = Document()
             copy.apply(room.document.encode())
             return copy

@@ -88,7 +88,7 @@ class Past:
             )
         finally:
             self._rooms.release(room)
-        return JSONResponse({"changed": changed, "seq": room.seq})
+        return JSONResponse({"changed": changed, "seq": room.content.seq})
 
     async def _readable(self, request: Request) -> str:
         name = document_of(request)

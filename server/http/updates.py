@@ -77,15 +77,15 @@ class Updates:
         lines = await read_body(request, self._max_bytes)
         room = await self._rooms.acquire(name, seeded=False)
         try:
-            room.flush()
+            room.content.flush()
             state = room.document.encode()
             # A copy is asked, in a thread. What becomes of the room meanwhile does no harm: at
             # worst something is stored that it had come to know.
             intake = await anyio.to_thread.run_sync(lambda: take_in(state, decode_entries(lines)))
             if intake.effect is not None:
-                await room.take_in(intake.effect, intake.entries)
+                await room.content.take_in(intake.effect, intake.entries)
             else:
-                await room.saved()
+                await room.content.saved()
         finally:
             self._rooms.release(room)
         refused = [{"line": each.position, "error": each.reason} for each in intake.refused]
@@ -122,7 +122,7 @@ async def take_in_update(rooms: Rooms, name: str, update: bytes, *, author: str 
     entry = NewEntry(update=update, time_ms=time_ms, author=author)
     room = await rooms.acquire(name, seeded=False)
     try:
-        await room.take_in(update, [entry])
+        await room.content.take_in(update, [entry])
     finally:
         rooms.release(room)
 

@@ -54,7 +54,7 @@ class Versions:
         at = read_to(body, "at") if "at" in body else None
         room = self._rooms.find(name)
         if room is not None:
-            await room.saved()  # Now is what people see now.
+            await room.content.saved()  # Now is what people see now.
         version = await name_version(self._store, name, called, permit.identity.author, at)
         self._rooms.feeds.publish(name, VersionNamed(version))
         return JSONResponse(version_record(version), status_code=201)

@@ -120,7 +120,7 @@ class YSweet:
         await self._passes.admit(request, name)
         room = await self._rooms.acquire(name)
         try:
-            room.flush()
+            room.content.flush()
             update = room.document.encode()
         finally:
             self._rooms.release(room)

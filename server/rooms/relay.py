@@ -96,7 +96,7 @@ class Relay:
             self._wait(partial(self.changed, update, instance), len(update))
             return
         self._changed_at[instance] = time.monotonic()
-        room.take_relayed(update)
+        room.content.take_relayed(update)
 
     def heard(self, frame: bytes, instance: str) -> None:
         """Another instance says something."""
@@ -133,7 +133,7 @@ class Relay:
             room.messaging.hear(message.text, message.to, message.sender)
         elif isinstance(message, relay.Asked):
             self._show(room, message.clients, instance)
-            room.flush()
+            room.content.flush()
             lacks = room.document.diff(message.state_vector)
             known = room.document.state_vector
             answer = relay.Answered(lacks, known, room.presence.own())
@@ -142,7 +142,7 @@ class Relay:
             self._show(room, message.clients, instance)
             if message.update != EMPTY_UPDATE:
                 self._changed_at[instance] = time.monotonic()
-                room.integrate_relayed(message.update)
+                room.content.integrate_relayed(message.update)
             if message.state_vector is not None and self._returns:
                 back = room.document.diff(message.state_vector)
                 if back != EMPTY_UPDATE:
@@ -158,7 +158,7 @@ class Relay:
     def _ask(self) -> None:
         room = self._room
         assert room is not None
-        room.flush()
+        room.content.flush()
         self._say(relay.Asked(room.document.state_vector, room.presence.own()))
 
     def _say(self, message: relay.RelayMessage, to: str | None = None) -> None:
@@ -173,7 +173,7 @@ class Relay:
         """Logs what a dead instance has passed on and not committed, unless another one has."""
         await anyio.sleep(self._dice() * _SECURE_SECONDS)
         try:
-            await room.secure()
+            await room.content.secure()
         except CollabError as error:
             logger.error("looking after what an instance left of %r: %s", self._name, error)
             if isinstance(error, ServerBusy):

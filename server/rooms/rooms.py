@@ -16,13 +16,14 @@ from collab.server.documents.feeds import Feeds
 from collab.server.documents.seeds import Seed, open_seeded
 from collab.server.metrics import Metrics
 from collab.server.rooms.admission import Admission
+from collab.server.rooms.farewell import Farewell
 from collab.server.rooms.long_messages import LongMessages
 from collab.server.rooms.opening import open_document, report
 from collab.server.rooms.persister import Persister
 from collab.server.rooms.refusals import Refusals
 from collab.server.rooms.relay import Relay
 from collab.server.rooms.relays import Relays
-from collab.server.rooms.room import Farewell, Room
+from collab.server.rooms.room import Room
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
 from collab.server.timers import Timers
@@ -196,7 +197,7 @@ class Rooms:
                 await entry.ready.wait()
             room = entry.room if entry is not None else None
             if room is not None:
-                await room.stop()
+                await room.content.stop()
             yield
         except BaseException:
             if room is not None:
@@ -218,10 +219,10 @@ class Rooms:
         for room in self.loaded:
             room.close_all(CloseCode.GOING_AWAY, "the server is shutting down")
         for room in self.loaded:
-            await room.settle()
-            room.checkpoint()
+            await room.content.settle()
+            room.content.checkpoint()
         for room in self.loaded:
-            await room.settle()
+            await room.content.settle()
         await self._refusals.settle()
 
     def _entry(self, name: str) -> _Entry | None:
@@ -296,9 +297,9 @@ class Rooms:
         room = entry.room
         if room is None or self._is_held(entry):
             return
-        await room.settle()
-        room.checkpoint()
-        await room.settle()
+        await room.content.settle()
+        room.content.checkpoint()
+        await room.content.settle()
         # Nothing is awaited from the check to the removal: nobody can come in between.
         if self._entries.get(name) is entry and (room.ended or not self._is_held(entry)):
             del self._entries[name]

@@ -172,7 +172,7 @@ async def deliver_everything(typists: list[Typist], room: Room, choose: random.R
         while any(typist.busy() for typist in typists):
             typist = choose.choice([typist for typist in typists if typist.busy()])
             choose.choice([typist.send_one, typist.read_one])()
-        await room.settle()  # What it releases is to be read too.
+        await room.content.settle()  # What it releases is to be read too.
         late = next((typist for typist in typists if typist.waits()), None)
         if late is not None:
             await late.until_busy()

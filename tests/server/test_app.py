@@ -379,7 +379,7 @@ class TestREST:
             assert answer.json()["uncommitted_bytes"] > 0
             assert (await client.get("/healthz")).status_code == 200
             store.failure = None
-            await room.settle()
+            await room.content.settle()
             assert (await client.get("/readyz")).status_code == 200
 
     @pytest.mark.parametrize(

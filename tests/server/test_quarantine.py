@@ -58,7 +58,7 @@ async def populated(server: House) -> tuple[Client, Client]:
     room = await server.rooms.acquire("d")
     writer = Client(room, client_id=2).connect()
     writer.say(yjs.update(poison.HELLO))
-    await room.settle()
+    await room.content.settle()
     return writer, Client(room, client_id=3, identity=MALLORY).connect()
 
 

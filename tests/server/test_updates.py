@@ -104,7 +104,7 @@ class TestOneUpdate:
             await client.post("/api/docs/a/updates", content=update)
         await peer.read_until(lambda: peer.text == "content grows")
         peer.type("!")
-        await room.settle()
+        await room.content.settle()
         assert peer.acknowledged
         collab.running.rooms.release(room)
 
@@ -146,7 +146,7 @@ class TestOneUpdate:
         assert refused.status_code == 400
         assert peer.wire.closed is None
         peer.type(" and on")
-        await room.settle()
+        await room.content.settle()
         await peer.read_until(lambda: "hello" in peer.text)
         log = [entry.update for entry in await stored(store, "a")]
         assert poison.CHILD_OF_A_STRING not in log

@@ -67,7 +67,7 @@ async def test_who_was_sent_away_is_gone_although_their_socket_lingers() -> None
         assert 1 not in room.presence.states()
         ana.wire.frames.clear()
         ben.type("x")
-        await room.settle()
+        await room.content.settle()
         assert not updates_in(ana.wire.frames)
         assert room.members == (ben.seat,)
 
@@ -105,14 +105,14 @@ class TestRecheck:
             await rights.recheck()
             ana.type("hers")
             ben.type("his")
-            await room.settle()
+            await room.content.settle()
             ana.read()
             assert ben.text == "his"
             assert str(ana.text).replace("hers", "") == "his"
             access["ana"] = Access.WRITE
             await rights.recheck(user="ana", document="a")
             ana.say(yjs.update(ana.doc.get_update()))
-            await room.settle()
+            await room.content.settle()
             ben.read()
             assert "hers" in ben.text
 
@@ -173,7 +173,7 @@ class TestRecheck:
             anyone = Client(room, client_id=1, identity=ANYONE).connect()
             await Rights(inner.rooms, Guard(None, None)).recheck()
             anyone.say(yjs.update(poison.HELLO))
-            await room.settle()
+            await room.content.settle()
             assert anyone.wire.closed is None
 
 

@@ -96,7 +96,7 @@ class TestDelete:
                 tasks.start_soon(delete)
                 await anyio.wait_all_tasks_blocked()
                 client.type("two")  # In the commit after.
-                client.room.flush()
+                client.room.content.flush()
                 store.let_append()
                 store.hold_appends()
                 await store.append_began.wait()
@@ -164,8 +164,8 @@ class TestDelete:
             client = Client(room, client_id=1).connect()
             for _ in range(3):
                 client.type("x")
-                room.flush()
-            await room.saved()
+                room.content.flush()
+            await room.content.saved()
             store.hold_appends()
             client.type("y")
             await store.append_began.wait()
@@ -338,11 +338,11 @@ class TestDuplicate:
             client = Client(await server.rooms.acquire("d"), client_id=1).connect()
             for word in ("one ", "two"):
                 client.type(word)
-                client.room.flush()
+                client.room.content.flush()
             await catalogue.duplicate("d", "copy", history=history, author="ada")
             client.type(" three")
-            client.room.flush()
-            await client.room.saved()
+            client.room.content.flush()
+            await client.room.content.saved()
             entries = [entry async for entry in store.entries("copy")]
             assert await text_of(store, "copy") == "one two"
             assert len(entries) == (2 if history else 1)
@@ -357,7 +357,7 @@ class TestDuplicate:
             await catalogue.duplicate("d", "copy", history=True, author=None)
             assert closed_with(client) is CloseCode.RESTART
             with pytest.raises(ServerBusy):
-                await client.room.saved()
+                await client.room.content.saved()
             again = Client(await server.rooms.acquire("copy"), client_id=1)
             await again.sync()
             assert again.text == "text"

@@ -240,7 +240,7 @@ class TestRestore:
             client = Client(room, client_id=1).connect()
             for word in ("one ", "two ", "three "):
                 client.type(word)
-                await room.saved()
+                await room.content.saved()
             answer = await http.post(
                 "/api/docs/d/restore", json={"to": 1}, headers={"x-name": "ada"}
             )
@@ -268,7 +268,7 @@ class TestRestore:
             room = await collab.running.rooms.acquire("d")
             client = Client(room, client_id=1).connect()
             client.type("first ")
-            await room.saved()
+            await room.content.saved()
             async with anyio.create_task_group() as tasks:
                 for round_ in range(4):
                     tasks.start_soon(lambda: http.post("/api/docs/d/restore", json={"to": 1}))
@@ -404,7 +404,7 @@ class TestRest:
                 "automatic": False,
             }
             client.type(" more")
-            await room.saved()
+            await room.content.saved()
             early = await http.post("/api/docs/d/versions", json={"name": "empty", "at": 0})
             assert early.json()["seq"] == 0
             listed = (await http.get("/api/docs/d/versions")).json()["versions"]

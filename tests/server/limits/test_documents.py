@@ -41,7 +41,7 @@ async def test_changes_that_wait_for_others_are_bounded_and_their_sender_is_clos
         assert flood.wire.closed is not None
         assert flood.wire.closed[0] == CloseCode.MALFORMED
         honest.type("hello")
-        await room.saved()
+        await room.content.saved()
         assert "hello" in str(room.document.doc.get("text", type=pycrdt.Text))
         assert room.document.pending_bytes <= 2000
 
@@ -51,7 +51,7 @@ async def test_a_document_that_too_many_clients_have_written_refuses_changes() -
         room = await inner.rooms.acquire("a")
         for number in (1, 2):
             Client(room, client_id=number).connect().type("x")
-        room.flush()
+        room.content.flush()
         third = Client(room, client_id=3).connect()
         third.type("y")
         await third.wire.until(lambda: any(f[:2] == b"\x02\x00" for f in third.wire.frames))

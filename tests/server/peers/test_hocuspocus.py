@@ -150,7 +150,7 @@ async def test_every_change_gets_exactly_one_receipt() -> None:
         await one.until("a", APPLIED, count=12)
         room = inner.rooms.find("a")
         assert room is not None
-        await room.saved()
+        await room.content.saved()
         assert one.frames("a").count(APPLIED) == 12
 
 

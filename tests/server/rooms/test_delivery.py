@@ -57,7 +57,7 @@ class TestEchoes:
             room = await server.rooms.acquire("d")
             writer = Client(room, client_id=1).connect()
             update = writer.type("a")
-            await room.settle()
+            await room.content.settle()
             again = Client(room, client_id=2).connect()
             again.say(yjs.sync_step2(update))
             assert updates_in(again.wire.frames) == [update]
@@ -93,7 +93,7 @@ class TestEchoes:
             one, two = (Client(room, client_id=n).connect() for n in (1, 2))
             reader = Client(room, client_id=3, wire=Wire(work_seconds=0.005)).connect()
             one.type("-")
-            await room.settle()
+            await room.content.settle()
             for client in (one, two, reader):
                 client.read()
             one.acknowledged.clear()
@@ -104,7 +104,7 @@ class TestEchoes:
             await one.read_until(lambda: "b" in one.text)
             await two.read_until(lambda: "a" in two.text)
             store.let_append()
-            await room.settle()
+            await room.content.settle()
             one.read()
             two.read()
             assert one.text == two.text == reader.text
@@ -130,7 +130,7 @@ class TestEchoes:
             update = writer.type("a")
             writer.leave()
             store.let_append()
-            await room.settle()
+            await room.content.settle()
             reader.read()
             assert reader.text == "a"
             assert [entry.update for entry in (await store.load("d")).entries] == [update]
@@ -141,7 +141,7 @@ class TestEchoes:
             room = await server.rooms.acquire("d")
             Client(room, client_id=1, identity=Identity(id="ann")).connect().type("a")
             Client(room, client_id=2).connect().type("b")
-            await room.settle()
+            await room.content.settle()
             assert [entry.author for entry in (await store.load("d")).entries] == ["ann", None]
 
 
@@ -192,7 +192,7 @@ class TestSlowReaders:
             second = one.type("b")
             other.type("c")
             store.let_append()
-            await room.settle()
+            await room.content.settle()
             assert one.wire.frames == []
             room.resume(one.seat)
             one.read()
@@ -208,14 +208,14 @@ class TestSlowReaders:
             one, two = (Client(room, client_id=n).connect() for n in (1, 2))
             slow = Client(room, client_id=3, wire=Wire(work_seconds=0.005)).connect()
             one.type("-")
-            await room.settle()
+            await room.content.settle()
             store.hold_appends()
             one.type("a")
             two.type("b")
             await slow.read_until(lambda: "b" in slow.text)
             room.pause(one.seat)
             store.let_append()
-            await room.settle()
+            await room.content.settle()
             room.resume(one.seat)
             one.read()
             assert one.text == slow.text
@@ -252,7 +252,7 @@ async def large(server: House, size: int, authors: int = 4) -> Room:
         doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(client_id=100 + author)
         doc["text"] = pycrdt.Text(chr(97 + author) * (size // authors))
         room.handle(Client(room, client_id=author).seat, Update(doc.get_update()))
-    await room.settle()
+    await room.content.settle()
     return room
 
 

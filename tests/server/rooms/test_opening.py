@@ -101,7 +101,7 @@ async def test_a_checkpoint_that_does_not_apply_is_replaced_by_the_whole_log(
             "'d' is opened from its log: expected an update that applies" in complaints(caplog)[0]
         )
         client.type("!")
-        await client.room.settle()
+        await client.room.content.settle()
         healed = await store.load("d")
         assert (healed.checkpoint_seq, len(healed.entries)) == (1501, 0)
         again = await open_document(store, "d")
@@ -133,7 +133,7 @@ async def test_all_that_is_stored_being_broken_opens_an_empty_document() -> None
         client = await opened(server)
         assert client.text == ""
         client.type("new")
-        await client.room.settle()
+        await client.room.content.settle()
         assert (await store.load("d")).seq == 3
 
 

@@ -192,7 +192,7 @@ class TestFailingStore:
             assert reader.wire.reading
             store.failure = None
             await writer.wire.until(lambda: writer.wire.reading)
-            await room.settle()
+            await room.content.settle()
             assert not server.persister.full
             kept = Document.load(await store.load("d")).doc.get("text", type=pycrdt.Text)
             assert str(kept) == writer.text
@@ -220,7 +220,7 @@ async def test_a_writer_that_reads_again_while_the_store_is_full_is_read_from_in
         room.pause(writer.seat)
         writer.type("held back, since it does not read")
         assert not writer.wire.reading
-        await room.saved()
+        await room.content.saved()
         store.hold_appends()
         other.type("held back by nobody")
         assert server.persister.full
@@ -268,7 +268,7 @@ class TestCheckpoints:
             writer = Client(room, client_id=1).connect()
             for number in range(40):
                 writer.type(f"{number},")
-                await room.settle()
+                await room.content.settle()
             opened = await store.load("d")
             assert opened.seq == 40
             assert len(opened.entries) <= 11
@@ -282,7 +282,7 @@ class TestCheckpoints:
             room = await server.rooms.acquire("d")
             writer = Client(room, client_id=1).connect()
             writer.type("ours")
-            await room.settle()
+            await room.content.settle()
             elsewhere: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(client_id=2)
             elsewhere["text"] = pycrdt.Text("theirs")
             await store.append(
@@ -295,7 +295,7 @@ class TestCheckpoints:
             )
             for _ in range(12):
                 writer.type(".")
-                await room.settle()
+                await room.content.settle()
             text = str(Document.load(await store.load("d")).doc.get("text", type=pycrdt.Text))
             assert "theirs" in text
             assert text.count(".") == 12

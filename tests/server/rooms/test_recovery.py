@@ -23,7 +23,7 @@ async def test_the_sender_is_closed_and_the_room_goes_on() -> None:
         hostile.say(yjs.update(poison.HELLO))
         hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
         writer.type(" and on")
-        await room.settle()
+        await room.content.settle()
         assert hostile.wire.closed is not None
         assert hostile.wire.closed[0] == CloseCode.MALFORMED
         assert (writer.wire.closed, reader.wire.closed) == (None, None)
@@ -44,13 +44,13 @@ async def test_everything_else_of_its_batch_is_applied_acknowledged_and_stored_o
         hostile, one, two = (Client(room, client_id=n).connect() for n in (91, 2, 3))
         reader = Client(room, client_id=4, wire=Wire(work_seconds=0.01)).connect()
         hostile.say(yjs.update(poison.HELLO))
-        await room.settle()
+        await room.content.settle()
         before = sum(len(a.entries) for appends in store.appends for a in appends)
         one.type("a")
         hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
         two.type("b")
         one.type("c")
-        await room.settle()
+        await room.content.settle()
         for client in (one, two, reader):
             client.read()
         assert one.acknowledged
@@ -68,7 +68,7 @@ async def test_a_step_2_that_does_not_apply_ends_its_sender_alone() -> None:
         writer.say(yjs.update(poison.HELLO))
         hostile.say(yjs.sync_step2(poison.CHILD_OF_A_STRING))
         update = writer.type("!")
-        await room.settle()
+        await room.content.settle()
         writer.read()
         assert hostile.wire.closed is not None
         assert update in writer.acknowledged
@@ -80,7 +80,7 @@ async def test_what_comes_during_the_recovery_is_done_after_it() -> None:
         room = await server.rooms.acquire("d")
         hostile, writer = (Client(room, client_id=n).connect() for n in (91, 2))
         hostile.say(yjs.update(poison.HELLO))
-        await room.settle()
+        await room.content.settle()
         store.hold_loads()
         hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
         update = writer.type("meanwhile")
@@ -102,7 +102,7 @@ async def test_who_leaves_during_the_recovery_keeps_nobodys_turn() -> None:
         room = await server.rooms.acquire("d")
         hostile = Client(room, client_id=91).connect()
         hostile.say(yjs.update(poison.HELLO))
-        await room.settle()
+        await room.content.settle()
         store.hold_loads()
         hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
         gone = Client(room, client_id=3)
@@ -124,14 +124,14 @@ async def test_a_store_that_fails_delays_the_recovery_and_loses_nothing(
         room = await server.rooms.acquire("d")
         hostile, writer = (Client(room, client_id=n).connect() for n in (91, 2))
         hostile.say(yjs.update(poison.HELLO))
-        await room.settle()
+        await room.content.settle()
         store.load_failure = StoreUnavailable("disk on fire")
         hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
         writer.type("x")
         while "disk on fire" not in caplog.text:
             await anyio.lowlevel.checkpoint()
         store.load_failure = None
-        await room.settle()
+        await room.content.settle()
         joiner = Client(room, client_id=3)
         await joiner.sync()
         assert sorted(joiner.text) == sorted("hellox")
@@ -146,7 +146,7 @@ async def test_many_poisoners_one_after_the_other_leave_the_room_alive() -> None
             hostile = Client(room, client_id=100 + number).connect()
             hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
             writer.type(str(number))
-        await room.settle()
+        await room.content.settle()
         joiner = Client(room, client_id=3)
         await joiner.sync()
         assert sorted(joiner.text) == sorted("hello0123456789")

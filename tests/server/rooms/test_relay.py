@@ -202,7 +202,7 @@ async def test_what_the_other_has_logged_is_read_back_in_seq_and_told_to_who_fol
                 heard = await anext(feed)
                 assert isinstance(heard, Changed)
                 assert heard.entry.seq == seq
-        assert (ann.room.seq, bob.room.seq) == (2, 2)
+        assert (ann.room.content.seq, bob.room.content.seq) == (2, 2)
 
 
 async def test_what_is_written_past_the_bus_is_read_with_the_next_commit(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ async def test_what_an_instance_does_not_commit_any_more_is_logged_by_another_on
             await bob.read_until(lambda: bob.text == "hello")
             await eve.read_until(lambda: eve.text == "hello")
             for survivor, server in ((bob, two), (eve, three)):
-                await survivor.room.secure()
+                await survivor.room.content.secure()
                 await server.persister.settle()
             assert len(await entries(path)) == 1
         held.let_append()

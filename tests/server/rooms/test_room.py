@@ -137,7 +137,7 @@ class TestFlushing:
             writer = Client(room, client_id=1).connect()
             reader = Client(room, client_id=2, wire=Wire(work_seconds=0.005)).connect()
             writer.type("a")
-            await room.settle()
+            await room.content.settle()
             writer.type("b")
             reader.read()
             writer.type("c")
@@ -160,7 +160,7 @@ class TestFlushing:
                 two.type("c")
             await reader.wire.until(lambda: bool(reader.wire.frames))
             assert len(updates_in(reader.read())) == 1
-            await room.settle()
+            await room.content.settle()
             stored = [len(append.entries) for appends in store.appends for append in appends]
             assert sum(stored) == 3
 
@@ -173,7 +173,7 @@ class TestFlushing:
             author.room.join(author.seat)
             first, second = author.type("a"), author.type("b")
             assert updates_in(reader.wire.frames) == [first, second]
-            await room.settle()
+            await room.content.settle()
             assert [entry.update for entry in (await store.load("d")).entries] == [first, second]
 
 
@@ -267,7 +267,7 @@ class TestUnloading:
             await due.wait()
             assert await server.rooms.acquire("d") is room
             store.let_append()
-            await room.settle()
+            await room.content.settle()
             await anyio.wait_all_tasks_blocked()
             assert server.rooms.find("d") is room
 
@@ -296,8 +296,8 @@ class TestSettling:
             store.hold_appends()
             client.type("a")
             with anyio.move_on_after(0.05) as patience:
-                await room.settle()
+                await room.content.settle()
             assert patience.cancelled_caught
             store.let_append()
-            await room.settle()
+            await room.content.settle()
             assert len(store.appends) == 1
