@@ -9,22 +9,16 @@ from collab.errors import CollabError, DocumentDeleted, PoisonedUpdate, ServerBu
 from collab.happenings import Changed
 from collab.protocol import yjs
 from collab.protocol.messages import Receipt, SyncStep2, Update
-from collab.server.documents.feeds import Feeds
-from collab.server.metrics import Metrics
 from collab.server.rooms.changes import Change, entries_of, now_ms, parts_of, receipts_of
 from collab.server.rooms.delivery import Delivery
+from collab.server.rooms.facilities import Facilities
 from collab.server.rooms.journal import Journal
 from collab.server.rooms.member import Member
 from collab.server.rooms.opening import Opened
-from collab.server.rooms.persister import Persister
 from collab.server.rooms.readback import Readback
 from collab.server.rooms.recovery import Load, Recovery
-from collab.server.rooms.refusals import Refusals
 from collab.server.rooms.relay import Relay
 from collab.server.rooms.window import Window
-from collab.server.settings import Settings
-from collab.server.tasks import Spawn
-from collab.server.timers import Timers
 from collab.store import Entry, NewEntry
 
 logger = logging.getLogger("collab")
@@ -40,16 +34,10 @@ class Content:
 
     Args:
         opened: the document as it was opened.
+        facilities: what all rooms share.
         load: opens it anew.
         entries_after: its log after a seq.
-        spawn: runs what outlives its caller.
-        persister: where writes go.
-        refusals: where updates go that cannot be taken in.
-        timers: wake it.
-        settings: bounds.
-        metrics: where it counts.
         delivery: who gets what.
-        feeds: where programs hear of changes that others have logged.
         relay: the tie to other instances, or None.
         gone: called when the document was deleted.
 
@@ -60,29 +48,24 @@ class Content:
     def __init__(
         self,
         opened: Opened,
+        facilities: Facilities,
         *,
         load: Load,
         entries_after: Callable[[int], AsyncIterator[Entry]],
-        spawn: Spawn,
-        persister: Persister,
-        refusals: Refusals,
-        timers: Timers,
-        settings: Settings,
-        metrics: Metrics,
         delivery: Delivery,
-        feeds: Feeds,
         relay: Relay | None,
         gone: Callable[[DocumentDeleted], None],
     ) -> None:
+        settings, timers, spawn = facilities.settings, facilities.timers, facilities.spawn
         self.document = opened.document
         self._name = opened.stored.document
         self._load = load
         self._spawn = spawn
-        self._persister = persister
+        self._persister = facilities.persister
         self._settings = settings
-        self._metrics = metrics
+        self._metrics = facilities.metrics
         self._delivery = delivery
-        self._feeds = feeds
+        self._feeds = facilities.feeds
         self._relay = relay
         self._changes = Window(timers, settings.window_max_seconds, self._flush)
         self._readback = Readback(
@@ -90,14 +73,16 @@ class Content:
         )
         self._journal = Journal(
             opened.stored,
-            persister,
+            facilities.persister,
             settings,
             released=delivery.release,
             slow=delivery.stop_waiting,
             gone=gone,
             overtaken=self._readback.look,
         )
-        self._recovery = Recovery(self._name, load, refusals, metrics, settings, gone)
+        self._recovery = Recovery(
+            self._name, load, facilities.refusals, facilities.metrics, settings, gone
+        )
         self._recovery.bound(self.document)
         self._pending: list[Change] = []
         self._deferred: list[Callable[[], None]] | None = None

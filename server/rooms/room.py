@@ -33,24 +33,17 @@ from collab.protocol.messages import (
     SyncStep2,
     Update,
 )
-from collab.server.documents.feeds import Feeds
-from collab.server.metrics import Metrics
-from collab.server.rooms.admission import Admission
 from collab.server.rooms.content import Content
 from collab.server.rooms.delivery import Delivery
+from collab.server.rooms.facilities import Facilities
 from collab.server.rooms.farewell import Farewell
-from collab.server.rooms.long_messages import LONG_BYTES, LongMessages
+from collab.server.rooms.long_messages import LONG_BYTES
 from collab.server.rooms.member import Member
 from collab.server.rooms.messaging import Messaging
 from collab.server.rooms.opening import Opened
-from collab.server.rooms.persister import Persister
 from collab.server.rooms.recovery import Load
-from collab.server.rooms.refusals import Refusals
 from collab.server.rooms.relay import Relay
 from collab.server.rooms.window import Window
-from collab.server.settings import Settings
-from collab.server.tasks import Spawn
-from collab.server.timers import Timers
 from collab.session import Effect, Reply
 from collab.store import Entry
 
@@ -75,48 +68,34 @@ class Room:
     def __init__(
         self,
         opened: Opened,
+        facilities: Facilities,
         *,
         load: Load,
         entries_after: Callable[[int], AsyncIterator[Entry]],
-        spawn: Spawn,
-        persister: Persister,
-        refusals: Refusals,
-        timers: Timers,
-        admission: Admission,
-        long_messages: LongMessages,
-        settings: Settings,
-        metrics: Metrics,
-        feeds: Feeds,
         relay: Relay | None = None,
     ) -> None:
-        document = opened.document
+        document, settings, metrics = opened.document, facilities.settings, facilities.metrics
         self.name = opened.stored.document
         self.presence = Presence(settings.presence_max_bytes)
-        self.spawn = spawn
-        self.feeds = feeds
+        self.spawn = facilities.spawn
+        self.feeds = facilities.feeds
         self._relay = relay
-        self._long_messages = long_messages
+        self._long_messages = facilities.long_messages
         self._settings = settings
         self._metrics = metrics
-        self._delivery = Delivery(document, settings, admission, spawn, metrics)
+        self._delivery = Delivery(document, settings, facilities.admission, self.spawn, metrics)
         self.content = Content(
             opened,
+            facilities,
             load=load,
             entries_after=entries_after,
-            spawn=spawn,
-            persister=persister,
-            refusals=refusals,
-            timers=timers,
-            settings=settings,
-            metrics=metrics,
             delivery=self._delivery,
-            feeds=feeds,
             relay=relay,
             gone=self._gone,
         )
-        self.messaging = Messaging(self.name, self._delivery, feeds, settings, metrics, relay)
+        self.messaging = Messaging(self.name, self._delivery, self.feeds, settings, metrics, relay)
         self._presence_changes = Window(
-            timers,
+            facilities.timers,
             settings.window_max_seconds,
             self._flush_presence,
             min_seconds=_PRESENCE_SECONDS,

@@ -16,6 +16,7 @@ from collab.server.documents.feeds import Feeds
 from collab.server.documents.seeds import Seed, open_seeded
 from collab.server.metrics import Metrics
 from collab.server.rooms.admission import Admission
+from collab.server.rooms.facilities import Facilities
 from collab.server.rooms.farewell import Farewell
 from collab.server.rooms.long_messages import LongMessages
 from collab.server.rooms.opening import open_document, report
@@ -68,16 +69,22 @@ class Rooms:
     ) -> None:
         self.feeds = feeds
         self._store = store
-        self._persister = persister
-        self._timers = timers
         self._settings = settings
         self._metrics = metrics
         self._seed = seed
         self._relays = relays
         self.spawn = spawn
-        self._refusals = Refusals(store, spawn)
-        self._admission = Admission(settings.syncs_in_flight, settings.syncs_waiting)
-        self._long_messages = LongMessages(settings)
+        self._facilities = Facilities(
+            settings=settings,
+            metrics=metrics,
+            timers=timers,
+            spawn=spawn,
+            persister=persister,
+            refusals=Refusals(store, spawn),
+            admission=Admission(settings.syncs_in_flight, settings.syncs_waiting),
+            long_messages=LongMessages(settings),
+            feeds=feeds,
+        )
         self._entries: dict[str, _Entry] = {}
         self._changing: dict[str, anyio.Event] = {}
         self._closing = False
@@ -85,7 +92,7 @@ class Rooms:
     @property
     def admission(self) -> Admission:
         """Who is being brought up to date, over all rooms."""
-        return self._admission
+        return self._facilities.admission
 
     @property
     def loaded(self) -> list[Room]:
@@ -223,7 +230,7 @@ class Rooms:
             room.content.checkpoint()
         for room in self.loaded:
             await room.content.settle()
-        await self._refusals.settle()
+        await self._facilities.refusals.settle()
 
     def _entry(self, name: str) -> _Entry | None:
         """The entry of a name, unless its room has ended."""
@@ -251,17 +258,9 @@ class Rooms:
         else:
             entry.room = Room(
                 opened,
+                self._facilities,
                 load=partial(open_document, self._store, name),
                 entries_after=partial(self._store.entries, name),
-                spawn=self.spawn,
-                persister=self._persister,
-                refusals=self._refusals,
-                timers=self._timers,
-                admission=self._admission,
-                long_messages=self._long_messages,
-                settings=self._settings,
-                metrics=self._metrics,
-                feeds=self.feeds,
                 relay=entry.relay,
             )
             if entry.relay is not None:
@@ -289,7 +288,7 @@ class Rooms:
         def unload() -> None:
             self.spawn(partial(self._unload, name, entry))
 
-        self._timers.call_later(self._settings.unload_seconds, unload)
+        self._facilities.timers.call_later(self._settings.unload_seconds, unload)
 
     async def _unload(self, name: str, entry: _Entry) -> None:
         """Drops a room that nobody holds, once all it was given is durable."""
