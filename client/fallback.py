@@ -37,6 +37,8 @@ _OPEN_SECONDS = 5.0
 _QUIET_SECONDS = 40.0
 """A server writes something every 20 s, and a poll takes no longer."""
 _POST_SECONDS = 130.0
+_POST_BYTES = 256 * 1024
+"""Frames beyond this go in another POST: servers and proxies bound what comes at once."""
 _GOODBYE_SECONDS = 1.0
 _FRAMES_WAITING = 64
 _MAX_FAILURES = 4
@@ -90,8 +92,16 @@ class FallbackWire:
     async def send(self, frames: Sequence[bytes]) -> None:
         """See ``Wire.send``; returns when the server has taken them in."""
         await self._opened.wait()
-        for first in range(0, len(frames), MAX_FRAMES):
-            await self._post(join_frames([*frames[first : first + MAX_FRAMES]]))
+        body: list[bytes] = []
+        body_bytes = 0
+        for frame in frames:
+            if len(body) == MAX_FRAMES or (body and body_bytes + len(frame) > _POST_BYTES):
+                await self._post(join_frames(body))
+                body, body_bytes = [], 0
+            body.append(frame)
+            body_bytes += len(frame)
+        if body:
+            await self._post(join_frames(body))
 
     async def receive(self) -> bytes:
         """See ``Wire.receive``."""

@@ -37,6 +37,10 @@ class Ledger:
         """Notes a frame that brings the server all changes made so far."""
         self._awaited.append(self.made)
 
+    def send_part(self) -> None:
+        """Notes a frame that brings a part of a change: the frame with the last part vouches."""
+        self._awaited.append(0)
+
     def accept(self) -> None:
         """Notes that the server has made what a frame brought durable."""
         if self._awaited:

@@ -25,7 +25,7 @@ from collab.client.frames import (
 from collab.client.ledger import Ledger
 from collab.client.presence import PresenceView
 from collab.document import merge
-from collab.errors import ConnectionEnded
+from collab.errors import ConnectionEnded, ProtocolError
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.messages import (
     AwarenessUpdate,
@@ -35,8 +35,13 @@ from collab.protocol.messages import (
     SyncStep2,
     Update,
 )
+from collab.update import split
 
 logger = logging.getLogger("collab")
+
+_PART_BYTES = 256 * 1024
+"""Longer changes are sent in parts of this size: servers and proxies bound what comes at once, and
+what arrived before a cut need not be sent again."""
 
 
 class Replica:
@@ -121,8 +126,7 @@ class Replica:
         """Takes out what is to be sent."""
         changes, self._changes = self._changes, []
         if changes:
-            self.ledger.send()
-            self._outgoing.append(self._address + yjs.update(merge(changes)))
+            self._bring(merge(changes), yjs.update)
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 
@@ -153,8 +157,8 @@ class Replica:
             # What was changed until now is in it; the server answers it, whatever it brings.
             self._changes.clear()
             self._answered = True
-            self.ledger.send()
-            self._send(yjs.sync_step2(self._doc.get_update(message.state_vector)))
+            self._bring(self._doc.get_update(message.state_vector), yjs.sync_step2)
+            self._notify()
         elif isinstance(message, (SyncStep2, Update)):
             self._apply(message.update)
             if isinstance(message, SyncStep2):
@@ -200,6 +204,23 @@ class Replica:
             self._changes.append(event.update)
         self._notify()
 
+    def _bring(self, update: bytes, encode: Callable[[bytes], bytes]) -> None:
+        """Has everything that was changed so far sent, in parts where that is much."""
+        *parts, last = _parts(update)
+        for part in parts:
+            self.ledger.send_part()
+            self._outgoing.append(self._address + yjs.update(part))
+        self.ledger.send()
+        self._outgoing.append(self._address + encode(last))
+
     def _send(self, body: bytes) -> None:
         self._outgoing.append(self._address + body)
         self._notify()
+
+
+def _parts(update: bytes) -> list[bytes]:
+    """Cuts a change so that no part waits for a later one; a single value is never cut."""
+    try:
+        return list(split(update, _PART_BYTES))
+    except ProtocolError:  # It is for the server to say that it does not take such values.
+        return [update]

@@ -66,7 +66,7 @@ class WebSocketWire:
             if self._protocol.state is not State.OPEN:
                 raise self._ended()
             self._protocol.send_binary(frame)
-        await self._write()
+            await self._write()  # One by one: what is received is answered in between.
 
     async def receive(self) -> bytes:
         """See ``Wire.receive``."""

@@ -17,6 +17,7 @@ class Gate:
         shut: whether it cuts every connection at once.
         blocks_websockets: whether it answers their handshakes with 403.
         holds_back_streams: whether it shows nothing of an event stream.
+        allowance: how many bytes go up before everything is cut; None for all.
         asked: first lines of the requests that came.
     """
 
@@ -24,6 +25,7 @@ class Gate:
         self.shut = False
         self.blocks_websockets = False
         self.holds_back_streams = False
+        self.allowance: int | None = None
         self.asked: list[str] = []
         self._target = target
         self._open: set[socket.socket] = set()
@@ -80,6 +82,11 @@ class Gate:
                         break
                     if self.holds_back_streams and line.startswith("GET /sse HTTP"):
                         continue
+                if self.allowance is not None:
+                    self.allowance -= len(piece)
+                    if self.allowance < 0:
+                        self.cut()
+                        break
                 far.sendall(piece)
         self._forget(near, far)
 

@@ -16,6 +16,22 @@ def test_a_frame_vouches_for_all_changes_before_it() -> None:
     assert ledger.durable == 3
 
 
+def test_parts_of_a_change_do_not_vouch_for_it() -> None:
+    ledger = Ledger()
+    ledger.make()
+    ledger.send()
+    ledger.make()
+    ledger.send_part()
+    ledger.send_part()
+    ledger.send()
+    ledger.accept()
+    ledger.accept()
+    ledger.accept()
+    assert ledger.durable == 1
+    ledger.accept()
+    assert ledger.durable == 2
+
+
 def test_a_new_connection_expects_no_answers_of_an_old_one() -> None:
     ledger = Ledger()
     ledger.make()
