@@ -3,9 +3,18 @@
 It needs nothing of the server's packages.
 """
 
+from collab.client.blocking import BlockingDocument, connect_blocking
 from collab.client.credentials import Token
 from collab.client.document import RemoteDocument, connect
 from collab.client.line import Status
 from collab.client.timing import Timing
 
-__all__ = ["RemoteDocument", "Status", "Timing", "Token", "connect"]
+__all__ = [
+    "BlockingDocument",
+    "RemoteDocument",
+    "Status",
+    "Timing",
+    "Token",
+    "connect",
+    "connect_blocking",
+]

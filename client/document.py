@@ -171,6 +171,7 @@ async def connect(
     name: str,
     *,
     token: Token = None,
+    doc: "pycrdt.Doc[pycrdt.Text] | None" = None,
     timing: Timing | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[RemoteDocument]:
@@ -185,6 +186,7 @@ async def connect(
         name: document name.
         token: what to show; or a function, async or not, that gives it, and is asked for another
             one when the server wants that.
+        doc: the Doc to keep in sync, with what is in it already; None for a new one.
         timing: how patient the client is; None for the defaults.
         tls: how the server's certificate is checked; None for as usual.
 
@@ -197,7 +199,7 @@ async def connect(
     timing = timing or Timing()
     pulse = Pulse()
     conversation = Conversation(pulse)
-    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+    doc = pycrdt.Doc() if doc is None else doc
     replica = Replica(check_name(name), doc, conversation, pulse.beat)
     line = Line(read_address(url), name, replica, Credentials(token), pulse, timing, tls)
     document = RemoteDocument(name, doc, replica, conversation, line, pulse)

@@ -28,6 +28,7 @@ from collab.document import merge
 from collab.errors import ConnectionEnded, ProtocolError
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.messages import (
+    EMPTY_STATE_VECTOR,
     AwarenessUpdate,
     QueryAwareness,
     Stateless,
@@ -49,7 +50,7 @@ class Replica:
 
     Args:
         name: document name.
-        doc: the Doc to keep in sync.
+        doc: the Doc to keep in sync; what is in it already is a change made here.
         conversation: where what applications say is heard.
         notify: called when there is something to send, or something has changed.
 
@@ -84,6 +85,8 @@ class Replica:
         self._changes: list[bytes] = []
         self._applying = False
         self._subscription = doc.observe(self._changed)
+        if doc.get_state() != EMPTY_STATE_VECTOR:
+            self.ledger.make()
 
     # A connection.
 

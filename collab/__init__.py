@@ -3,14 +3,15 @@
 The core (this package without ``collab.client``, ``collab.server`` and ``collab.storage``) has no
 tasks, no sockets, no files and no clock of its own: bytes in, values out.
 
-``collab.connect`` opens a document on a server; it is ``collab.client.connect``, and is imported
-when it is first asked for.
+``collab.connect`` and ``collab.connect_blocking`` open a document on a server; they are those of
+``collab.client``, and are imported when they are first asked for.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collab.client import connect as connect
+    from collab.client import connect_blocking as connect_blocking
 
 __version__ = "0.1.0"
 
@@ -20,4 +21,8 @@ def __getattr__(name: str) -> object:
         from collab.client import connect
 
         return connect
+    if name == "connect_blocking":
+        from collab.client import connect_blocking
+
+        return connect_blocking
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -48,6 +48,7 @@
     ├── RequestRefused           the server that a command turned to refused
     ├── ConnectionEnded          a client's connection to a server is over, or there is none
     │   └── WebSocketsBlocked    the server was reached, but not with a WebSocket
+    ├── TimedOut                 what was waited for did not come about in time
     ├── NotSaved                 changes are not durable, or nobody knows whether they are
     └── SettingsError            a setting that cannot work
 """
@@ -433,6 +434,10 @@ class ConnectionEnded(CollabError):
 
 class WebSocketsBlocked(ConnectionEnded):
     """The server was reached, or what stands before it, and no WebSocket came of it."""
+
+
+class TimedOut(CollabError, TimeoutError):
+    """What a program waited for did not come about in the time it gave."""
 
 
 class NotSaved(CollabError):

@@ -15,7 +15,7 @@ import click
 
 import collab.errors
 from collab.access import ANYONE, Access, Grants, Identity, check_name
-from collab.client import RemoteDocument, Timing, connect
+from collab.client import BlockingDocument, RemoteDocument, Timing, connect, connect_blocking
 from collab.close import CloseCode
 from collab.document import Document
 from collab.render.export import Format, export
@@ -56,7 +56,7 @@ _MEANT = {
 """What signatures say, and what is written in the code."""
 _PUBLIC: dict[str, set[object]] = {
     "collab.server": {Collab, LiveDocument, Settings},
-    "collab.client": {RemoteDocument, Timing, connect},
+    "collab.client": {BlockingDocument, RemoteDocument, Timing, connect, connect_blocking},
 }
 """What is imported from a package, whatever module it is in."""
 _TERM = re.compile(r"^ {4}(\w+): (.*)$")
@@ -259,6 +259,19 @@ def _python() -> Iterator[str]:
         RemoteDocument.presence,
         RemoteDocument.send_message,
         RemoteDocument.messages,
+        constructed=False,
+    )
+    yield from _function(connect_blocking)
+    yield from _class(
+        BlockingDocument,
+        BlockingDocument.pull,
+        BlockingDocument.synced,
+        BlockingDocument.saved,
+        BlockingDocument.next_change,
+        BlockingDocument.show,
+        BlockingDocument.presence,
+        BlockingDocument.send_message,
+        BlockingDocument.messages,
         constructed=False,
     )
     yield from _class(Timing)

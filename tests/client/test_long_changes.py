@@ -1,6 +1,7 @@
 """Changes longer than the messages that a server takes."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import anyio
 import pycrdt
@@ -70,8 +71,8 @@ async def test_a_long_change_that_is_cut_off_arrives_whole_and_counts_as_saved_o
 async def test_a_value_longer_than_a_message_is_refused_by_name(terse: Server, room: str) -> None:
     async def save() -> None:
         async with collab.connect(terse.url, room) as document:
-            files = document.doc.get("files", type=pycrdt.Map)
-            files["large"] = bytes(MESSAGE_BYTES)
+            doc: pycrdt.Doc[Any] = document.doc
+            doc.get("files", type=pycrdt.Map)["large"] = bytes(MESSAGE_BYTES)
             with anyio.fail_after(WITHIN_SECONDS):
                 await document.saved()
 

@@ -1,7 +1,8 @@
-"""The script on the page about the Python client, against a real server."""
+"""The scripts on the page about the Python client, against a real server."""
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.docs.pages import DOCS, blocks
@@ -10,13 +11,30 @@ from tests.e2e.serving import export, serve
 _SECONDS = 60
 
 
-def test_the_script_writes_into_the_document(tmp_path: Path) -> None:
-    (script,) = blocks(DOCS / "how-to" / "python-client.md", "python")
+def test_the_scripts_write_into_the_document_and_wait_for_what_others_write(
+    tmp_path: Path,
+) -> None:
+    scripts = blocks(DOCS / "how-to" / "python-client.md", "python")
     store = tmp_path / "collab.db"
     with serve(store) as server:
-        script = script.replace("http://127.0.0.1:8000", server.url)
-        done = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, timeout=_SECONDS
-        )
-    assert (done.stderr, done.stdout) == ("", "Hello from Python\n\n")
-    assert export(store, "notes").rstrip("\n") == "Hello from Python"
+
+        def run(script: str) -> str:
+            placed = script.replace("http://127.0.0.1:8000", server.url)
+            done = subprocess.run(
+                [sys.executable, "-c", placed], capture_output=True, text=True, timeout=_SECONDS
+            )
+            assert done.stderr == ""
+            return done.stdout
+
+        first, second, watching = scripts
+        assert run(first) == "Hello from Python\n\n"
+        assert run(second) == "Hello from Python\nHello from a script\n\n"
+        with ThreadPoolExecutor() as beside:
+            watched = beside.submit(run, watching)
+            run(second.replace("Hello from a script", "stop"))
+            assert watched.result() == "stopped\n"
+    assert export(store, "notes").split("\n")[:3] == [
+        "Hello from Python",
+        "Hello from a script",
+        "stop",
+    ]
