@@ -13,7 +13,7 @@ class CloseCode(IntEnum):
     NORMAL = 1000
     """The client, or the code that holds the document, has left."""
     GOING_AWAY = 1001
-    """The server shuts down."""
+    """The seat of a client without WebSockets is given up: nobody came back to it."""
     POLICY = 1008
     """A handshake or a message against the rules, without a more telling code."""
     TOO_LARGE = 1009
@@ -21,7 +21,7 @@ class CloseCode(IntEnum):
     INTERNAL_ERROR = 1011
     """The server failed; the client did nothing wrong."""
     RESTART = 1012
-    """The server restarts: come back at once."""
+    """The server stops, or opens the document anew: come back at once."""
     TRY_AGAIN_LATER = 1013
     """A bound is reached, or the client was silent or read too slowly for too long."""
     MALFORMED = 4400

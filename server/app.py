@@ -30,6 +30,7 @@ from collab.server.auth.revocations import Revocation
 from collab.server.auth.rights import Rights
 from collab.server.auth.seating import acquire_permitted
 from collab.server.bus.bus import Bus
+from collab.server.departure import send_away
 from collab.server.documents.catalogue import Catalogue
 from collab.server.documents.compactor import Compactor
 from collab.server.documents.erasing import Eraser
@@ -200,9 +201,11 @@ class Collab:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Closes every connection, commits what is left and closes the store."""
-        self._running = None
-        await self._exits.__aexit__(exception_type, exception, traceback)
+        """Sends every client away, commits what is left and closes the store."""
+        try:
+            await self._exits.__aexit__(exception_type, exception, traceback)
+        finally:
+            self._running = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one ASGI scope."""
@@ -318,7 +321,9 @@ class _Running:
         relays: Relays | None,
     ) -> None:
         self.settings = settings
+        self._left = False
         self._drained = False
+        self._has_others = relays is not None
         self.timers = make_timers()
         self.metrics = Metrics()
         spawn = spawner(tasks)
@@ -345,17 +350,17 @@ class _Running:
         self.rights = Rights(self.rooms, guard)
         self.past = History(store)
         catalogue = Catalogue(store, self.rooms)
-        census = Census(settings, self.metrics, proxies)
+        self._census = census = Census(settings, self.metrics, proxies)
         self.handshakes = Handshakes(
             self.rooms, guard, passes, origins, settings, self.timers, census, self.metrics
         )
         followed = Followed(store, self.rooms, self.past, guard, census)
-        self._sessions = Sessions(self.handshakes, settings, self.timers)
+        sessions = Sessions(self.handshakes, settings, self.timers)
         _watch(self.metrics, self.rooms, self.persister)
         self.routes: list[BaseRoute] = [
             *websocket_routes(self.handshakes, settings),
-            *fallback_routes(self._sessions, settings),
-            *Health(self.persister, relays).routes(),
+            *fallback_routes(sessions, settings),
+            *Health(self.persister, relays, census).routes(),
             *MetricsPage(self.metrics, guard).routes(),
             *SessionEndpoints(self.rights, guard).routes(),
             *Documents(store, self.rooms, self.past, guard).routes(),
@@ -380,14 +385,28 @@ class _Running:
         Heartbeat(self.rooms, self.timers, settings).start()
         Expiry(self.rooms, self.timers, Random()).start()
 
+    async def leave(self) -> None:
+        """Lets nobody in any more and sends every client away, within ``moving_seconds``; once.
+
+        Documents are served until their last client is told to go, and requests that are under way
+        are answered.
+        """
+        if self._left:
+            return
+        self._left = True
+        self._census.close()
+        with anyio.CancelScope(shield=True):
+            seconds = self.settings.moving_seconds if self._has_others else 0.0
+            await send_away(self._census, seconds, Random())
+            self.feeds.close()
+
     async def drain(self) -> None:
-        """Closes every connection and waits for the last commit, within ``drain_seconds``; once."""
+        """Leaves and waits for the last commit, within ``drain_seconds``; once."""
+        await self.leave()
         if self._drained:
             return
         self._drained = True
         with anyio.move_on_after(self.settings.drain_seconds, shield=True) as scope:
-            self._sessions.close()
-            self.feeds.close()
             await self.rooms.close()
         if scope.cancelled_caught:
             logger.error(

@@ -91,6 +91,9 @@ class Settings:
             may come at once, and more are refused. 50: a pointer that is shown live.
         happenings_waiting: how many events may wait for a program that follows a document; one that
             reads too slowly has to begin anew. 1,000: some seconds of a busy document.
+        moving_seconds: over how long a server that stops sends its clients to the others on its
+            bus, each at a moment of its own; few go in less, and without a bus all are told at
+            once. 2 s: some thousands of reconnects a second are no storm.
         drain_seconds: how long a shutdown may take to commit and to say goodbye. 4 s: with what the
             store then takes to close, below the 10 s after which supervisors kill.
     """
@@ -134,6 +137,7 @@ class Settings:
     app_message_max_bytes: int = 64 * 1024
     app_messages_per_second: int = 50
     happenings_waiting: int = 1000
+    moving_seconds: float = 2.0
     drain_seconds: float = 4.0
 
     def __post_init__(self) -> None:

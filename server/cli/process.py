@@ -113,7 +113,10 @@ def _front_door(service: Service) -> FrontDoor:
 
 
 async def _end(service: Service, door: FrontDoor) -> None:
+    """Ends in order: clients go, then requests, which may still write, then the last commit."""
     door.stop_accepting()
+    await service.app.running.leave()
+    await door.finish()
     await service.app.running.drain()
 
 

@@ -4,14 +4,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from collab.server.limits.census import Census
 from collab.server.rooms.persister import Persister
 from collab.server.rooms.relays import Relays
 
 
 class Health:
-    """``/healthz`` says that the process serves, ``/readyz`` that it can be given work."""
+    """``/healthz`` says that the process serves, ``/readyz`` that it can be given work.
 
-    def __init__(self, persister: Persister, relays: Relays | None) -> None:
+    Args:
+        persister: knows how the store is.
+        relays: know how the bus is, where there is one.
+        census: knows whether the server stops.
+    """
+
+    def __init__(self, persister: Persister, relays: Relays | None, census: Census) -> None:
+        self._census = census
         self._persister = persister
         self._relays = relays
 
@@ -24,11 +32,13 @@ class Health:
         return JSONResponse({"status": "ok"})
 
     async def readyz(self, request: Request) -> Response:
-        """200, or 503 while the store fails or too much waits for it.
+        """200, or 503 once the server stops, while the store fails or too much waits for it.
 
         An instance that is cut off from the others serves and stores what it is given: it says that
         it is degraded, with 200. Otherwise all would be taken out of service with the bus.
         """
+        if self._census.closed:
+            return JSONResponse({"status": "stopping"}, status_code=503)
         if self._persister.failure is not None or self._persister.full:
             return JSONResponse(
                 {"status": "store failing", "uncommitted_bytes": self._persister.uncommitted_bytes},

@@ -1,14 +1,20 @@
-"""Census: how many connections each address and each user has."""
+"""Census: which connections there are, and how many each address and each user has."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+import anyio
 from starlette.types import Scope
 
-from collab.errors import TooMany
+from collab.close import CloseCode
+from collab.errors import NotRunning, TooMany
 from collab.server.limits.addresses import Network, client_address
 from collab.server.metrics import Metrics
+from collab.server.rooms.connection import Connection
 from collab.server.settings import Settings
+
+RESTARTS = "the server restarts"
+"""What clients are told that are to come back, to another server where there is one."""
 
 
 class Census:
@@ -29,6 +35,29 @@ class Census:
         self._metrics = metrics
         self._addresses: Counter[str] = Counter()
         self._users: Counter[str] = Counter()
+        self._connections: set[Connection] = set()
+        self._gone: anyio.Event | None = None
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody is let in any more."""
+        return self._closed
+
+    @property
+    def connections(self) -> Collection[Connection]:
+        """The connections of clients, of whatever transport."""
+        return self._connections
+
+    def close(self) -> None:
+        """Lets nobody in any more: the server stops."""
+        self._closed = True
+
+    async def deserted(self) -> None:
+        """Waits until no connection is left."""
+        while self._connections:
+            self._gone = anyio.Event()
+            await self._gone.wait()
 
     def visit(self, handshake: Scope) -> "Visit":
         """Gives a place to a client that would come in.
@@ -37,8 +66,11 @@ class Census:
             handshake: scope of its handshake.
 
         Raises:
+            NotRunning: the server stops.
             TooMany: as many have come from there as may.
         """
+        if self._closed:
+            raise NotRunning("the server is shutting down")
         address = self.address_of(handshake)
         if address and self._addresses[address] >= self._settings.address_connections:
             self._metrics.count_limit("address_connections")
@@ -64,6 +96,18 @@ class Census:
         self._metrics.connections += change
         _count(self._addresses, address, change)
 
+    def add(self, connection: Connection) -> None:
+        """A client's connection is there."""
+        self._connections.add(connection)
+        if self._closed:  # It was let in before, and has been waiting for its rights.
+            connection.close(CloseCode.RESTART, RESTARTS)
+
+    def remove(self, connection: Connection) -> None:
+        """A client's connection is gone."""
+        self._connections.discard(connection)
+        if self._gone is not None and not self._connections:
+            self._gone.set()
+
     def count_user(self, user: str | None, change: int) -> None:
         """Counts documents that a user has open more, or less."""
         if user is not None:
@@ -73,20 +117,28 @@ class Census:
 class Visit:
     """One connection's place in the census."""
 
-    __slots__ = ("_address", "_census", "_users")
+    __slots__ = ("_address", "_census", "_connection", "_users")
 
     def __init__(self, census: Census, address: str) -> None:
         self._census = census
         self._address = address
+        self._connection: Connection | None = None
         self._users: list[str | None] = []
 
     def check_user(self, user: str | None) -> None:
         """See ``Census.check_user``."""
         self._census.check_user(user)
 
-    def begin(self) -> None:
-        """The connection is there."""
+    def begin(self, connection: Connection | None = None) -> None:
+        """It has come.
+
+        Args:
+            connection: how a client is to be told to go; None for whatever ends otherwise.
+        """
         self._census.count(self._address, 1)
+        self._connection = connection
+        if connection is not None:
+            self._census.add(connection)
 
     def open(self, user: str | None) -> None:
         """A document is open for a user."""
@@ -99,7 +151,9 @@ class Visit:
         self._census.count_user(user, -1)
 
     def end(self) -> None:
-        """The connection is gone, and so is whatever was open on it."""
+        """It is gone, and so is whatever was open on it."""
+        if self._connection is not None:
+            self._census.remove(self._connection)
         for user in tuple(self._users):
             self.close(user)
         self._census.count(self._address, -1)

