@@ -72,7 +72,11 @@ class Bus(Protocol):
         ...
 
     def change(self, document: str, update: bytes) -> None:
-        """Tells all others of a change, and those that come a little later."""
+        """Tells all others of a change, and those that come before it is durable."""
+        ...
+
+    def committed(self, document: str, changes: int) -> None:
+        """The store has so many more of the changes, in their order: they need not be kept here."""
         ...
 
     def say(self, document: str, frame: bytes, *, to: str | None = None) -> None:

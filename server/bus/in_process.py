@@ -69,6 +69,9 @@ class InProcessBus:
         for other in self._others(document):
             other.put(other.take_change, document, update, self.instance)
 
+    def committed(self, document: str, changes: int) -> None:
+        """Nothing is kept here."""
+
     def say(self, document: str, frame: bytes, *, to: str | None = None) -> None:
         """Tells all others something, or one of them."""
         for other in self._others(document):

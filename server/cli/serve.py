@@ -143,7 +143,8 @@ _WORKER_LOG = "%(asctime)s %(levelname)s %(name)s, worker {}: %(message)s"
     envvar="COLLAB_BUS",
     metavar="ADDRESS",
     help="Valkey or Redis, through which this server and others that serve the same store share "
-    "documents live: redis://HOST:PORT, valkey://, or rediss:// with TLS.",
+    "documents live: redis://HOST:PORT, redis+sentinel://HOST:PORT,.../SERVICE or "
+    "redis+cluster://HOST:PORT,...; with TLS rediss; valkey is redis.",
 )
 @click.option(
     "--workers",

@@ -75,10 +75,10 @@ class Content:
             opened.stored,
             facilities.persister,
             settings,
-            released=delivery.release,
+            released=self._released,
             slow=delivery.stop_waiting,
             gone=gone,
-            overtaken=self._readback.look,
+            overtaken=self.read_back,
         )
         self._recovery = Recovery(
             self._name, load, facilities.refusals, facilities.metrics, settings, gone
@@ -243,6 +243,10 @@ class Content:
             self._publish({self._relay.seat: news}, {}, [], news, state_before, own=None)
             self._readback.look()
 
+    def read_back(self) -> None:
+        """Others have written to the document, or may have: what they wrote is read."""
+        self._readback.look()
+
     async def secure(self) -> None:
         """Logs what the document has and the store has not: another instance died meanwhile.
 
@@ -353,6 +357,12 @@ class Content:
         if news is not None:
             self._publish({}, {}, list(entries), news, state_before, own=news)
 
+    def _released(self) -> None:
+        """Batches are durable."""
+        if self._relay is not None:
+            self._relay.committed()
+        self._delivery.release()
+
     def _take_stored(self, entries: Sequence[Entry]) -> bool:
         """Takes in what the log has beyond the room; tells whether it could."""
         self.flush()
@@ -443,7 +453,7 @@ class Content:
             state_before=state_before,
         )
         if self._relay is not None and own is not None:
-            self._relay.change(own)
+            self._relay.change(own, batch)
         return self._delivery.deliver(batch, wait=starts_at_once)
 
     def _recover(self, suspects: Sequence[Change]) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from collab.errors import CollabError, ProtocolError, ServerBusy
 from collab.presence import Elsewhere, Present
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.bus.bus import Bus
-from collab.server.rooms.member import Member
+from collab.server.rooms.member import Batch, Member
 from collab.session import Session
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Relay:
         self._room: Room | None = None
         self._early: list[Callable[[], None]] = []
         self._early_bytes = 0
+        self._uncommitted: deque[Batch] = deque()
         self._changed_at: dict[str, float] = {}
         self._returns = False
 
@@ -70,9 +72,24 @@ class Relay:
 
     # What goes out.
 
-    def change(self, update: bytes) -> None:
-        """Passes on a change that this instance logs."""
+    def change(self, update: bytes, batch: Batch) -> None:
+        """Passes on a change that this instance logs.
+
+        Args:
+            update: the change.
+            batch: what it is logged with.
+        """
         self._bus.change(self._name, update)
+        self._uncommitted.append(batch)
+
+    def committed(self) -> None:
+        """Batches have become durable: others can read them from the store from now on."""
+        changes = 0
+        while self._uncommitted and self._uncommitted[0].durable:
+            self._uncommitted.popleft()
+            changes += 1
+        if changes:
+            self._bus.committed(self._name, changes)
 
     def show(self, clients: Sequence[Present]) -> None:
         """Passes on presence of clients that are, or were, connected here."""
@@ -113,6 +130,7 @@ class Relay:
         """Something may have been missed, in either direction: both are made good."""
         self._returns = True
         if self._room is not None:
+            self._room.content.read_back()
             self._ask()
 
     def gone(self, instance: str, *, left: bool) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 
 import anyio
@@ -36,11 +37,13 @@ class Crowd:
         acknowledgements: how often one of them heard its own words again.
     """
 
-    def __init__(self, size: int, seed: int, padding: int = 0) -> None:
+    def __init__(self, size: int, seed: int, padding: int = 0, first: int = 0) -> None:
         self.typing = False
         self.ahead = 3
         self.acknowledgements = 0
-        self.editors = [Editor(self, number, seed, padding) for number in range(size)]
+        self.editors = [
+            Editor(self, number, seed, padding) for number in range(first, first + size)
+        ]
         self._changed = asyncio.Event()
 
     @property
@@ -205,10 +208,10 @@ class Editor:
 
 
 @asynccontextmanager
-async def online(crowd: Crowd, url: str) -> AsyncIterator[None]:
-    """Has a crowd edit the document at a URL, through all its restarts."""
+async def online(crowd: Crowd, *urls: str) -> AsyncIterator[None]:
+    """Has a crowd edit a document through all restarts; where several serve it, in turns."""
     async with anyio.create_task_group() as tasks:
-        for editor in crowd.editors:
+        for editor, url in zip(crowd.editors, cycle(urls)):
             tasks.start_soon(editor.run, url)
         await crowd.until(lambda: all(editor.online for editor in crowd.editors), "connections")
         yield

