@@ -37,10 +37,12 @@ _FEATURES = {
     "sync": "people who type at the same time end with the same text, and so does who comes later.",
     "offline merge": "what was typed while the connection was cut, or the server was down, is "
     "merged when it is back.",
-    "presence": "everyone sees everyone, whatever they speak; who is cut off is gone at once.",
+    "presence": "everyone sees everyone, whatever they speak; who is cut off is gone at once, and "
+    "without WebSockets after `resume_seconds`.",
     "read-only": "a reader hears on, and nothing it writes is passed on or stored.",
     "ack": "the client knows what is durable: its echo in the y-websocket dialect, "
-    "`hasUnsyncedChanges` of Hocuspocus, `hasLocalChanges` of y-sweet.",
+    "`hasUnsyncedChanges` of Hocuspocus, `hasLocalChanges` of y-sweet, `saved` of "
+    "collab-provider, `saved()` of collab.client.",
     "token refresh": "a token that ends is replaced by the next one, and nothing is lost.",
     "big document": "a document of two megabytes by a hundred authors arrives whole.",
 }
@@ -215,7 +217,8 @@ def _clients() -> Iterator[str]:
     yield from ("# Clients", "", _NOTE.replace("the code", "what the tests showed"), "")
     yield (
         "Real clients are run against a real server, in the versions below; a cell is filled when "
-        "all tests that are there for it passed."
+        "all tests that are there for it passed. `collab-provider` is tested as it is packed for "
+        "npm; where it and `collab.client` are found twice, WebSockets were out of their reach."
     )
     yield ""
     yield from (f"- **{feature}**: {meaning}" for feature, meaning in _FEATURES.items())

@@ -41,7 +41,7 @@ class Library(Protocol):
 
     @property
     def package(self) -> str:
-        """What people install."""
+        """What people install or import."""
         ...
 
     @property

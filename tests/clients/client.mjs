@@ -5,13 +5,19 @@ import { setInterval, setTimeout as wait } from 'node:timers/promises'
 import * as decoding from 'lib0/decoding'
 import * as Yjs from 'yjs'
 
+import { CollabLink } from './collab-provider.mjs'
 import { HocuspocusLink } from './hocuspocus.mjs'
 import { Typist } from './typist.mjs'
 import { replay } from './trace.mjs'
 import { YSweetLink } from './y-sweet.mjs'
 import { YWebsocketLink } from './y-websocket.mjs'
 
-const LINKS = { 'y-websocket': YWebsocketLink, hocuspocus: HocuspocusLink, 'y-sweet': YSweetLink }
+const LINKS = {
+  'y-websocket': YWebsocketLink,
+  hocuspocus: HocuspocusLink,
+  'y-sweet': YSweetLink,
+  'collab-provider': CollabLink,
+}
 
 const ROOT = 'content'
 const [SYNC, AWARENESS] = [0, 1]
@@ -35,7 +41,7 @@ export class Client extends EventEmitter {
   #heardAt = 0
 
   /**
-   * @param family of client: `y-websocket`, `hocuspocus` or `y-sweet`
+   * @param family of client: `y-websocket`, `hocuspocus`, `y-sweet` or `collab-provider`
    * @param version of it, the major number
    * @param base where the server speaks with such clients
    * @param room document name
@@ -79,8 +85,8 @@ export class Client extends EventEmitter {
       this.#traffic.closes.push(code)
       this.emit('change')
     })
-    link.on('saved', () => {
-      this.#acknowledged = this.clock
+    link.on('saved', (clock = this.clock) => {
+      this.#acknowledged = Math.max(this.#acknowledged, clock)
       this.emit('change')
     })
     link.on('durable', (update) => this.#noteDurable(Yjs.decodeUpdate(update)))
@@ -144,10 +150,16 @@ export class Client extends EventEmitter {
     }
   }
 
-  /** What makes two documents the same: clocks, deletions and the text. */
+  /** What makes two documents the same: SHA-256 of clocks, deletions and the text. */
   fingerprint() {
     const { encodeSnapshot, snapshot } = this.#Y
-    return `${Buffer.from(encodeSnapshot(snapshot(this.doc))).toString('base64')} ${this.text}`
+    const hash = createHash('sha256').update(encodeSnapshot(snapshot(this.doc)))
+    return hash.update(this.text.toString()).digest('hex')
+  }
+
+  /** Resolves once the fingerprint is another one. */
+  when_other_than({ fingerprint }) {
+    return this.#when(() => this.fingerprint() !== fingerprint)
   }
 
   insert({ at, text }) {
@@ -281,6 +293,14 @@ export class Client extends EventEmitter {
     return this.#when(() => this.awareness.getStates().has(client_id))
   }
 
+  /** Resolves once exactly these are here. */
+  when_sees_only({ client_ids }) {
+    return this.#when(() => {
+      const here = this.awareness.getStates()
+      return here.size === client_ids.length && client_ids.every((id) => here.has(id))
+    })
+  }
+
   /** Resolves once the server has said that a client is gone. */
   when_told_gone({ client_id }) {
     return this.#when(() => this.#departed.has(client_id))
@@ -356,7 +376,12 @@ export class Client extends EventEmitter {
   #noteDurable({ structs }) {
     for (const struct of structs) {
       if (struct.id.client !== this.doc.clientID || struct instanceof Yjs.Skip) continue
-      this.#durable.push([struct.id.clock, struct.length])
+      const { clock } = struct.id
+      const last = this.#durable.at(-1)
+      // One range for what follows each other: what is typed in minutes is told in moments.
+      if (last && last[0] <= clock && clock <= last[0] + last[1]) {
+        last[1] = Math.max(last[1], clock + struct.length - last[0])
+      } else this.#durable.push([clock, struct.length])
     }
   }
 

@@ -1,12 +1,16 @@
-"""The kinds of stock clients: families of them, each in the versions people use."""
+"""The kinds of clients: families of them, each in the versions people use, and our own."""
 
 import json
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
-_PACKAGES = Path(__file__).parent / "package.json"
+_FOLDER = Path(__file__).parent
+_PACKAGES = _FOLDER / "package.json"
+PROVIDER = _FOLDER.parents[1] / "web-demo" / "provider"
+"""Where ``collab-provider`` is made."""
 
 
 class Family(StrEnum):
@@ -15,14 +19,31 @@ class Family(StrEnum):
     Y_WEBSOCKET = "y-websocket"
     HOCUSPOCUS = "hocuspocus"
     Y_SWEET = "y-sweet"
+    COLLAB_PROVIDER = "collab-provider"
+    COLLAB_CLIENT = "collab.client"
+
+
+class Carrier(StrEnum):
+    """What carries frames between a client and the server."""
+
+    WEBSOCKET = "websocket"
+    STREAM = "stream"
+    POLL = "poll"
 
 
 _BASES = {
     Family.Y_WEBSOCKET: "ws://127.0.0.1:{}/ws",
     Family.HOCUSPOCUS: "ws://127.0.0.1:{}/hocuspocus",
     Family.Y_SWEET: "ys://127.0.0.1:{}/y-sweet",
+    Family.COLLAB_PROVIDER: "http://127.0.0.1:{}",
+    Family.COLLAB_CLIENT: "http://127.0.0.1:{}",
 }
 
+_OWN_PATHS = {
+    Carrier.WEBSOCKET: "/hocuspocus",
+    Carrier.STREAM: "/sse",
+    Carrier.POLL: "/sse?poll=1",
+}
 
 _PATHS = {
     Family.Y_WEBSOCKET: "/ws/{document}",
@@ -38,14 +59,16 @@ class Kind:
     Attributes:
         family: what it speaks.
         version: its major version, as the driver knows it.
-        package: its name on npm.
-        dependency: what it is called in ``package.json`` here.
+        package: its name on npm, or what Python imports.
+        dependency: what it is called in ``package.json`` here, or where it is made.
+        carrier: what carries its frames.
     """
 
     family: Family
     version: int
     package: str
     dependency: str
+    carrier: Carrier = Carrier.WEBSOCKET
 
     @property
     def release(self) -> str:
@@ -55,7 +78,7 @@ class Kind:
     @property
     def path(self) -> str:
         """Where it is spoken to."""
-        return _PATHS[self.family]
+        return _PATHS.get(self.family) or _OWN_PATHS[self.carrier]
 
     def base(self, port: int) -> str:
         """Where it connects to a server, or to a proxy on the way there.
@@ -67,7 +90,8 @@ class Kind:
 
     def __str__(self) -> str:
         major, minor, *_ = self.release.split(".")
-        return f"{self.package} {major if major != '0' else f'0.{minor}'}"
+        name = f"{self.package} {major if major != '0' else f'0.{minor}'}"
+        return name if self.carrier is Carrier.WEBSOCKET else f"{name} by {self.carrier}"
 
 
 Y_WEBSOCKET = tuple(
@@ -89,9 +113,21 @@ HOCUSPOCUS = tuple(
 )
 Y_SWEET = Kind(Family.Y_SWEET, 0, "@y-sweet/client", "@y-sweet/client")
 KINDS = (*Y_WEBSOCKET, *HOCUSPOCUS, Y_SWEET)
+"""Stock clients."""
+COLLAB_PROVIDER = tuple(
+    Kind(Family.COLLAB_PROVIDER, 0, "collab-provider", "collab-provider", carrier)
+    for carrier in Carrier
+)
+COLLAB_CLIENT = tuple(
+    Kind(Family.COLLAB_CLIENT, 0, "collab.client", "collab-yjs", carrier)
+    for carrier in (Carrier.WEBSOCKET, Carrier.STREAM)
+)
+OWN_KINDS = (*COLLAB_PROVIDER, *COLLAB_CLIENT)
+"""What this repository brings, by WebSockets and without."""
 
 
 @cache
 def _releases() -> dict[str, str]:
     releases: dict[str, str] = json.loads(_PACKAGES.read_text())["dependencies"]
-    return releases
+    provider = json.loads((PROVIDER / "package.json").read_text())
+    return releases | {"collab-provider": provider["version"], "collab-yjs": version("collab-yjs")}

@@ -23,10 +23,10 @@ def gather(driver: Driver, base: str, room: str, size: int) -> list[Client]:
     return clients
 
 
-def type_all(clients: Sequence[Client], seed: int) -> None:
-    """Has everyone type from now on."""
+def type_all(clients: Sequence[Client], seed: int, every_ms: int = EVERY_MS) -> None:
+    """Has everyone type from now on, a word in so many milliseconds."""
     for index, client in enumerate(clients):
-        client.type(seed * 1000 + index, EVERY_MS)
+        client.type(seed * 1000 + index, every_ms)
 
 
 def rest_all(clients: Sequence[Client]) -> None:

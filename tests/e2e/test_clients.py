@@ -1,4 +1,4 @@
-"""What every stock client can count on, in each version people use; the matrix is made of it."""
+"""What every client can count on, in each version people use; the matrix is made of it."""
 
 import random
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from collab.document import merge
 from tests.clients.driver import Client, Driver
-from tests.clients.kinds import KINDS, Y_WEBSOCKET, Family, Kind
+from tests.clients.kinds import KINDS, OWN_KINDS, Y_WEBSOCKET, Family, Kind
 from tests.e2e.crowd import check_account, rest_all, type_all
 from tests.e2e.serving import Server, export, load, locked, serve
 from tests.server.signing import SECRET, token
@@ -21,7 +21,7 @@ STOCK = Y_WEBSOCKET[2]
 WITH_TOKENS = ["--jwt-secret", SECRET, "--jwt-leeway", "0"]
 
 
-@pytest.fixture(params=KINDS, ids=str)
+@pytest.fixture(params=(*KINDS, *OWN_KINDS), ids=str)
 def kind(request: pytest.FixtureRequest) -> Kind:
     """A kind of client."""
     chosen: Kind = request.param
@@ -95,7 +95,8 @@ def test_it_comes_back_to_a_server_that_was_killed(driver: Driver, store: Path, 
 def test_everyone_sees_everyone_and_who_was_cut_off_is_gone_at_once(
     driver: Driver, store: Path, kind: Kind
 ) -> None:
-    with serve(store) as server:
+    # Without WebSockets a client keeps its seat for so long.
+    with serve(store, options=["--resume-seconds", "1"]) as server:
         one, other = meet(driver, server, kind)
         one.wait_sees(other.id)
         other.wait_sees(one.id)
@@ -120,10 +121,10 @@ def test_a_reader_reads_and_what_it_writes_goes_nowhere(
         writer.insert(0, "read this")
         reader.wait_shows("read this")
         reader.insert(0, "scribble: ")
-        if kind.family is Family.Y_WEBSOCKET:
+        if kind.family in (Family.Y_WEBSOCKET, Family.COLLAB_CLIENT):
             reader.wait_refused()
         else:
-            reader.wait_access("readonly" if kind.family is Family.HOCUSPOCUS else "read-only")
+            reader.wait_access("read-only" if kind.family is Family.Y_SWEET else "readonly")
         writer.insert(9, " too")
         reader.wait_shows("scribble: read this too")  # It hears on, and answered what it said.
         writer.wait_acknowledged()

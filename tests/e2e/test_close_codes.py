@@ -12,7 +12,8 @@ from collab.close import CloseCode
 from collab.lib0 import write_var_string
 from collab.protocol import yjs
 from collab.protocol.messages import EMPTY_AWARENESS
-from tests.clients.driver import WITHIN_SECONDS, Driver
+from tests.clients.driver import Driver
+from tests.clients.host import WITHIN_SECONDS
 from tests.clients.kinds import HOCUSPOCUS, Y_WEBSOCKET, Family, Kind
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]

@@ -7,13 +7,14 @@ import httpx
 import pytest
 
 from tests.clients.driver import Driver
-from tests.clients.kinds import KINDS
+from tests.clients.kinds import KINDS, OWN_KINDS
 from tests.e2e.crowd import check_account, rest_all, type_all
 from tests.e2e.serving import export, serve
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 
 ROOM = "everyone"
+EVERYONE = (*KINDS, *OWN_KINDS)
 
 
 def test_all_dialects_in_one_room_converge_see_each_other_and_count_once(
@@ -26,7 +27,7 @@ def test_all_dialects_in_one_room_converge_see_each_other_and_count_once(
 
         clients = [
             driver.connect(kind, server.port, ROOM, presence={"user": {"name": str(kind)}})
-            for kind in KINDS
+            for kind in EVERYONE
         ]
         for client in clients:
             client.wait_synced()
@@ -35,7 +36,7 @@ def test_all_dialects_in_one_room_converge_see_each_other_and_count_once(
             for each in ids:
                 client.wait_sees(each)
             assert sorted(client.facts().present) == sorted(ids)
-        type_all(clients, seed=6)
+        type_all(clients, seed=6, every_ms=250)
         for client in clients:
             client.wait_acknowledged_more()
             client.wait_hears_others()
@@ -45,9 +46,9 @@ def test_all_dialects_in_one_room_converge_see_each_other_and_count_once(
         text = driver.wait_agreed(clients)
         check_account(text, clients)
         assert export(store, ROOM) == text
-        assert described()["connections"] == len(KINDS)
+        assert described()["connections"] == len(EVERYONE)
         leaving, *staying = clients
         leaving.cut()
         for client in staying:
             client.wait_told_gone(ids[0])
-        assert described()["connections"] == len(KINDS) - 1
+        assert described()["connections"] == len(EVERYONE) - 1

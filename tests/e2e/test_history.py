@@ -80,7 +80,7 @@ def test_a_history_typed_at_once_leaves_another_room_responsive(
         bystander = elsewhere.open(server.websockets, "quiet")
         typist.wait_synced()
         bystander.wait_synced()
-        flood = driver.begin(typist.name, "replay", path=str(trace))
+        flood = typist.host.begin(typist.name, "replay", path=str(trace))
         echoes = 0
         while not flood.done():
             bystander.insert(0, "x")

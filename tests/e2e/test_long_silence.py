@@ -127,11 +127,11 @@ def observed(node_clients: None, tmp_path_factory: pytest.TempPathFactory) -> di
             running = serve(folder / f"{transport}.db", transport=transport)
             watches.append(Watch(exits.enter_context(running), living, doomed))
         began = time.monotonic()
-        doomed.process.send_signal(signal.SIGSTOP)
+        doomed.node.process.send_signal(signal.SIGSTOP)
         for watch in watches:
             watch.silence()
         losses = seconds_until_each([wait for watch in watches for wait in watch.losses()])
-        doomed.process.send_signal(signal.SIGCONT)
+        doomed.node.process.send_signal(signal.SIGCONT)
         returns = seconds_until_each([wait for watch in watches for wait in watch.returns()])
         left = IDLE_SECONDS - (time.monotonic() - began)
         seconds_until_each([partial(watch.listen, left) for watch in watches])

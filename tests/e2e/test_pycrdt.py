@@ -13,7 +13,8 @@ import pytest
 from httpx_ws import AsyncWebSocketSession, aconnect_ws
 from pycrdt.websocket.websocket import HttpxWebsocket
 
-from tests.clients.driver import WITHIN_SECONDS, Driver
+from tests.clients.driver import Driver
+from tests.clients.host import WITHIN_SECONDS
 from tests.clients.kinds import Y_WEBSOCKET
 from tests.e2e.serving import Server, export, serve
 from tests.e2e.test_clients import WITH_TOKENS, long_document

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.clients.driver import Driver
-from tests.clients.kinds import KINDS, Kind
+from tests.clients.kinds import KINDS, OWN_KINDS, Kind
 from tests.e2e.serving import export, serve
 
 pytestmark = pytest.mark.node
@@ -51,7 +51,7 @@ def test_a_client_that_holds_a_deleted_document_cannot_bring_it_back(
         assert listed(server.url) == []
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("kind", [*KINDS, *OWN_KINDS], ids=str)
 def test_no_kind_of_client_brings_a_deleted_document_back(
     driver: Driver, store: Path, kind: Kind
 ) -> None:

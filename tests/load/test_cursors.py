@@ -116,7 +116,7 @@ class TestStockClients:
         with serve(store, transport=transport) as server:
             clients = await in_thread(gather, driver, server.websockets)
             quiet = [
-                driver.begin(client.name, "when_quiet", ms=QUIET_SECONDS * 1000)
+                client.host.begin(client.name, "when_quiet", ms=QUIET_SECONDS * 1000)
                 for client in clients
             ]
             for outcome in quiet:
@@ -131,9 +131,7 @@ class TestStockClients:
             clients = await in_thread(gather, driver, server.websockets)
             before = [(await in_thread(client.traffic)).frames for client in clients]
             roaming = [
-                driver.begin(
-                    client.name,
-                    "roam",
+                client.roam(
                     after_ms=EVERY_SECONDS * 1000 / STOCK_CLIENTS * number,
                     every_ms=EVERY_SECONDS * 1000,
                     times=STOCK_MOVES,

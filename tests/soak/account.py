@@ -9,10 +9,7 @@ from collab.state_vector import decode
 from collab.store import Stored
 from collab.structs import Kind, read_structs
 from tests.clients.driver import Client
-from tests.soak.blocked import BlockedEditor
-from tests.soak.pen import Pen
 from tests.soak.program import Program
-from tests.soak.remote import RemoteEditor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,30 +37,32 @@ class Page:
     text: str
 
 
-def page_of(label: str, writer: Client | BlockedEditor | RemoteEditor | Program) -> Page:
-    """Looks at a writer."""
-    if isinstance(writer, Client):
-        facts = writer.facts()
-        return Page(
-            label=label,
-            client_id=facts.client_id,
-            clock=facts.clock,
-            acknowledged=facts.acknowledged,
-            durable=facts.durable or [(0, facts.acknowledged)],
-            known=facts.known,
-            typed=facts.typed,
-            text=facts.text,
-        )
-    pen: Pen = writer.pen
+def page_of(label: str, client: Client) -> Page:
+    """Looks at a client."""
+    facts = client.facts()
     return Page(
         label=label,
-        client_id=pen.client_id,
-        clock=pen.clock,
-        acknowledged=writer.acknowledged,
-        durable=[(0, writer.acknowledged)],
-        known=None if isinstance(writer, Program) else pen.known,
-        typed=pen.typed,
-        text=str(pen.text),
+        client_id=facts.client_id,
+        clock=facts.clock,
+        acknowledged=facts.acknowledged,
+        durable=facts.durable or [(0, facts.acknowledged)],
+        known=facts.known,
+        typed=facts.typed,
+        text=facts.text,
+    )
+
+
+def page_of_program(program: Program) -> Page:
+    """Looks at the program."""
+    return Page(
+        label=program.label,
+        client_id=program.pen.client_id,
+        clock=program.pen.clock,
+        acknowledged=program.acknowledged,
+        durable=[(0, program.acknowledged)],
+        known=None,
+        typed=program.pen.typed,
+        text=str(program.pen.text),
     )
 
 

@@ -8,7 +8,7 @@ import anyio
 import httpx
 import pycrdt
 
-from tests.soak.pen import Pen
+from tests.clients.pen import Pen
 
 _RETRY_SECONDS = 0.5
 
@@ -23,9 +23,10 @@ class Program:
         troubles: how often what went wrong.
     """
 
-    def __init__(self, label: str, writer: int, seed: int) -> None:
+    def __init__(self, label: str, seed: int, mark: int) -> None:
         self.label = label
-        self.pen = Pen(pycrdt.Doc(), writer, seed)
+        self.pen = Pen(pycrdt.Doc())
+        self.pen.follow(seed, mark)
         self.acknowledged = 0
         self.troubles: Counter[str] = Counter()
         self._known = self.pen.doc.get_state()

@@ -32,22 +32,29 @@ class Pen:
         clocks: clock up to which it had typed after each change it made.
     """
 
-    def __init__(self, doc: "pycrdt.Doc[Any]", writer: int, seed: int) -> None:
-        """Has typed nothing.
+    def __init__(self, doc: "pycrdt.Doc[Any]") -> None:
+        """Has typed nothing; see ``follow``.
 
         Args:
             doc: the document.
-            writer: number that nobody else has.
-            seed: of what it types where.
         """
         self.doc = doc
         self.text = doc.get("content", type=pycrdt.Text)
         self.typed: list[str] = []
         self.clocks: list[int] = []
-        self._mark = first_mark(writer)
+        self._mark: int | None = None
+        self._random = random.Random()
+
+    def follow(self, seed: int, mark: int | None) -> None:
+        """Types from now on as these say.
+
+        Args:
+            seed: of what it types where.
+            mark: code point to put after the first word; each that follows gets the next one, so
+                that no word is twice in a text. None leaves words unmarked.
+        """
         self._random = random.Random(seed)
-        self._updates: list[bytes] = []
-        self._subscription = doc.observe(lambda event: self._updates.append(event.update))
+        self._mark = mark
 
     @property
     def client_id(self) -> int:
@@ -64,21 +71,22 @@ class Pen:
         """Clocks it has of all clients."""
         return decode(self.doc.get_state())
 
-    def type(self) -> list[bytes]:
-        """Types a word and a mark, and sometimes deletes the word's first character again.
+    def insert(self, at: int, text: str) -> None:
+        """Inserts a text, after so many characters."""
+        self.text.insert(len(str(self.text)[:at].encode()), text)
+        self.clocks.append(self.clock)
 
-        Returns:
-            The updates that say so.
-        """
+    def type(self) -> None:
+        """Types a word and a mark, and sometimes deletes the word's first character again."""
         written = str(self.text)
         at = len(written[: self._random.randint(0, len(written))].encode())
-        characters = [*self._random.choice(_WORDS), chr(self._mark)]
-        self._mark += 1
-        self._updates.clear()
+        characters = [*self._random.choice(_WORDS)]
+        if self._mark is not None:
+            characters.append(chr(self._mark))
+            self._mark += 1
         self.text.insert(at, "".join(characters))
         self.clocks.append(self.clock)
         if self._random.random() < 0.25:
             del self.text[at : at + len(characters.pop(0).encode())]
             self.clocks.append(self.clock)
         self.typed += characters
-        return self._updates.copy()
