@@ -35,6 +35,8 @@ FLAGS = [
 WITHIN_SECONDS = 30.0
 CONNECTED = "[data-testid=status][data-status=connected]"
 NOT_CONNECTED = "[data-testid=status]:not([data-status=connected])"
+OFFLINE = "[data-testid=status][data-status=offline]"
+LONGER = "least => window.collab.doc.getText('content').length > Number(least)"
 SAVED = "[data-testid=saved][data-saved=true]"
 UNSAVED = "[data-testid=saved][data-saved=false]"
 
@@ -264,3 +266,42 @@ async def test_where_streams_are_held_back_too_polls_carry_the_text_and_the_curs
     await wait_shows(behind, "Behind. Outside.")
     for page in (behind, outside):
         await wait_until(page, "() => window.collab.provider.presence.others.length === 1")
+
+
+async def test_over_a_slow_network_that_drops_connections_two_pages_end_with_the_same(
+    browser: Browser, server: Server, driver: Driver, store: Path
+) -> None:
+    proxy = driver.http_proxy(server.port)
+    [client] = gather(driver, server.websockets, DOCUMENT, 1)
+    pages = [await open_page(browser, proxy.port) for _ in range(2)]
+    proxy.delay(ms=100)
+    written = ["Slow as it is, nothing is lost. " * 3, "Zwölf 😀 reden durcheinander. " * 3]
+    async with anyio.create_task_group() as tasks:
+        for page, text in zip(pages, written, strict=True):
+            tasks.start_soon(type_at_end, page, text)
+        for length in (20, 60, 120):
+            # Whatever is under way then is lost on the way.
+            await wait_until(pages[0], LONGER, f"{length}")
+            await anyio.to_thread.run_sync(proxy.drop)
+    text = await agreed(driver, [client], pages)
+    check_account(text, [client], besides="".join(written))
+    assert export(store, DOCUMENT) == text
+
+
+async def test_a_browser_without_a_network_says_so_and_connects_when_it_is_online_again(
+    browser: Browser, server: Server, driver: Driver
+) -> None:
+    proxy = driver.http_proxy(server.port)
+    [client] = gather(driver, server.websockets, DOCUMENT, 1)
+    page = await open_page(browser, proxy.port)
+    await type_at_end(page, "At home.")
+    await page.wait_for_selector(SAVED)
+    proxy.cut()
+    await page.context.set_offline(True)
+    await page.wait_for_selector(OFFLINE)
+    await type_at_end(page, " In the tunnel.")
+    assert await page.query_selector(UNSAVED), "expected nothing saved without a network"
+    proxy.mend()
+    await page.context.set_offline(False)
+    await page.wait_for_selector(CONNECTED)
+    assert await agreed(driver, [client], [page]) == "At home. In the tunnel."
