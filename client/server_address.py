@@ -1,8 +1,9 @@
 """ServerAddress: where a server is, and what lies there."""
 
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
+from collab.access import check_name
 from collab.errors import InvalidQuery
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
@@ -31,6 +32,28 @@ class ServerAddress:
     def events(self, document: str) -> str:
         """Where it tells what happens in a document."""
         return f"{self.base}/api/docs/{quote(document, safe='')}/events"
+
+
+def read_document_address(url: str, mount: str = "") -> tuple[ServerAddress, str]:
+    """Reads where a document is.
+
+    Args:
+        url: ``http://HOST/DOCUMENT``; slashes in the name may stand as they are.
+        mount: where on its host the server is mounted, where that is not at the root.
+
+    Returns:
+        The server, and the document's name.
+
+    Raises:
+        InvalidQuery: it is something else.
+        InvalidName: what it names cannot be a document.
+    """
+    parts = urlsplit(url)
+    path = f"/{mount.strip('/')}/" if mount.strip("/") else "/"
+    name = unquote(parts.path.removeprefix(path), errors="surrogateescape")
+    if not parts.path.startswith(path) or not name:
+        raise InvalidQuery(f"expected http://HOST{path}DOCUMENT, got {url!r}")
+    return read_address(parts._replace(path=path).geturl()), check_name(name)
 
 
 def read_address(url: str) -> ServerAddress:

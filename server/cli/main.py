@@ -20,6 +20,7 @@ _COMMANDS = {
     "restore": "restore:restore_document",
     "restore-backup": "backup:restore",
     "serve": "serve:serve",
+    "tail": "tail:tail",
     "token": "token:make_token",
     "undelete": "trash:undelete_document",
     "versions": "versions:show_versions",

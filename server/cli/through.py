@@ -12,7 +12,8 @@ from urllib.parse import quote
 import anyio
 import httpx
 
-from collab.errors import CollabError, RequestRefused, StoreNotFound, StoreOwned
+from collab.client.refusal import read_refusal
+from collab.errors import CollabError, StoreNotFound, StoreOwned
 from collab.storage.address import file_of, open_store
 from collab.storage.sqlite.ownership import Contact, owned, read_contact
 from collab.store import Store
@@ -68,7 +69,7 @@ class RunningServer:
         except httpx.HTTPError as error:
             raise CollabError(f"expected an answer of {self.url}, got: {error!r}") from error
         if response.is_error:
-            raise RequestRefused(_reason(response), response.status_code)
+            raise read_refusal(response)
         return response
 
 
@@ -168,10 +169,3 @@ async def _answers(client: httpx.AsyncClient) -> bool:
     except httpx.TransportError:
         return False
     return response.is_success
-
-
-def _reason(response: httpx.Response) -> str:
-    try:
-        return str(response.json()["error"])
-    except (ValueError, KeyError, TypeError):
-        return f"expected the server to do it, got HTTP status {response.status_code}"
