@@ -22,9 +22,11 @@ class Claim:
     Args:
         store: the store's file.
         contact: where commands are to turn to.
+        others: whether other servers are tied to this one by a bus.
     """
 
-    def __init__(self, store: Path, contact: Contact) -> None:
+    def __init__(self, store: Path, contact: Contact, *, others: bool) -> None:
+        self._others = others
         self._store = store
         self._contact = contact
         self._exits = ExitStack()
@@ -47,7 +49,9 @@ class Claim:
         Args:
             call_later: calls a function in so many seconds.
         """
-        if isinstance(self._refusal, StoreOwned):
+        if isinstance(self._refusal, StoreOwned) and self._others:
+            logger.info("%s is another server's: until that ends, commands go to it", self._store)
+        elif isinstance(self._refusal, StoreOwned):
             logger.warning(
                 "%s is in use: until that ends, commands do not come through this server, and "
                 "what others write is seen when a document is opened anew",

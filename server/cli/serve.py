@@ -210,7 +210,8 @@ def serve(
         if (store := file_of(address)) is not None:
             certificate = Path(certfile).read_text() if certfile is not None else None
             url = local_url_of(bound, tls=tls)
-            claim = Claim(store, Contact(url=url, secret=secret, certificate=certificate))
+            contact = Contact(url=url, secret=secret, certificate=certificate)
+            claim = Claim(store, contact, others=bus_address is not None)
 
         def opened() -> None:
             click.echo(f"collab: listening on {url_of(bound, tls=tls)}")

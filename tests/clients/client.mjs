@@ -37,8 +37,9 @@ export class Client extends EventEmitter {
   #admissions = 0
   #refusals = []
   #messages = []
-  #traffic = { connects: 0, closes: [], syncs: 0, frames: 0, updates: 0, sent: 0, longest_silence_ms: 0 }
+  #traffic = { connects: 0, closes: [], syncs: 0, frames: 0, updates: 0, sent: 0, longest_silence_ms: 0, longest_absence_ms: 0 }
   #heardAt = 0
+  #lostAt = null
 
   /**
    * @param family of client: `y-websocket`, `hocuspocus`, `y-sweet` or `collab-provider`
@@ -72,13 +73,15 @@ export class Client extends EventEmitter {
         this.#traffic.connects += 1
         this.#heardAt = performance.now()
       } else {
+        if (this.#synced) this.#lostAt = performance.now()
         this.#synced = false
       }
       this.emit('change')
     })
     link.on('sync', (synced) => {
+      if (this.#synced && !synced) this.#lostAt = performance.now()
       this.#synced = synced
-      if (synced) this.#traffic.syncs += 1
+      if (synced) this.#noteSync()
       this.emit('change')
     })
     link.on('closed', (code) => {
@@ -362,6 +365,14 @@ export class Client extends EventEmitter {
       this.#noteDepartures(decoding.createDecoder(decoding.readVarUint8Array(decoder)))
     }
     setImmediate(() => this.emit('change'))
+  }
+
+  #noteSync() {
+    this.#traffic.syncs += 1
+    if (this.#lostAt === null) return
+    const absence = performance.now() - this.#lostAt
+    this.#lostAt = null
+    this.#traffic.longest_absence_ms = Math.max(this.#traffic.longest_absence_ms, absence)
   }
 
   #noteTraffic() {

@@ -70,6 +70,7 @@ class Traffic:
         updates: how many of them were changes.
         sent: how many frames it sent.
         longest_silence_ms: longest time between two of them while it was connected, milliseconds.
+        longest_absence_ms: longest time from losing the connection to being in sync again.
     """
 
     connects: int
@@ -79,6 +80,7 @@ class Traffic:
     updates: int
     sent: int
     longest_silence_ms: float
+    longest_absence_ms: float
 
 
 class Driver:
