@@ -44,8 +44,9 @@ def check_update(update: bytes) -> None:
 
     They are read strictly first (what typing gives is known at a glance), because the CRDT takes
     more than it can give back: values nested so deeply that its stack overflows and the process
-    dies, structs of no length and JSON content, which make its own encoding unreadable, and content
-    and types that Yjs does not know and that clients fail on.
+    dies, structs of no length and JSON content, which make its own encoding unreadable, content
+    and types that Yjs does not know and that clients fail on, and deletions that overlap or stand
+    in no order, of which its merging loses some.
 
     Raises:
         PoisonedUpdate: they are not.
@@ -85,7 +86,16 @@ def _read_strictly(update: bytes) -> None:
             raise ProtocolError(f"expected structs that cover a clock, got none at {struct.clock}")
         if struct.kind is Kind.JSON:
             raise ProtocolError("expected values as Yjs 13 writes them, got JSON content")
+    client, reached = -1, 0
     for deletion in read_deletions(update, deletions):
+        if deletion.client != client:
+            client, reached = deletion.client, 0
+        if deletion.clock < reached or deletion.length == 0:
+            raise ProtocolError(
+                f"expected deletions in order from {reached} on, got {deletion.length} clocks"
+                f" at {deletion.clock}"
+            )
+        reached = deletion.clock + deletion.length
         if deletion.clock + deletion.length > _MAX_CLOCK:
             raise ProtocolError(f"expected clocks of up to {_MAX_CLOCK}, got {deletion.clock}")
 
@@ -257,6 +267,7 @@ class Document:
         """
         if known == EMPTY_STATE_VECTOR:
             return self.encode()
+        state_vector.count(known)  # The CRDT makes room for as many as it declares.
         try:
             update = self._doc.get_update(known)
         except BaseException as error:  # noqa: BLE001 - see _poisoned

@@ -46,7 +46,8 @@ class Intake:
 def take_in(state: bytes | None, changes: Iterable[NewEntry]) -> Intake:
     """Tells which of some changes a document lacks, and leaves out those that cannot be applied.
 
-    Taking in the same changes again finds nothing new, in whatever pieces they came.
+    Taking in the same changes again finds nothing new, in whatever pieces they came; only those
+    that still wait for others may be kept once more.
 
     Args:
         state: the document as one update; None for one that is empty.

@@ -1,16 +1,22 @@
 """State vectors: for each client, the clock up to which its changes are known."""
 
 from collab import lib0
-from collab.errors import ProtocolError
+from collab.errors import ProtocolError, Truncated
+
+_ENTRY_BYTES = 2
+"""The least that a client takes up: its id and its clock."""
 
 
 def count(encoded: bytes) -> int:
-    """How many clients a state vector says that it has.
+    """How many clients a state vector says that it has; no more than it has bytes for.
 
     Raises:
         ProtocolError: it is not one.
     """
-    return lib0.read_var_uint(encoded, 0)[0]
+    clients, position = lib0.read_var_uint(encoded, 0)
+    if clients * _ENTRY_BYTES > len(encoded) - position:
+        raise Truncated(f"expected {clients} clients, got {len(encoded) - position} bytes")
+    return clients
 
 
 def decode(encoded: bytes) -> dict[int, int]:

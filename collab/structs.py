@@ -141,9 +141,13 @@ def read_deletions(update: bytes, position: int | None = None) -> Iterator[Delet
     if position is None:
         position = _exhaust(read_structs(update))
     sections, position = read_var_uint(update, position)
+    clients: set[int] = set()
     for _ in range(sections):
         client, position = read_var_uint(update, position)
         count, position = read_var_uint(update, position)
+        if client in clients:
+            raise ProtocolError(f"expected each client's deletions once, got {client} again")
+        clients.add(client)
         for _ in range(count):
             start = position
             clock, position = read_var_uint(update, position)

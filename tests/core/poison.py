@@ -44,6 +44,10 @@ UNKEEPABLE = {
     "no values": update_of(in_root(8, b"\x00")),
     "an empty string": update_of(in_root(4, b"\x00")),
     "JSON content": update_of(in_root(2, b"\x01" + write_var_string('"x"'))),
+    "deletions that overlap": update_of(deletions=b"\x01\x05\x02\x00\x04\x02\x04"),
+    "deletions in no order": update_of(deletions=b"\x01\x05\x02\x04\x01\x00\x01"),
+    "a deletion of nothing": update_of(deletions=b"\x01\x05\x01\x04\x00"),
+    "deletions of a client in two places": update_of(deletions=b"\x02\x05\x01\x00\x01\x05\x00"),
     "a type Yjs does not know": update_of(in_root(7, b"\x0f")),
     "content Yjs does not know": update_of(in_root(11, b"\x00\x01\x00\x00")),
 }

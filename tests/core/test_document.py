@@ -226,6 +226,11 @@ class TestDiff:
         with pytest.raises(ProtocolError):
             document_of(A).diff(known)
 
+    def test_a_state_vector_of_more_clients_than_it_has_bytes_for_is_refused_unread(self) -> None:
+        declares_half_a_billion = bytes.fromhex("a6ffa6ff01000000")
+        with pytest.raises(ProtocolError, match="clients, got 3 bytes"):
+            document_of(A).diff(declares_half_a_billion)
+
 
 class TestLoad:
     def test_checkpoint_and_log_are_replayed(self) -> None:

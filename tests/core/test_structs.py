@@ -122,6 +122,7 @@ def test_counts_without_bytes_behind_them_are_refused(update: bytes) -> None:
         (update_of(b"\x02\xff\xfe", Kind.STRING), "UTF-8"),
         (update_of(b"\x01\x73", Kind.ANY), "tagged 116 to 127, got 115"),
         (b"\x02\x00\x05\x00\x00\x05\x00\x00", "a second of 5"),
+        (b"\x00\x02\x05\x00\x05\x01\x00\x01", "deletions once, got 5 again"),
         (b"\x00\x00\x00", "expected the end"),
         (b"\x01\x02\x05" + HUGE + b"\x00\x01\x00\x01\x00", "expected a clock"),
     ],
