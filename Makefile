@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO := server/static/demo/index.html
 ARGS ?=
 
-.PHONY: run test check soak bench lock format wheel screenshot reference matrix clean
+.PHONY: run test check audit fuzz soak bench lock format wheel screenshot reference matrix clean
 
 run: $(VENV)/.run $(DEMO)
 	$(BIN)/collab serve $(ARGS)
@@ -21,6 +21,14 @@ check: $(VENV)/.dev web-demo/node_modules/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	npm --prefix web-demo run check
+
+# Known weaknesses of what is locked, where the registries tell.
+audit: $(VENV)/.dev
+	$(BIN)/python -m scripts.audit
+
+# An hour of fuzzing, which keeps in the corpus what reaches something new; `ARGS='--seconds 600 y-websocket'`.
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 # The long forms of kill rounds and random histories; an hour and more.
 soak: $(VENV)/.dev $(DEMO)

@@ -1,0 +1,78 @@
+"""Excuses: updates for which documents differ, and nobody can do anything about it here."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from collab.errors import PoisonedUpdate
+from collab.lib0 import read_var_string
+from collab.structs import Id, Kind, Struct, read_deletions, read_structs
+
+
+@contextmanager
+def excused(updates: Sequence[bytes]) -> Iterator[None]:
+    """Lets pass what goes wrong where the CRDT itself does; whoever adds updates may do so later.
+
+    Args:
+        updates: everything that was given, all of it checked.
+    """
+    try:
+        yield
+    except (AssertionError, PoisonedUpdate):
+        if not cut_pairs(updates):
+            raise
+
+
+def contradict(updates: Iterable[bytes]) -> bool:
+    """Whether updates give one clock of a client different content, as no Yjs client ever does.
+
+    What such a clock stands for is up to who comes first: nothing can converge then.
+    """
+    written: dict[int, set[tuple[int, int, bytes]]] = {}
+    for update in updates:
+        for struct in read_structs(update):
+            if struct.kind is not Kind.SKIP:
+                span = (struct.clock, struct.clock + struct.length)
+                written.setdefault(struct.client, set()).add(
+                    (*span, update[struct.start : struct.end])
+                )
+    for spans in written.values():
+        reached = -1
+        for clock, end, _ in sorted(spans):
+            if clock < reached:
+                return True
+            reached = end
+    return False
+
+
+def cut_pairs(updates: Sequence[bytes]) -> bool:
+    """Whether updates cut a string inside a character that UTF-16 writes as a pair.
+
+    yrs leaves the whole character on one side then, and counts its clocks wrong from there on.
+    Source: https://github.com/y-crdt/y-crdt/pull/399.
+    """
+    inside: set[Id] = set()
+    cuts: set[Id] = set()
+    for update in updates:
+        for struct in read_structs(update):
+            cuts.add(Id(struct.client, struct.clock))
+            cuts.add(Id(struct.client, struct.clock + struct.length))
+            if struct.origin is not None:
+                cuts.add(Id(struct.origin.client, struct.origin.clock + 1))
+            if struct.right_origin is not None:
+                cuts.add(struct.right_origin)
+            if struct.kind is Kind.STRING:
+                inside.update(_inside_pairs(struct, update))
+        for deletion in read_deletions(update):
+            cuts.add(Id(deletion.client, deletion.clock))
+            cuts.add(Id(deletion.client, deletion.clock + deletion.length))
+    return not inside.isdisjoint(cuts)
+
+
+def _inside_pairs(struct: Struct, update: bytes) -> Iterator[Id]:
+    text, _ = read_var_string(update, struct.content)
+    clock = struct.clock
+    for character in text:
+        if character > "\uffff":
+            yield Id(struct.client, clock + 1)
+            clock += 1
+        clock += 1

@@ -1,0 +1,1 @@
+"""What the project's scripts make of what they read."""
