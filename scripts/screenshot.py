@@ -1,15 +1,20 @@
 """Takes the pictures of the demo that the README shows: ``make screenshot``."""
 
+import base64
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx
+import pycrdt
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,25 +28,50 @@ CHROMIUM_ARGUMENTS = [
 ]
 
 DOCUMENT = "Field trip to the observatory"
-TEXT = """\
-# Field trip to the observatory
-
-We leave on **Friday at six**, from the north gate. The sky should be clear until two; \
-if it is not, we meet on Saturday instead.
-
-## Who brings what
-
-- [x] Two thermos flasks of tea
-- [x] Red lamps, so that our eyes stay used to the dark
-- [ ] Star charts for November, printed *large*
-- [ ] Blankets for everyone, it was cold last year
-
-> The dome opens at nine. Ask for Ms Rubin at the door.
-
-1. Jupiter and its moons, low in the east
-2. The Pleiades, best without a telescope
-3. The great nebula in Orion, after midnight 🔭
-"""
+STORY = [
+    (
+        "Ada",
+        72.0,
+        ("", ""),
+        "# Field trip to the observatory\n\n"
+        "We leave on **Friday at six**, from the north gate.\n\n## Who brings what\n\n",
+    ),
+    (
+        "Grace",
+        70.5,
+        ("north gate.", ""),
+        " The sky should be clear until two; if it is not, we meet on Saturday instead.",
+    ),
+    (
+        "Ada",
+        26.0,
+        ("## Who brings what\n\n", ""),
+        "- [ ] Two thermos flasks of tea\n"
+        "- [ ] Red lamps, so that our eyes stay used to the dark\n"
+        "- [ ] Star charts for November, printed *large*\n",
+    ),
+    (
+        "Alan",
+        25.0,
+        ("*large*\n", ""),
+        "- [ ] Blankets\n\n> The dome opens at eight. Ask for Ms Rubin at the door.\n\n",
+    ),
+    (
+        "Vera",
+        3.2,
+        ("the door.\n\n", ""),
+        "1. Jupiter and its moons, low in the east\n"
+        "2. The Pleiades, best without a telescope\n"
+        "3. The great nebula in Orion, after midnight 🔭\n",
+    ),
+    ("Ada", 2.1, ("- [", " "), "x"),
+    ("Ada", 2.1, ("of tea\n- [", " "), "x"),
+    ("Grace", 0.4, ("Blankets", ""), " for everyone, it was cold last year"),
+    ("Grace", 0.4, ("dome opens at ", "eight"), "nine"),
+]
+"""Who wrote what, how many hours ago, behind what and in the place of what."""
+VERSION = ("Sent to the group", 4)
+"""A version, and how many of the changes it has."""
 OTHERS = {
     "Reading list": "# Reading list\n\n- A Room of One's Own\n- The Periodic Table\n",
     "Meeting notes, 20 Nov": "# Meeting notes\n\nAgreed: ship on Thursday.\n",
@@ -109,15 +139,41 @@ def write(page: Page, text: str) -> None:
     expect(page.get_by_test_id("saved")).to_have_text("Saved")
 
 
+def live(address: str) -> None:
+    """Stores the story of the document, as if people had written it over days."""
+    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+    text = doc.get("content", type=pycrdt.Text)
+    now_ms = time.time() * 1000
+    lines = []
+    for seq, (author, hours, (behind, removed), inserted) in enumerate(STORY, 1):
+        before = doc.get_state()
+        found = str(text).partition(behind)[0] if behind else ""
+        at = len((found + behind).encode())  # pycrdt counts bytes.
+        with doc.transaction():
+            if removed:
+                del text[at : at + len(removed)]
+            text.insert(at, inserted)
+        update = base64.b64encode(doc.get_update(before)).decode()
+        time_ms = int(now_ms - hours * 3_600_000)
+        entry = {"seq": seq, "time_ms": time_ms, "author": f"~{author}", "update": update}
+        lines.append(json.dumps(entry))
+    place = f"{address}/api/docs/{quote(DOCUMENT)}"
+    media_type = {"Content-Type": "application/x-ndjson"}
+    httpx.post(f"{place}/updates", content="\n".join(lines), headers=media_type).raise_for_status()
+    name, at = VERSION
+    version = {"name": name, "at": at}
+    httpx.post(f"{place}/versions?name=Ada", json=version).raise_for_status()
+
+
 def take(browser: Browser, address: str) -> None:
-    """Takes both pictures."""
+    """Takes the pictures."""
+    live(address)
     for name, text in OTHERS.items():
         page = open_page(browser, address, name, "Vera", "#a3458f")
         write(page, text)
         page.context.close()
 
     ada = open_page(browser, address, DOCUMENT, "Ada", "#0b7a6f")
-    write(ada, TEXT)
     grace = open_page(browser, address, DOCUMENT, "Grace", "#3f6bc4")
     alan = open_page(browser, address, DOCUMENT, "Alan", "#c13c63")
     phone = join(
@@ -147,6 +203,18 @@ def take(browser: Browser, address: str) -> None:
     ):
         expect(page.locator(".cm-remote-named")).to_have_count(others)
         page.screenshot(path=IMAGES / picture, animations="disabled")
+
+    ada.get_by_test_id("open-history").click()
+    ada.get_by_test_id("history-list").get_by_role("button").first.click()
+    expect(ada.get_by_test_id("preview").locator(".cm-inserted")).to_have_count(2)
+    ada.mouse.move(0, 0)
+    ada.screenshot(path=IMAGES / "demo-history.png", animations="disabled")
+    ada.keyboard.press("Escape")
+    ada.keyboard.press("Escape")
+    ada.get_by_test_id("show-authors").click()
+    expect(ada.get_by_test_id("legend").get_by_role("listitem")).to_have_count(4)
+    ada.mouse.move(0, 0)
+    ada.screenshot(path=IMAGES / "demo-authors.png", animations="disabled")
 
 
 def main() -> None:

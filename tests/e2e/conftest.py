@@ -1,14 +1,26 @@
-"""Real clients: the Node driver, built where it is not; and what to do where that cannot be."""
+"""Real clients: Node's and a browser; and what to do where they cannot be had."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser, async_playwright
 
+import collab.server
 from tests.clients.driver import Driver, drive
 from tests.clients.installation import install
-from tests.e2e.serving import in_ci
+from tests.e2e.serving import Server, in_ci, serve
+
+DEMO = Path(collab.server.__file__).parent / "static" / "demo" / "index.html"
+
+_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+]
 
 
 def skip_or_fail(missing: str) -> None:
@@ -43,3 +55,24 @@ def store(tmp_path: Path) -> Path:
 def transport(request: pytest.FixtureRequest) -> str:
     """What carries WebSockets."""
     return str(request.param)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium; Playwright's own is not downloaded."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        skip_or_fail("chromium")
+    if not DEMO.exists():
+        skip_or_fail("the built demo (make run builds it)")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+def server(store: Path) -> Iterator[Server]:
+    """A server on a store of its own."""
+    with serve(store) as server:
+        yield server

@@ -1,19 +1,26 @@
 """Two people in the demo, in real Chromium pages, beside stock clients in Node."""
 
-import shutil
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import anyio
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-import collab.server
 from tests.clients.driver import Client, Driver
-from tests.e2e.conftest import skip_or_fail
 from tests.e2e.crowd import check_account, gather, rest_all, type_all
-from tests.e2e.serving import Server, export, locked, serve
+from tests.e2e.pages import (
+    CONNECTED,
+    DOCUMENT,
+    NOT_CONNECTED,
+    SAVED,
+    UNSAVED,
+    open_page,
+    type_at_end,
+    wait_shows,
+    wait_until,
+)
+from tests.e2e.serving import Server, export, locked
 
 pytestmark = [
     pytest.mark.alone,
@@ -23,87 +30,13 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
-DEMO = Path(collab.server.__file__).parent / "static" / "demo" / "index.html"
-DOCUMENT = "letter"
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-]
-WITHIN_SECONDS = 30.0
-CONNECTED = "[data-testid=status][data-status=connected]"
-NOT_CONNECTED = "[data-testid=status]:not([data-status=connected])"
 OFFLINE = "[data-testid=status][data-status=offline]"
 LONGER = "least => window.collab.doc.getText('content').length > Number(least)"
-SAVED = "[data-testid=saved][data-saved=true]"
-UNSAVED = "[data-testid=saved][data-saved=false]"
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"  # Playwright's.
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium; Playwright's own is not downloaded."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        skip_or_fail("chromium")
-    if not DEMO.exists():
-        skip_or_fail("the built demo (make run builds it)")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture
-def server(store: Path) -> Iterator[Server]:
-    """A server on a store of its own."""
-    with serve(store) as server:
-        yield server
-
-
-async def open_page(browser: Browser, port: int) -> Page:
-    """Opens the document as somebody new, and waits until it is in sync."""
-    context = await browser.new_context()
-    page = await context.new_page()
-    page.set_default_timeout(WITHIN_SECONDS * 1000)
-    await page.goto(f"http://127.0.0.1:{port}/?doc={DOCUMENT}")
-    await wait_until(page, "() => window.collab?.provider.synced")
-    return page
-
-
-async def wait_until(page: Page, condition: str, argument: str | None = None) -> None:
-    """Waits until a JavaScript function returns true."""
-    # Playwright's wait_for_function evaluates strings in the page, which its policy forbids.
-    with anyio.fail_after(WITHIN_SECONDS):
-        await page.evaluate(
-            f"""async argument => {{
-              while (!({condition})(argument)) await new Promise(requestAnimationFrame)
-            }}""",
-            argument,
-        )
-
-
-async def type_at_end(page: Page, text: str) -> None:
-    """Types at the end of the text, on the keyboard."""
-    await page.get_by_test_id("editor").locator(".cm-content").focus()
-    await page.keyboard.press("Control+End")
-    await page.keyboard.type(text, delay=15)
-
-
-async def wait_shows(page: Page, text: str) -> None:
-    """Waits until both the document and the editor on the page hold exactly this text."""
-    await wait_until(
-        page,
-        "text => window.collab.doc.getText('content').toString() === text"
-        " && window.collab.view.state.doc.toString() === text",
-        text,
-    )
 
 
 async def kept_on_device(page: Page) -> None:

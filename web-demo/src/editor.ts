@@ -1,90 +1,16 @@
 import { defaultKeymap } from '@codemirror/commands'
-import {
-  HighlightStyle,
-  Language,
-  bracketMatching,
-  defineLanguageFacet,
-  languageDataProp,
-  syntaxHighlighting,
-} from '@codemirror/language'
+import { bracketMatching } from '@codemirror/language'
 import { highlightSelectionMatches, search, searchKeymap } from '@codemirror/search'
 import { Compartment, EditorState } from '@codemirror/state'
 import { EditorView, keymap, placeholder } from '@codemirror/view'
-import { tags } from '@lezer/highlight'
-import { GFM, parser } from '@lezer/markdown'
 import { yCollab, yUndoManagerKeymap } from 'y-codemirror.next'
 import type { Awareness } from 'y-protocols/awareness'
 import type * as Y from 'yjs'
 
+import { appearance, shadowOf } from './appearance.js'
 import { continueList } from './continue-list.js'
+import { authorship } from './history/authorship.js'
 import { remoteSelections } from './remote-selections.js'
-
-const facet = defineLanguageFacet()
-const markdown = new Language(
-  facet,
-  parser.configure([GFM, { props: [languageDataProp.add({ Document: facet })] }]),
-  [],
-  'markdown',
-)
-
-const highlighting = HighlightStyle.define([
-  { tag: tags.heading1, fontSize: '1.7em', fontWeight: '700', lineHeight: '1.3' },
-  { tag: tags.heading2, fontSize: '1.35em', fontWeight: '700', lineHeight: '1.35' },
-  { tag: tags.heading3, fontSize: '1.12em', fontWeight: '700' },
-  { tag: [tags.heading4, tags.heading5, tags.heading6], fontWeight: '700' },
-  { tag: tags.strong, fontWeight: '700' },
-  { tag: tags.emphasis, fontStyle: 'italic' },
-  { tag: tags.strikethrough, textDecoration: 'line-through' },
-  { tag: tags.quote, color: 'var(--soft)' },
-  { tag: tags.monospace, fontFamily: 'var(--code-font)', fontSize: '0.9em' },
-  { tag: [tags.link, tags.url], color: 'var(--accent)' },
-  { tag: [tags.processingInstruction, tags.contentSeparator], color: 'var(--faint)' },
-])
-
-const theme = EditorView.theme({
-  '&': { height: '100%', color: 'var(--ink)', backgroundColor: 'transparent' },
-  '&.cm-focused': { outline: 'none' },
-  '.cm-scroller': { fontFamily: 'var(--text-font)', fontSize: 'var(--text-size)', lineHeight: '1.7' },
-  '.cm-content': {
-    boxSizing: 'border-box',
-    width: '100%',
-    maxWidth: '46rem',
-    margin: '0 auto',
-    padding: '2.5rem clamp(1.25rem, 4vw, 3rem) 40vh',
-    caretColor: 'var(--ink)',
-  },
-  '.cm-line': { padding: '0' },
-  '.cm-line::selection, .cm-line ::selection': { backgroundColor: 'var(--selected)' },
-  '.cm-placeholder': { color: 'var(--faint)' },
-  '.cm-selectionMatch': { backgroundColor: 'var(--match)' },
-  '.cm-searchMatch': { backgroundColor: 'var(--match)', borderRadius: '2px' },
-  '.cm-searchMatch-selected': { backgroundColor: 'var(--match-selected)' },
-  '&.cm-focused .cm-matchingBracket': { backgroundColor: 'var(--match)' },
-  '.cm-panels': {
-    color: 'var(--ink)',
-    backgroundColor: 'var(--side)',
-    borderBottom: '1px solid var(--line)',
-  },
-  '.cm-panel.cm-search': { padding: '0.5rem 0.75rem', fontFamily: 'var(--ui-font)' },
-  '.cm-panel.cm-search label': { fontSize: '0.8rem' },
-  '.cm-textfield': {
-    padding: '0.3rem 0.5rem',
-    border: '1px solid var(--line)',
-    borderRadius: '6px',
-    color: 'var(--ink)',
-    backgroundColor: 'var(--page)',
-    fontSize: '0.85rem',
-  },
-  '.cm-button': {
-    padding: '0.3rem 0.6rem',
-    border: '1px solid var(--line)',
-    borderRadius: '6px',
-    color: 'var(--ink)',
-    backgroundColor: 'var(--page)',
-    backgroundImage: 'none',
-    fontSize: '0.85rem',
-  },
-})
 
 const EDITABLE = placeholder('Write something…')
 const READ_ONLY = EditorState.readOnly.of(true)
@@ -95,9 +21,7 @@ export class TextEditor {
   readonly #editable = new Compartment()
 
   constructor(parent: HTMLElement, name: string, text: Y.Text, awareness: Awareness, undo: Y.UndoManager) {
-    // In a shadow root CodeMirror adopts its style sheets, which no content security policy
-    // refuses; in the document it would add a `style` element.
-    const root = parent.shadowRoot ?? parent.attachShadow({ mode: 'open', delegatesFocus: true })
+    const root = shadowOf(parent)
     this.view = new EditorView({
       root,
       parent: root,
@@ -112,12 +36,10 @@ export class TextEditor {
             ...searchKeymap,
             ...defaultKeymap,
           ]),
-          markdown,
-          syntaxHighlighting(highlighting),
+          appearance,
           bracketMatching(),
           search({ top: true }),
           highlightSelectionMatches({ minSelectionLength: 3 }),
-          EditorView.lineWrapping,
           this.#editable.of(EDITABLE),
           EditorView.contentAttributes.of({
             'aria-label': `Text of ${name}`,
@@ -125,7 +47,7 @@ export class TextEditor {
             autocapitalize: 'sentences',
             autocorrect: 'on',
           }),
-          theme,
+          authorship,
         ],
       }),
     })

@@ -7,6 +7,7 @@ import { CreateDialog } from './create-dialog.js'
 import { DocumentList } from './document-list.js'
 import { byId } from './elements.js'
 import { Identity, initials } from './identity.js'
+import { Notice } from './notice.js'
 import { OpenDocument } from './open-document.js'
 import { Sidebar } from './sidebar.js'
 
@@ -17,7 +18,10 @@ declare global {
   }
 }
 
-const connection = new Connection({ url: new URL('./', document.baseURI) })
+const connection = new Connection({
+  url: new URL('./', document.baseURI),
+  getName: () => identity.user.name,
+})
 let opened: OpenDocument | null = null
 
 const announcer = byId('announcer')
@@ -32,6 +36,7 @@ const identity = new Identity((user) => {
 const sidebar = new Sidebar()
 const list = new DocumentList(visit)
 const dialog = new CreateDialog(visit)
+const notice = new Notice()
 
 function showIdentity(): void {
   const { name, color } = identity.user
@@ -46,6 +51,13 @@ function visit(name: string): void {
   show()
   sidebar.close()
   opened?.editor.view.focus()
+}
+
+/** Goes to no document. */
+function leave(): void {
+  history.pushState(null, '', './')
+  show()
+  void list.refresh()
 }
 
 /** Shows what the page's address names. */
@@ -64,6 +76,9 @@ function show(): void {
       announce,
       onstored: () => void list.refresh(),
       oncount: (people) => (list.here = people),
+      ondeleted: leave,
+      onundeleted: () => visit(name),
+      notice,
     })
     const { provider, doc, editor } = opened
     // A document out of bounds has no place in the list.
@@ -76,7 +91,12 @@ function show(): void {
 const nameField = byId<HTMLInputElement>('user-name')
 nameField.value = identity.user.name
 nameField.addEventListener('input', () => identity.rename(nameField.value))
-nameField.addEventListener('change', () => (nameField.value = identity.user.name))
+nameField.addEventListener('change', () => {
+  nameField.value = identity.user.name
+  // A connection speaks for whom it was made.
+  connection.disconnect()
+  connection.connect()
+})
 byId('user-color').addEventListener('click', () => identity.recolor())
 byId('new-document').addEventListener('click', () => dialog.show())
 byId('welcome-new').addEventListener('click', () => dialog.show())

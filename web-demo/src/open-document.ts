@@ -3,9 +3,15 @@ import { Awareness } from 'y-protocols/awareness'
 import * as Y from 'yjs'
 
 import { DeviceCopy, noteRecent } from './device-copy.js'
+import { DocumentMenu } from './document-menu.js'
 import { TextEditor } from './editor.js'
 import { byId } from './elements.js'
-import type { User } from './identity.js'
+import { Authors, type Person } from './history/authors.js'
+import { HistoryPanel } from './history/panel.js'
+import { Past } from './history/past.js'
+import { WhoWrote } from './history/who-wrote.js'
+import { type User, readUser } from './identity.js'
+import type { Notice } from './notice.js'
 import { PresenceList } from './presence.js'
 import { describe, explainRefusal } from './progress.js'
 import { selectionOf } from './remote-selections.js'
@@ -24,6 +30,11 @@ interface Surroundings {
   onstored: () => void
   /** Told how many people have the document open. */
   oncount: (people: number) => void
+  /** Called when it was deleted here. */
+  ondeleted: () => void
+  /** Called when that was taken back. */
+  onundeleted: () => void
+  notice: Notice
 }
 
 /** A document on the page: its text, its connection, its copy on this device. */
@@ -37,6 +48,9 @@ export class OpenDocument {
   readonly #undo: Y.UndoManager
   readonly #controls = new AbortController()
   readonly #announce: (message: string) => void
+  readonly #history: HistoryPanel
+  readonly #whoWrote: WhoWrote
+  #user: User
   #settled = false
   #savedTimer: ReturnType<typeof setTimeout> | undefined
   #announced = ''
@@ -45,7 +59,7 @@ export class OpenDocument {
     connection: Connection,
     name: string,
     user: User,
-    { announce, onstored, oncount }: Surroundings,
+    { announce, onstored, oncount, ondeleted, onundeleted, notice }: Surroundings,
   ) {
     noteRecent(name)
     this.#announce = announce
@@ -59,6 +73,7 @@ export class OpenDocument {
       loaded: this.#copy.settled,
     })
     this.#undo = new Y.UndoManager(text)
+    this.#user = user
     this.user = user
     const host = byId('text')
     host.hidden = false
@@ -67,6 +82,25 @@ export class OpenDocument {
       const selection = selectionOf(this.provider.awareness, client, text)
       if (selection) this.editor.show(selection.head)
     }, oncount)
+    const past = new Past(name, ROOT, () => this.#user.name)
+    const authors = new Authors(() => peopleIn(this.provider.awareness))
+    const getWriter = (): string => `~${this.#user.name}`
+    this.#history = new HistoryPanel({ past, authors, notice, announce })
+    this.#whoWrote = new WhoWrote(
+      { past, authors, text, view: this.editor.view, getWriter },
+      (isShown) => {
+        for (const id of ['show-authors', 'menu-authors']) {
+          byId(id).setAttribute('aria-pressed', String(isShown))
+        }
+      },
+    )
+    const onauthors = (): void => this.#whoWrote.toggle()
+    byId('show-authors').addEventListener('click', onauthors, { signal: this.#controls.signal })
+    const onhistory = (): void => this.#history.open()
+    new DocumentMenu(
+      { name, past, notice, onhistory, onauthors, ondeleted, onundeleted },
+      this.#controls.signal,
+    )
     this.#wire(onstored)
     this.#show()
     void this.#copy.settled.then(() => {
@@ -76,6 +110,7 @@ export class OpenDocument {
   }
 
   set user(user: User) {
+    this.#user = user
     this.provider.awareness.setLocalStateField('user', user)
   }
 
@@ -83,6 +118,8 @@ export class OpenDocument {
     this.#controls.abort()
     clearTimeout(this.#savedTimer)
     this.#presence.destroy()
+    this.#history.destroy()
+    this.#whoWrote.destroy()
     this.editor.destroy()
     this.#undo.destroy()
     this.provider.close()
@@ -98,11 +135,13 @@ export class OpenDocument {
     const show = (): void => this.#show()
     provider.on('status', (status) => {
       this.editor.allow(status !== 'refused')
+      if (status === 'connected') this.#whoWrote.refresh()
       show()
     })
     provider.on('pending', show)
     provider.on('saved', (saved) => {
       show()
+      this.#whoWrote.refresh()
       if (saved) onstored()
     })
     provider.on('refused', (refusal) => {
@@ -129,6 +168,10 @@ export class OpenDocument {
     const { provider } = this
     const progress = describe(provider, this.#settled, this.#copy.keeps)
     byId('refusal').hidden = provider.status !== 'refused'
+    this.#history.standing = {
+      isReachable: provider.status === 'connected',
+      mayWrite: provider.access !== 'readonly',
+    }
     const status = byId('status')
     status.textContent = progress.status
     status.dataset['status'] = provider.status
@@ -142,5 +185,15 @@ export class OpenDocument {
       this.#announced = progress.status
       this.#announce(progress.status)
     }
+  }
+}
+
+/** Who is here, as they show themselves; with the id that the server gave them, where it knows them. */
+function* peopleIn(awareness: Awareness): Iterable<Person> {
+  for (const [client, presence] of awareness.getStates()) {
+    const user = presence['user'] as { id?: unknown } | undefined
+    if (user === undefined) continue
+    const { name, color } = readUser(presence, client)
+    yield { id: typeof user.id === 'string' ? user.id : null, name, color }
   }
 }

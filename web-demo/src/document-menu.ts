@@ -1,0 +1,74 @@
+import { byId } from './elements.js'
+import { type Past, RequestFailed } from './history/past.js'
+import type { Notice } from './notice.js'
+
+/** What the menu needs of the open document and the page. */
+export interface MenuSubject {
+  name: string
+  past: Past
+  notice: Notice
+  onhistory: () => void
+  onauthors: () => void
+  ondeleted: () => void
+  onundeleted: () => void
+}
+
+/** The menu of what can be done with the open document as a whole. */
+export class DocumentMenu {
+  readonly #menu = byId('document-menu')
+  readonly #subject: MenuSubject
+
+  constructor(subject: MenuSubject, signal: AbortSignal) {
+    this.#subject = subject
+    this.#menu.addEventListener('toggle', () => this.#place(), { signal })
+    const choose = (id: string, run: () => void): void =>
+      byId(id).addEventListener('click', () => {
+        this.#menu.hidePopover()
+        run()
+      }, { signal })
+    choose('menu-history', subject.onhistory)
+    choose('menu-authors', subject.onauthors)
+    choose('copy-link', () => void this.#copyLink())
+    choose('delete-document', () => void this.#delete())
+    const download = byId<HTMLAnchorElement>('download')
+    download.href = subject.past.download.href
+    download.download = `${subject.name.replace(/[\\/:*?"<>|]/g, ' ')}.md`
+    choose('download', () => undefined)
+    signal.addEventListener('abort', () => this.#menu.hidePopover())
+  }
+
+  /** Puts the menu below its button. */
+  #place(): void {
+    const { bottom, right } = byId('open-menu').getBoundingClientRect()
+    this.#menu.style.top = `${bottom + 6}px`
+    this.#menu.style.right = `${Math.max(8, document.documentElement.clientWidth - right)}px`
+  }
+
+  async #copyLink(): Promise<void> {
+    try {
+      await navigator.clipboard.writeText(location.href)
+      this.#subject.notice.show('The address is copied. Whoever opens it writes along.')
+    } catch {
+      this.#subject.notice.show(`The address to share: ${location.href}`)
+    }
+  }
+
+  async #delete(): Promise<void> {
+    const { name, past, notice, ondeleted, onundeleted } = this.#subject
+    try {
+      await past.delete()
+    } catch (error) {
+      if (!(error instanceof RequestFailed)) throw error
+      const isNew = error.status === 404
+      return notice.show(isNew ? 'Nothing of this document is stored yet.' : error.message)
+    }
+    ondeleted()
+    notice.show(`Deleted “${name}”.`, {
+      label: 'Undo',
+      run: async () => {
+        await past.undelete()
+        onundeleted()
+      },
+    })
+  }
+}
