@@ -10,13 +10,17 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 class ProcessTree:
-    """A process and all it started."""
+    """Processes and all they started.
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
+    Args:
+        pids: of those it begins with.
+    """
+
+    def __init__(self, *pids: int) -> None:
+        self._pids = pids
 
     def _members(self) -> Iterator[Path]:
-        waiting = [self._pid]
+        waiting = list(self._pids)
         while waiting:
             process = Path(f"/proc/{waiting.pop()}")
             yield process

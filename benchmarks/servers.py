@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,17 +147,35 @@ def run(server: Server, scratch: Path) -> Iterator[Running]:
     Raises:
         BenchmarkError: it does not listen in time.
     """
-    with tempfile.TemporaryDirectory(dir=scratch) as name, (Path(name) / "log").open("wb") as log:
-        directory = Path(name)
+    with (
+        tempfile.TemporaryDirectory(dir=scratch) as name,
+        started(server, Path(name), (SERVER_CORE,)) as running,
+    ):
+        yield running
+
+
+@contextmanager
+def started(server: Server, directory: Path, cores: Sequence[int]) -> Iterator[Running]:
+    """Starts a server; ends it afterwards.
+
+    Args:
+        server: which one.
+        directory: where it puts files; several may share it.
+        cores: which cores it may use.
+
+    Raises:
+        BenchmarkError: it does not listen in time.
+    """
+    with tempfile.NamedTemporaryFile(dir=directory, suffix=".log") as log:
         process = subprocess.Popen(
-            ["taskset", "-c", str(SERVER_CORE), *server.command(directory)],
+            ["taskset", "-c", ",".join(map(str, cores)), *server.command(directory)],
             cwd=directory,
             env={**os.environ, "NODE_ENV": "production", **server.environment(directory)},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
         try:
-            yield Running(pid=process.pid, port=_await_port(server, process, directory / "log"))
+            yield Running(pid=process.pid, port=_await_port(server, process, Path(log.name)))
         finally:
             process.send_signal(signal.SIGTERM)
             try:

@@ -42,14 +42,18 @@ class Client:
     Attributes:
         document: document name.
         client: Yjs client id.
+        port: which server it connects to.
         synced_at: when the server's step 2 was here; 0 before.
         chunks: what has arrived and was not yet read, with the time of each.
         messages: what was read while synchronising, with the time of each.
     """
 
-    def __init__(self, dialect: Dialect, document: str, client: int, opening: list[bytes]) -> None:
+    def __init__(
+        self, dialect: Dialect, document: str, client: int, port: int, opening: list[bytes]
+    ) -> None:
         self.document: Final = document
         self.client: Final = client
+        self.port: Final = port
         self.address: Final = dialect.address(document)
         self.path: Final = dialect.path(document)
         self.opening: Final = dialect.hello(document) + [self.address + body for body in opening]
@@ -69,6 +73,10 @@ class Client:
 
 class Crowd:
     """All clients of one run; leaving it cuts their connections.
+
+    Args:
+        port: where the server listens, or the first of several.
+        dialect: what is spoken.
 
     Attributes:
         last_arrival: when something last came in.
@@ -91,7 +99,12 @@ class Crowd:
         self._epoll.close()
 
     def client(
-        self, document: str, client: int, seen: dict[int, int] | None = None, *extra: bytes
+        self,
+        document: str,
+        client: int,
+        seen: dict[int, int] | None = None,
+        *extra: bytes,
+        port: int | None = None,
     ) -> Client:
         """Makes a client that is not connected yet.
 
@@ -100,9 +113,10 @@ class Crowd:
             client: Yjs client id.
             seen: its state vector.
             extra: messages it sends after its step 1.
+            port: where another of several servers listens.
         """
         opening = [step_1(seen or {}), *extra]
-        made = Client(self._dialect, document, client, opening)
+        made = Client(self._dialect, document, client, port or self._port, opening)
         self._made.append(made)
         return made
 
@@ -124,7 +138,7 @@ class Crowd:
                 client = waiting.pop()
                 client.socket.setblocking(False)
                 client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                failure = client.socket.connect_ex(("127.0.0.1", self._port))
+                failure = client.socket.connect_ex(("127.0.0.1", client.port))
                 if failure not in (0, errno.EINPROGRESS):
                     raise LoadError(f"expected a connection, got {os.strerror(failure)}")
                 fd = client.socket.fileno()
@@ -145,7 +159,7 @@ class Crowd:
                 raise LoadError(f"expected a connection, got {os.strerror(failure)}")
             self._epoll.modify(fd, select.EPOLLIN)
             client.phase = Phase.UPGRADING
-            self.send(client, write_upgrade(client.path, self._port))
+            self.send(client, write_upgrade(client.path, client.port))
             return
         if event & select.EPOLLOUT:
             self._flush(client, fd)

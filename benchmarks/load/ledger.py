@@ -58,6 +58,7 @@ class Ledger:
         self._reader = reader
         self._supersedes = supersedes
         self._runs: dict[bytes, list[Run]] = {}
+        self._writers: dict[int, Client] = {}
         self._first: dict[int, int] = {}
         self._sent: dict[int, list[float]] = {}
         self._arrived: dict[Client, dict[int, array[float]]] = {}
@@ -71,6 +72,7 @@ class Ledger:
             count: how many changes.
             readers: who should get them.
         """
+        self._writers[writer.client] = writer
         self._first[writer.client] = first
         self._sent[writer.client] = []
         for reader in readers:
@@ -104,12 +106,18 @@ class Ledger:
             elif self._supersedes:
                 break
 
-    def tally(self) -> Tally:
-        """Counts what is missing and how long the rest took."""
+    def tally(self, between: Callable[[Client, Client], bool] = lambda _, __: True) -> Tally:
+        """Counts what is missing and how long the rest took.
+
+        Args:
+            between: whether what a writer, the first, sends to a reader is counted; all by default.
+        """
         latencies: list[float] = []
         missing = 0
-        for books in self._arrived.values():
+        for reader, books in self._arrived.items():
             for writer, times in books.items():
+                if not between(self._writers[writer], reader):
+                    continue
                 for sent, arrived in zip(self._sent[writer], times, strict=True):
                     if arrived:
                         latencies.append(arrived - sent)

@@ -3,21 +3,17 @@
 Those with a beat begin with a second that is not measured, so that just-in-time compilers are warm.
 """
 
-import random
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from benchmarks.load.authors import Author, presence_states
+from benchmarks.load.beat import Room, Sending, keep, play
 from benchmarks.load.crowd import Client, Crowd, clock
 from benchmarks.load.dialect import Kind, presence, read_body, read_kind, sync_update
-from benchmarks.load.ledger import Ledger, Tally, changes_read, presence_read
+from benchmarks.load.ledger import Ledger, Tally, changes_read
 from benchmarks.load.runs import Run, read_runs
 from benchmarks.load.window import Outcome, Window, settle
 from benchmarks.measure import ProcessTree
-
-_WARM_SECONDS: Final = 1.0
-_BURST: Final = 16
-"""How many messages go out before the load looks at what came in."""
 
 _FLOOD_UPDATES: Final = 2_000
 _FLOOD_WARM: Final = 200
@@ -65,45 +61,6 @@ class Stage(NamedTuple):
         settle(self.crowd, self.server)
 
 
-class Sending(NamedTuple):
-    """One message of a score.
-
-    Attributes:
-        at: when, in seconds from its beginning.
-        writer: who.
-        frame: what.
-    """
-
-    at: float
-    writer: Client
-    frame: bytes
-
-
-def play(crowd: Crowd, score: list[Sending], ledger: Ledger) -> None:
-    """Sends messages on time, or as fast as they go where they are late."""
-    start = clock()
-    position = 0
-    while position < len(score):
-        end = min(position + _BURST, len(score))
-        while position < end and score[position].at <= clock() - start:
-            _, writer, frame = score[position]
-            if writer.unsent:
-                break
-            ledger.sent(writer, clock())
-            crowd.send(writer, frame)
-            position += 1
-        if position < len(score):
-            crowd.listen(score[position].at - (clock() - start))
-
-
-def _typed(client: int, count: int, number: int) -> list[bytes]:
-    return [sync_update(update) for update in Author(number).type(count)]
-
-
-def _moved(client: int, count: int, number: int) -> list[bytes]:
-    return [presence([state]) for state in presence_states(client, count)]
-
-
 def steady(
     stage: Stage,
     *,
@@ -123,35 +80,16 @@ def steady(
         rate: messages a second of each writer.
         moves: whether they publish presence, instead of typing.
     """
-    warm, count = round(rate * _WARM_SECONDS), round(rate * stage.seconds)
-    bodies = _moved if moves else _typed
-    first = warm + 1 if moves else warm  # presence clocks begin at 1
-    reader = presence_read if moves else changes_read
-    warming, ledger = (Ledger(reader, supersedes=moves) for _ in range(2))
-    scores: tuple[list[Sending], list[Sending]] = ([], [])
-    everybody: list[Client] = []
-    draw = random.Random(1)
+    size = writers + readers
+    made = []
     for room in range(rooms):
-        numbers = range(room * (writers + readers), (room + 1) * (writers + readers))
+        numbers = range(room * size, (room + 1) * size)
         members = [stage.crowd.client(f"room-{room}", Author.id(number)) for number in numbers]
-        everybody += members
-        for number, writer in zip(numbers[:writers], members[:writers], strict=True):
-            warming.expect(writer, first - warm, warm, [])
-            ledger.expect(writer, first, count, members)
-            frames = [writer.frame(b) for b in bodies(writer.client, warm + count, number)]
-            phase = draw.random()
-            for score, part in zip(scores, (frames[:warm], frames[warm:]), strict=True):
-                score += [Sending((phase + i) / rate, writer, f) for i, f in enumerate(part)]
-    for score in scores:
-        score.sort(key=lambda sending: sending.at)
-    stage.crowd.connect(everybody)
-    play(stage.crowd, scores[0], warming)
-    stage.settle()
-    ledger.read(stage.crowd)
-    with stage.window() as window:
-        play(stage.crowd, scores[1], ledger)
-        stage.settle()
-    ledger.read(stage.crowd)
+        made.append(Room(numbers.start, members, writers))
+    window = stage.window()
+    ledger = keep(
+        stage.crowd, made, window, stage.settle, rate=rate, seconds=stage.seconds, moves=moves
+    )
     return window.outcome(ledger.tally())
 
 
@@ -160,7 +98,8 @@ def flood(stage: Stage) -> Outcome:
     writer, *readers = (
         stage.crowd.client("flood", Author.id(number)) for number in range(_FLOOD_CLIENTS)
     )
-    frames = [writer.frame(b) for b in _typed(writer.client, _FLOOD_WARM + _FLOOD_UPDATES, 0)]
+    typed = Author(0).type(_FLOOD_WARM + _FLOOD_UPDATES)
+    frames = [writer.frame(sync_update(update)) for update in typed]
     warming, ledger = (Ledger(changes_read, supersedes=False) for _ in range(2))
     warming.expect(writer, 0, _FLOOD_WARM, [])
     ledger.expect(writer, _FLOOD_WARM, _FLOOD_UPDATES, readers)
