@@ -1,5 +1,6 @@
 """The plot: one small bar chart for each workload, ours beside its peers."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -7,12 +8,15 @@ from typing import Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.report import Medians, shown
+from benchmarks.report import shown
 
 _OURS: Final = "#2563eb"
 _OURS_VARIANT: Final = "#93b4f5"
 _PEER: Final = "#9ca3af"
 _COLUMNS: Final = 3
+
+Figures = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+"""Each figure, by workload, by server, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +54,18 @@ PANELS: Final = (
 def _colour(server: str) -> str:
     if server == "collab":
         return _OURS
-    return _OURS_VARIANT if server.startswith("collab") else _PEER
+    return _OURS_VARIANT if server.startswith(("collab", "workers")) else _PEER
 
 
-def draw(figures: Medians, path: Path) -> None:
+def draw(figures: Figures, path: Path, panels: Sequence[Panel] = PANELS) -> None:
     """Draws the medians as a PNG.
 
     Args:
         figures: the medians.
         path: file to write.
+        panels: what there may be to see; those without figures are left out.
     """
-    panels = [panel for panel in PANELS if panel.workload in figures]
+    panels = [panel for panel in panels if panel.workload in figures]
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     with mpl.rc_context({"font.size": 9, "axes.titlesize": 10}):
@@ -71,7 +76,7 @@ def draw(figures: Medians, path: Path) -> None:
         for panel, axes in zip(panels, grid.flat, strict=False):
             bars = [
                 (server, value * panel.scale)
-                for server, row in reversed(figures[panel.workload].items())
+                for server, row in reversed(list(figures[panel.workload].items()))
                 if (value := row[panel.figure]) is not None
             ]
             names, widths = [name for name, _ in bars], [width for _, width in bars]

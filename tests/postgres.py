@@ -61,6 +61,12 @@ class PostgresServer:
         """Whether it has been started and not stopped."""
         return self._process is not None
 
+    @property
+    def pid(self) -> int:
+        """The process that the others of the server are children of."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self, *settings: str) -> None:
         """Starts the server; returns once it takes connections.
 

@@ -118,7 +118,7 @@ class Window:
         )
 
 
-def settle(crowd: Crowd, server: ProcessTree) -> None:
+def settle(crowd: Crowd, server: ProcessTree, quiet_seconds: float = 0.5) -> None:
     """Takes in what arrives until nothing comes and the server has nothing left to do."""
     spent, at = server.processor_seconds(), clock()
 
@@ -128,4 +128,4 @@ def settle(crowd: Crowd, server: ProcessTree) -> None:
         spent, at = server.processor_seconds(), clock()
         return spent - spent_before > _IDLE_SHARE * (at - at_before)
 
-    crowd.settle(busy)
+    crowd.settle(busy, quiet_seconds)
