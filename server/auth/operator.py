@@ -1,12 +1,12 @@
 """Operator: whoever runs the server, known by a secret of this run and not by the application."""
 
-import secrets
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from starlette.requests import HTTPConnection
 
 from collab.access import Access, Identity
 from collab.server.auth.guard import Authenticate
+from collab.server.auth.secret import Secret
 
 OPERATOR = Identity(name="operator", access=Access.ADMIN)
 """Who a command speaks for that knows the server's secret."""
@@ -32,7 +32,7 @@ class _BesideOperator(AbstractAsyncContextManager["_BesideOperator"]):
 
     def __init__(self, others: Authenticate, secret: str) -> None:
         self._others = others
-        self._expected = secret.encode()
+        self._expected = Secret(secret)
         self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> "_BesideOperator":
@@ -45,8 +45,9 @@ class _BesideOperator(AbstractAsyncContextManager["_BesideOperator"]):
 
     async def __call__(self, connection: HTTPConnection) -> Identity | None:
         credentials = connection.headers.get("authorization", "")
-        if connection.scope["type"] == "http" and credentials.lower().startswith(_SCHEME):
-            shown = credentials[len(_SCHEME) :].encode()
-            if secrets.compare_digest(shown, self._expected):
+        brings_token = credentials.lower().startswith(_SCHEME)
+        if connection.scope["type"] == "http" and brings_token:
+            shown = Secret(credentials[len(_SCHEME) :])
+            if shown == self._expected:
                 return OPERATOR
         return await self._others(connection)

@@ -10,6 +10,7 @@ from collab.access import Access, Identity
 from collab.errors import Unauthenticated
 from collab.server.auth.bearer import find_token
 from collab.server.auth.guard import Guard, Permit
+from collab.server.auth.secret import Secret
 
 _MAX_PASSES = 100_000
 """How many are remembered, the newest: some 50 MB."""
@@ -35,7 +36,7 @@ class Passes:
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._passes: dict[str, _Pass] = {}
+        self._passes: dict[Secret, _Pass] = {}
 
     def issue(self, identity: Identity, document: str, expires_at: float) -> str:
         """Makes a pass.
@@ -47,7 +48,7 @@ class Passes:
         """
         self._forget(time.time())
         token = secrets.token_urlsafe(_RANDOM_BYTES)
-        self._passes[token] = _Pass(identity, document, expires_at)
+        self._passes[Secret(token)] = _Pass(identity, document, expires_at)
         return token
 
     async def admit(
@@ -65,7 +66,7 @@ class Passes:
             AccessDenied: somebody is, who may not do that.
         """
         token = find_token(connection)
-        found = self._passes.get(token) if token is not None else None
+        found = self._passes.get(Secret(token)) if token is not None else None
         if found is not None and found.document == document and found.expires_at > time.time():
             return await self._guard.permit(found.identity, document, access)
         if token is not None and self._guard.open:

@@ -22,6 +22,7 @@ from collab.errors import (
 )
 from collab.protocol.fallback import POST_HEADER, SESSION_HEADER, read_place, split_frames
 from collab.protocol.hocuspocus import HOCUSPOCUS
+from collab.server.auth.secret import Secret
 from collab.server.endpoints import Endpoint, Handshakes
 from collab.server.http.body import read_body
 from collab.server.http.status import status_of
@@ -45,11 +46,11 @@ class Sessions:
         self._handshakes = handshakes
         self._settings = settings
         self._timers = timers
-        self._open: dict[tuple[Endpoint, str, str], ResumableConnection] = {}
+        self._open: dict[tuple[Endpoint, str, Secret], ResumableConnection] = {}
 
     def find(self, endpoint: Endpoint, name: str, session: str) -> ResumableConnection | None:
         """The session of this id, if it was begun at this path and is not over."""
-        return self._open.get((endpoint, name, session))
+        return self._open.get((endpoint, name, Secret(session)))
 
     async def begin(self, endpoint: Endpoint, name: str, handshake: Scope) -> ResumableConnection:
         """Begins a session.
@@ -71,7 +72,7 @@ class Sessions:
                 f"expected at most {self._settings.fallback_sessions} sessions, got one more"
             )
         session = secrets.token_urlsafe(16)
-        key = (endpoint, name, session)
+        key = (endpoint, name, Secret(session))
         forget = partial(self._forget, key)
         connection = ResumableConnection(
             session, peer, self._settings, self._timers, metrics, forget
@@ -80,7 +81,7 @@ class Sessions:
         connection.open()
         return connection
 
-    def _forget(self, key: tuple[Endpoint, str, str]) -> None:
+    def _forget(self, key: tuple[Endpoint, str, Secret]) -> None:
         self._open.pop(key, None)
 
 
