@@ -15,6 +15,7 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.protocol import ws_stream
 from hypercorn.typing import LifespanState
 from picows import (
     WSAutoPingStrategy,
@@ -25,6 +26,7 @@ from picows import (
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # public in picows, not typed
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Scope
+from wsproto.extensions import PerMessageDeflate
 
 from collab.errors import CollabError
 from collab.server.auth.bearer import choose_subprotocol
@@ -89,6 +91,8 @@ class FrontDoor:
         """Accepts connections from here on."""
         loop = asyncio.get_running_loop()
         backlog = self._config.backlog
+        # Hypercorn has no setting for it; from here on it holds for all of this process.
+        ws_stream.PerMessageDeflate = _NoCompression  # type: ignore[attr-defined]  # not exported
         if self.native:
             # picows passes headers on in a buffer that it soon writes over: aiofastnet's transports
             # copy what they cannot send at once, uvloop's own would send what is there later.
@@ -144,6 +148,17 @@ class FrontDoor:
             )
         finally:
             writer.close()
+
+
+class _NoCompression(PerMessageDeflate):
+    """The compression that Hypercorn would agree to with every client, declined.
+
+    It unpacks on the event loop, a thousand times what came: half a megabyte held everybody up for
+    seconds. It also costs 150 kB a connection.
+    """
+
+    def accept(self, offer: str) -> None:
+        """Says no, whatever a client offers."""
 
 
 class _Writer(asyncio.StreamWriter):

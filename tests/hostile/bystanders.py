@@ -23,9 +23,7 @@ _ARRIVE_SECONDS = 20.0
 
 
 @asynccontextmanager
-async def unharmed(
-    server: Server, memory_bytes: int, floor_seconds: float = _FLOOR_SECONDS
-) -> AsyncIterator[None]:
+async def unharmed(server: Server, memory_bytes: int) -> AsyncIterator[None]:
     """Has two people type in another room while something goes on, and checks that it was no harm.
 
     All their updates arrive; 99 of 100 take no more than three times what they took before; the
@@ -34,7 +32,6 @@ async def unharmed(
     Args:
         server: the server.
         memory_bytes: what it may take beside what it has.
-        floor_seconds: what is no harm whatever the quiet run was.
     """
     room = f"{server.websockets}/elsewhere"
     async with connect(room, compression=None) as typing, connect(room, compression=None) as seeing:
@@ -52,7 +49,7 @@ async def unharmed(
         assert server.process.poll() is None
         taken = _peak_bytes(server.process.pid) - before
         assert taken <= memory_bytes, f"{taken / MIB:.0f} MiB"
-        bound = max(3 * _p99(quiet), floor_seconds)
+        bound = max(3 * _p99(quiet), _FLOOR_SECONDS)
         assert _p99(attacked) <= bound, f"{_p99(attacked):.3f} s, quiet {_p99(quiet):.3f} s"
 
 

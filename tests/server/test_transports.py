@@ -498,3 +498,25 @@ class TestFrontDoor:
             async with httpx.AsyncClient(verify=client_tls) as client:
                 answer = await client.get(f"https://localhost:{port}/healthz")
                 assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("host", ["native", "front door, asgi"])
+async def test_the_front_door_agrees_to_no_compression(host: str) -> None:
+    """Not even with somebody whose connection has brought another request before."""
+    offer = (
+        "GET /ws/room HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+    )
+    before = "HEAD /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    async with HOSTS[host](Collab(MemoryStore())) as port:
+        for said in ([offer], [before, offer]):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                for request in said:
+                    writer.write(request.encode())
+                    head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 101 ")
+            assert b"sec-websocket-extensions" not in head.lower()
+            writer.close()
+            await writer.wait_closed()
