@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from collab import lib0
 from collab.errors import ProtocolError
 from collab.presence import Present
+from collab.revocation import Revocation, Revoked, decode_revocation
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,10 @@ class Ended:
     """The document was deleted or put in another's place: it is to be opened anew."""
 
 
-RelayMessage = Shown | Told | Asked | Answered | Ended
+RelayMessage = Shown | Told | Asked | Answered | Ended | Revoked
+"""All of them are about one document but ``Revoked``."""
 
-_SHOWN, _TOLD, _ASKED, _ANSWERED, _ENDED = range(5)
+_SHOWN, _TOLD, _ASKED, _ANSWERED, _ENDED, _REVOKED = range(6)
 
 
 def encode(message: RelayMessage) -> bytes:
@@ -91,6 +93,9 @@ def encode(message: RelayMessage) -> bytes:
         known = lib0.write_var_bytes(message.state_vector or b"")
         update = lib0.write_var_bytes(message.update)
         return bytes([_ANSWERED]) + update + known + _write_clients(message.clients)
+    if isinstance(message, Revoked):
+        about = lib0.write_var_string(message.revocation.encode())
+        return bytes([_REVOKED]) + about + lib0.write_var_uint(message.time_ms)
     return bytes([_ENDED])
 
 
@@ -121,10 +126,21 @@ def decode(frame: bytes) -> RelayMessage:
         message = Answered(update, known or None, clients)
     elif kind == _ENDED:
         message = Ended()
+    elif kind == _REVOKED:
+        about, position = lib0.read_var_string(frame, position)
+        time_ms, position = lib0.read_var_uint(frame, position)
+        message = Revoked(revocation=_read_revocation(about), time_ms=time_ms)
     else:
         raise ProtocolError(f"expected a message between instances, got kind {kind}")
     lib0.expect_end(frame, position)
     return message
+
+
+def _read_revocation(about: str) -> Revocation:
+    try:
+        return decode_revocation(about)
+    except (TypeError, ValueError):
+        raise ProtocolError(f"expected whose tokens to refuse, got {about!r}") from None
 
 
 def _write_name(name: str | None) -> bytes:

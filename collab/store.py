@@ -45,6 +45,7 @@ from typing import Protocol
 
 from collab.archive import Archive, Retention
 from collab.quarantine import Quarantine
+from collab.revocation import RevocationStore
 from collab.trash import Trash
 from collab.versions import VersionStore
 
@@ -141,11 +142,11 @@ class Summary:
     retention: Retention | None = None
 
 
-class Store(Archive, Quarantine, Trash, VersionStore, Protocol):
+class Store(Archive, Quarantine, RevocationStore, Trash, VersionStore, Protocol):
     """Where documents are kept. An async context manager; see the module for the contract.
 
     What it keeps beside the log has contracts of its own: ``collab.archive``,
-    ``collab.quarantine``, ``collab.trash``, ``collab.versions``.
+    ``collab.quarantine``, ``collab.revocation``, ``collab.trash``, ``collab.versions``.
 
     Every method raises ``StoreUnavailable`` for a passing failure and ``StoreError`` for others.
     """

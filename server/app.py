@@ -22,11 +22,11 @@ from collab.access import ANYONE, Identity, check_name
 from collab.archive import KEEP_ALL, Retention
 from collab.errors import CollabError, NotRunning
 from collab.protocol.fallback import POST_HEADER, SESSION_HEADER
+from collab.revocation import Revocation
 from collab.server.auth.expiry import Expiry
 from collab.server.auth.guard import Authenticate, Authorize, Guard
 from collab.server.auth.origins import OriginCheck, Origins
 from collab.server.auth.passes import Passes
-from collab.server.auth.revocations import Revocation
 from collab.server.auth.rights import Rights
 from collab.server.auth.seating import acquire_permitted
 from collab.server.bus.bus import Bus
@@ -191,6 +191,7 @@ class Collab:
                 relays=self._relays,
             )
             exits.push_async_callback(running.drain)
+            await running.rights.learn()
             self._exits = exits.pop_all()
         self._running = running
         return self
@@ -248,14 +249,14 @@ class Collab:
         finally:
             running.rooms.release(room)
 
-    def revoke(
+    async def revoke(
         self,
         *,
         user: str | None = None,
         token_id: str | None = None,
         document: str | None = None,
     ) -> int:
-        """Ends sessions at once, and refuses their tokens from now on, until the server restarts.
+        """Ends sessions at once, and refuses their tokens from now on, on all instances.
 
         Tokens that are made later are good again. Where several of the arguments are given, all of
         them must fit.
@@ -266,13 +267,15 @@ class Collab:
             document: in which document.
 
         Returns:
-            How many sessions were ended.
+            How many sessions of this instance were ended.
 
         Raises:
             NotRunning: the app is not entered.
+            StoreError: it cannot be stored: sessions were ended all the same, and instances that
+                start later do not know.
         """
         revocation = Revocation(user=user, token_id=token_id, document=document)
-        return self.running.rights.revoke(revocation, time.time())
+        return await self.running.rights.revoke(revocation, time.time())
 
     async def recheck(self, *, user: str | None = None, document: str | None = None) -> None:
         """Asks ``authorize`` again, and has open sessions follow without a reconnect.
@@ -347,7 +350,7 @@ class _Running:
             seed,
             relays,
         )
-        self.rights = Rights(self.rooms, guard)
+        self.rights = Rights(self.rooms, guard, store, relays)
         self.past = History(store)
         catalogue = Catalogue(store, self.rooms)
         self._census = census = Census(settings, self.metrics, proxies)

@@ -1,41 +1,13 @@
-"""Revocations: tokens that are no longer believed although they have not expired."""
+"""Revocations: what was revoked, as this server remembers it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from collab.access import Identity
-
-_MAX_REVOCATIONS = 100_000
-"""How many are remembered, the newest: some 20 MB."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revocation:
-    """Whose sessions end, and whose tokens are refused from then on.
-
-    What is None does not matter; of the others all must fit.
-
-    Attributes:
-        user: id of an identity.
-        token_id: id of a token.
-        document: name of the document it is about; None for all.
-    """
-
-    user: str | None = None
-    token_id: str | None = None
-    document: str | None = None
-
-    def covers(self, identity: Identity, document: str | None) -> bool:
-        """Whether it is about this identity in this document."""
-        return (
-            (self.user is None or self.user == identity.id)
-            and (self.token_id is None or self.token_id == identity.token_id)
-            and (self.document is None or self.document == document)
-        )
+from collab.revocation import MAX_REVOCATIONS, Revocation, Revoked
 
 
 class Revocations:
-    """What was revoked since the server started.
+    """What was revoked, the newest of it.
 
     A revocation is about tokens made until then; a newer token counts. One that does not say when
     it was made is taken for an old one. Identities without an end do not come from tokens: their
@@ -43,19 +15,18 @@ class Revocations:
     """
 
     def __init__(self) -> None:
-        self._revoked_at: dict[Revocation, float] = {}
+        self._revoked_ms: dict[Revocation, int] = {}
 
-    def add(self, revocation: Revocation, now: float) -> None:
-        """Refuses what it covers from now on.
-
-        Args:
-            revocation: what to refuse.
-            now: seconds since 1970.
-        """
-        self._revoked_at.pop(revocation, None)
-        self._revoked_at[revocation] = now
-        if len(self._revoked_at) > _MAX_REVOCATIONS:
-            del self._revoked_at[next(iter(self._revoked_at))]
+    def add(self, revoked: Revoked) -> bool:
+        """Refuses what it covers; tells whether it is news."""
+        known_ms = self._revoked_ms.get(revoked.revocation)
+        if known_ms is not None and known_ms >= revoked.time_ms:
+            return False
+        self._revoked_ms.pop(revoked.revocation, None)
+        self._revoked_ms[revoked.revocation] = revoked.time_ms
+        if len(self._revoked_ms) > MAX_REVOCATIONS:
+            del self._revoked_ms[next(iter(self._revoked_ms))]
+        return True
 
     def cover(self, identity: Identity, document: str | None) -> bool:
         """Whether a token that was good for this identity is so no longer.
@@ -64,12 +35,12 @@ class Revocations:
             identity: as the token describes it.
             document: the document it is for; None for all.
         """
-        if not self._revoked_at or identity.expires_at is None:
+        if not self._revoked_ms or identity.expires_at is None:
             return False
         made_at = identity.issued_at
         for revocation in _about(identity, document):
-            revoked_at = self._revoked_at.get(revocation)
-            if revoked_at is not None and (made_at is None or made_at <= revoked_at):
+            revoked_ms = self._revoked_ms.get(revocation)
+            if revoked_ms is not None and (made_at is None or made_at * 1000 <= revoked_ms):
                 return True
         return False
 

@@ -1,32 +1,61 @@
 """Rights: ends the sessions of people who lost theirs, and lets the others' follow theirs."""
 
 import logging
+import math
+from collections import deque
 from collections.abc import Iterator
+
+import anyio
 
 from collab.access import Access, Identity
 from collab.close import CloseCode
+from collab.errors import StoreError
+from collab.revocation import MAX_REVOCATIONS, Revocation, RevocationStore, Revoked
 from collab.server.auth.guard import Guard
-from collab.server.auth.revocations import Revocation
 from collab.server.rooms.member import Member
+from collab.server.rooms.relays import Relays
 from collab.server.rooms.room import Room
 from collab.server.rooms.rooms import Rooms
 
 logger = logging.getLogger("collab")
 
+_AGAIN_SECONDS = 1.0
+
 
 class Rights:
     """What everyone who has a document open may go on doing, whatever the transport.
 
+    Revocations hold on every instance: each hears of them by the bus, and reads those it may have
+    missed from the store.
+
     Args:
         rooms: where they are.
         guard: who may be where.
+        store: keeps revocations.
+        relays: the ties to other instances, or None.
     """
 
-    def __init__(self, rooms: Rooms, guard: Guard) -> None:
+    def __init__(
+        self, rooms: Rooms, guard: Guard, store: RevocationStore, relays: Relays | None = None
+    ) -> None:
         self._rooms = rooms
         self._guard = guard
+        self._store = store
+        self._relays = relays
+        self._unannounced: deque[Revoked] = deque(maxlen=MAX_REVOCATIONS)
+        if relays is not None:
+            relays.follow(self._take, self._returned)
 
-    def revoke(self, revocation: Revocation, now: float) -> int:
+    async def learn(self) -> None:
+        """Takes in what is revoked already.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        for revoked in await self._store.revocations():
+            self._take(revoked)
+
+    async def revoke(self, revocation: Revocation, now: float) -> int:
         """Ends the sessions it covers at once, and refuses their tokens from now on.
 
         Args:
@@ -34,14 +63,18 @@ class Rights:
             now: seconds since 1970.
 
         Returns:
-            How many sessions were ended.
+            How many sessions of this instance were ended.
+
+        Raises:
+            StoreError: sessions were ended, but not everyone will remember it.
         """
-        self._guard.revocations.add(revocation, now)
-        self._guard.revise()
-        ended = self._rooms.feeds.revoke(revocation)
-        for room, member in self._covered(revocation):
-            room.expel(member, CloseCode.UNAUTHENTICATED, "the token was revoked")
-            ended += 1
+        revoked = Revoked(revocation=revocation, time_ms=math.ceil(now * 1000))
+        ended = self._take(revoked)
+        if self._relays is not None:
+            if self._relays.failure is not None:
+                self._unannounced.append(revoked)
+            self._relays.announce(revoked)
+        await self._store.revoke(revoked)
         return ended
 
     async def recheck(self, *, user: str | None = None, document: str | None = None) -> None:
@@ -70,6 +103,32 @@ class Rights:
                 room.expel(member, CloseCode.FORBIDDEN, "you may not read this document")
             elif access != member.session.access:
                 room.permit(member, identity, access)
+
+    def _take(self, revoked: Revoked) -> int:
+        if not self._guard.revocations.add(revoked):
+            return 0
+        self._guard.revise()
+        ended = self._rooms.feeds.revoke(revoked.revocation)
+        for room, member in self._covered(revoked.revocation):
+            room.expel(member, CloseCode.UNAUTHENTICATED, "the token was revoked")
+            ended += 1
+        return ended
+
+    def _returned(self) -> None:
+        """The others can be heard again: each side has what the other one may have missed."""
+        assert self._relays is not None
+        while self._unannounced:
+            self._relays.announce(self._unannounced.popleft())
+        self._rooms.spawn(self._catch_up)
+
+    async def _catch_up(self) -> None:
+        while True:
+            try:
+                await self.learn()
+                return
+            except StoreError as error:
+                logger.error("reading what was revoked: %s", error)
+            await anyio.sleep(_AGAIN_SECONDS)
 
     def _covered(self, revocation: Revocation) -> Iterator[tuple[Room, Member]]:
         for room in self._rooms.loaded:

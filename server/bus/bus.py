@@ -28,6 +28,14 @@ class Receiver(Protocol):
         """Something may have been missed, in either direction."""
         ...
 
+    def announced(self, frame: bytes, instance: str) -> None:
+        """Another instance says something that is about no document; ``collab.relay`` reads it."""
+        ...
+
+    def returned(self) -> None:
+        """The others can be heard, from now on or again."""
+        ...
+
     def gone(self, instance: str, *, left: bool) -> None:
         """Another instance is not there any more.
 
@@ -77,6 +85,10 @@ class Bus(Protocol):
 
     def committed(self, document: str, changes: int) -> None:
         """The store has so many more of the changes, in their order: they need not be kept here."""
+        ...
+
+    def announce(self, frame: bytes) -> None:
+        """Tells all others something that is about no document; see ``collab.relay``."""
         ...
 
     def say(self, document: str, frame: bytes, *, to: str | None = None) -> None:

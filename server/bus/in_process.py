@@ -72,6 +72,12 @@ class InProcessBus:
     def committed(self, document: str, changes: int) -> None:
         """Nothing is kept here."""
 
+    def announce(self, frame: bytes) -> None:
+        """Tells all others something that is about no document."""
+        for other in self._exchange.buses.values():
+            if other is not self:
+                other.put(other.take_announcement, frame, self.instance)
+
     def say(self, document: str, frame: bytes, *, to: str | None = None) -> None:
         """Tells all others something, or one of them."""
         for other in self._others(document):
@@ -92,6 +98,11 @@ class InProcessBus:
         """Passes on what was said."""
         if self._receiver is not None:
             self._receiver.heard(document, frame, instance)
+
+    def take_announcement(self, frame: bytes, instance: str) -> None:
+        """Passes on what is about no document."""
+        if self._receiver is not None:
+            self._receiver.announced(frame, instance)
 
     def left(self, instance: str) -> None:
         """Passes on that another one has left."""

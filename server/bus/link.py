@@ -1,7 +1,8 @@
 """Link: the connections to one server of Valkey or Redis, for commands and for what is heard."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -105,6 +106,7 @@ class Link:
         self._pubsub: PubSub = self._commands.pubsub()
         self._left: set[str] = set()
         self._closed = False
+        self._using = anyio.Lock()
         self._script = ""
         self._queue: list[Command] = []
         self._queued_bytes = 0
@@ -141,12 +143,12 @@ class Link:
             RedisError: the node fails.
             OSError: likewise, or it was left already.
         """
-        self._check_open()
-        if not self._sharded:
-            await self._pubsub.subscribe(*channels)
-            return
-        for channel in channels:  # One command may name channels of one slot alone.
-            await self._pubsub.ssubscribe(channel)
+        async with self._used():
+            if not self._sharded:
+                await self._pubsub.subscribe(*channels)
+                return
+            for channel in channels:  # One command may name channels of one slot alone.
+                await self._pubsub.ssubscribe(channel)
 
     async def unsubscribe(self, channel: str) -> None:
         """Hears of a channel no more.
@@ -155,12 +157,12 @@ class Link:
             RedisError: the node fails.
             OSError: likewise, or it was left already.
         """
-        self._check_open()
-        if self._sharded:
-            self._left.add(channel)
-            await self._pubsub.sunsubscribe(channel)
-        else:
-            await self._pubsub.unsubscribe(channel)
+        async with self._used():
+            if self._sharded:
+                self._left.add(channel)
+                await self._pubsub.sunsubscribe(channel)
+            else:
+                await self._pubsub.unsubscribe(channel)
 
     async def hear_all(self, channels: Sequence[str]) -> None:
         """Subscribes to channels and returns once all are confirmed.
@@ -227,7 +229,7 @@ class Link:
         queue, self._queue, self._queued_bytes = self._queue, [], 0
         if not queue:
             return
-        async with self._commands.pipeline(transaction=False) as pipeline:
+        async with self._used(), self._commands.pipeline(transaction=False) as pipeline:
             for command in queue:
                 self._write(pipeline, command)
             answers = await pipeline.execute()
@@ -250,19 +252,28 @@ class Link:
             RedisError: the node fails.
             OSError: likewise, or it was left already.
         """
-        self._check_open()
-        async with self._commands.pipeline(transaction=False) as pipeline:
+        async with self._used(), self._commands.pipeline(transaction=False) as pipeline:
             for channel, begin in begins.items():
                 pipeline.xrange(channel, min=begin or "-")
             return await pipeline.execute()
 
-    def _check_open(self) -> None:
-        """What is closed would connect again by itself, and nobody would close it."""
-        if self._closed:
-            raise ConnectionResetError("expected an open link, got one that has failed")
+    @asynccontextmanager
+    async def _used(self) -> AsyncIterator[None]:
+        """One at a time, so that there is one connection for commands, and none is made too late.
+
+        Raises:
+            OSError: it is closed: it would connect again by itself, and nobody would close it.
+        """
+        async with self._using:
+            if self._closed:
+                raise ConnectionResetError("expected an open link, got one that has failed")
+            yield
 
     async def _close(self) -> None:
         self._closed = True
+        with anyio.move_on_after(1, shield=True):
+            async with self._using:
+                pass  # Whoever was at it is through.
         with anyio.move_on_after(1, shield=True):
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py's own
             await self._commands.aclose()

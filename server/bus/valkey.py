@@ -132,6 +132,10 @@ class ValkeyBus:
         if subscription is not None:
             subscription.commit_own(changes)
 
+    def announce(self, frame: bytes) -> None:
+        """Tells all others something that is about no document."""
+        self._put(Published(self._everyone, f"said {self.instance} ".encode() + frame))
+
     def say(self, document: str, frame: bytes, *, to: str | None = None) -> None:
         """Tells all others something, or one of them."""
         head = f"f {self.instance} ".encode()
@@ -200,6 +204,8 @@ class ValkeyBus:
                 logger.warning("the bus is there again")
             self.failure = None
             connected.set()
+            assert self._receiver is not None
+            self._receiver.returned()
             async with anyio.create_task_group() as tasks:
                 # What came meanwhile waits in the connection: nothing is lost between.
                 tasks.start_soon(self._make_good, documents)
@@ -234,7 +240,7 @@ class ValkeyBus:
     def _take(self, channel: str, payload: bytes) -> None:
         try:
             if channel == self._everyone:
-                self._take_beat(payload)
+                self._take_announced(payload)
             elif channel.startswith(self._private):
                 _, instance, rest = payload.split(b" ", 2)
                 document, position = lib0.read_var_string(rest, 0)
@@ -260,16 +266,22 @@ class ValkeyBus:
             self._tasks.start_soon(self._fill, document, last)
         self._pass_on_change(document, update, instance.decode())
 
-    def _take_beat(self, payload: bytes) -> None:
-        kind, beating = payload.split(b" ", 1)
-        instance = beating.decode()
+    def _take_announced(self, payload: bytes) -> None:
+        kind, _, rest = payload.partition(b" ")
+        name, _, frame = rest.partition(b" ")
+        instance = name.decode()
         if instance == self.instance:
             return
-        if kind == b"left":
+        if kind == b"said":
+            assert self._receiver is not None
+            self._receiver.announced(frame, instance)
+        elif kind == b"left":
             self._heard_at.pop(instance, None)
             self._tell_gone(instance, left=True)
-        else:
+        elif kind == b"alive":
             self._heard_at[instance] = time.monotonic()
+        else:
+            raise ValueError(kind)
 
     def _confirm(self, channel: str) -> None:
         confirmed = self._confirmations.pop(channel, None)

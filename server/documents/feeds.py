@@ -9,7 +9,7 @@ import anyio
 from collab.access import Identity
 from collab.errors import ServerBusy
 from collab.happenings import Changed, Happening
-from collab.server.auth.revocations import Revocation
+from collab.revocation import Revocation
 from collab.server.settings import Settings
 from collab.store import Append, Entry
 

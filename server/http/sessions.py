@@ -9,8 +9,8 @@ from starlette.routing import Route
 
 from collab.access import Access
 from collab.errors import InvalidQuery
+from collab.revocation import Revocation
 from collab.server.auth.guard import Guard
-from collab.server.auth.revocations import Revocation
 from collab.server.auth.rights import Rights
 from collab.server.http.body import read_body
 
@@ -37,7 +37,7 @@ class SessionEndpoints:
         identity = await self._guard.identify(request)
         revocation = _read_revocation(await read_body(request, _MAX_BYTES))
         await self._guard.permit(identity, revocation.document, Access.ADMIN)
-        return JSONResponse({"ended": self._rights.revoke(revocation, time.time())})
+        return JSONResponse({"ended": await self._rights.revoke(revocation, time.time())})
 
 
 def _read_revocation(body: bytes) -> Revocation:

@@ -165,7 +165,7 @@ class Relay:
                 back = room.document.diff(message.state_vector)
                 if back != EMPTY_UPDATE:
                     self._say(relay.Answered(back, None, ()), to=instance)
-        else:
+        elif isinstance(message, relay.Ended):
             room.reopen()
 
     def _show(self, room: "Room", clients: Sequence[Present], instance: str) -> None:

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from random import Random
 
 from collab import relay
+from collab.errors import ProtocolError
+from collab.revocation import Revoked
 from collab.server.bus.bus import Bus
 from collab.server.rooms.relay import Relay
 
@@ -24,6 +26,8 @@ class Relays:
         self._bus = bus
         self._dice = dice
         self._relays: dict[str, Relay] = {}
+        self._revoked: Callable[[Revoked], object] | None = None
+        self._returned: Callable[[], None] | None = None
 
     @property
     def failure(self) -> str | None:
@@ -56,6 +60,19 @@ class Relays:
         """Passes on what an application says in a document that is not open here."""
         self._bus.say(document, relay.encode(relay.Told(text, to, sender)))
 
+    def announce(self, revoked: Revoked) -> None:
+        """Passes on whose tokens are refused from now on."""
+        self._bus.announce(relay.encode(revoked))
+
+    def follow(self, revoked: Callable[[Revoked], object], returned: Callable[[], None]) -> None:
+        """Says who hears what is about no document.
+
+        Args:
+            revoked: called when another instance refuses tokens.
+            returned: called when the others can be heard again, and may have said something.
+        """
+        self._revoked, self._returned = revoked, returned
+
     # What the bus calls.
 
     def changed(self, document: str, update: bytes, instance: str) -> None:
@@ -69,6 +86,21 @@ class Relays:
     def missed(self, document: str) -> None:
         """Likewise."""
         self._call(document, lambda tie: tie.missed())
+
+    def announced(self, frame: bytes, instance: str) -> None:
+        """Likewise."""
+        try:
+            message = relay.decode(frame)
+        except ProtocolError as error:  # An instance of another release.
+            logger.error("what instance %s says: %s", instance, error)
+            return
+        if isinstance(message, Revoked) and self._revoked is not None:
+            self._revoked(message)
+
+    def returned(self) -> None:
+        """Likewise."""
+        if self._returned is not None:
+            self._returned()
 
     def gone(self, instance: str, *, left: bool) -> None:
         """Likewise."""

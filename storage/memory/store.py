@@ -9,6 +9,7 @@ from collab.access import check_name
 from collab.archive import Base, Retention, Step, Terms
 from collab.errors import DocumentDeleted, DocumentExists, DocumentNotFound, StoreError
 from collab.quarantine import Outcome, Refused, surplus
+from collab.revocation import MAX_REVOCATIONS, Revocation, Revoked
 from collab.storage.checks import check_appends, check_author, check_bounds
 from collab.storage.columns import new_epoch
 from collab.storage.compaction import next_action
@@ -31,6 +32,7 @@ class MemoryStore:
         self._deleted: dict[str, tuple[Tombstone, MemoryLog]] = {}
         self._erased: set[str] = set()
         self._quarantine: list[tuple[str, Refused]] = []
+        self._revoked_ms: dict[Revocation, int] = {}
         self._open = False
 
     async def __aenter__(self) -> "MemoryStore":
@@ -156,6 +158,22 @@ class MemoryStore:
         self._check_open()
         check_name(document)
         return [each for name, each in self._quarantine if name == document]
+
+    async def revoke(self, revoked: Revoked) -> None:
+        """Remembers a revocation; see ``RevocationStore.revoke``."""
+        self._check_open()
+        known_ms = self._revoked_ms.pop(revoked.revocation, revoked.time_ms)
+        self._revoked_ms[revoked.revocation] = max(known_ms, revoked.time_ms)
+        if len(self._revoked_ms) > MAX_REVOCATIONS:
+            del self._revoked_ms[min(self._revoked_ms, key=self._revoked_ms.__getitem__)]
+
+    async def revocations(self) -> Sequence[Revoked]:
+        """Reads all revocations; see ``RevocationStore.revocations``."""
+        self._check_open()
+        return [
+            Revoked(revocation=revocation, time_ms=time_ms)
+            for revocation, time_ms in sorted(self._revoked_ms.items(), key=lambda item: item[1])
+        ]
 
     async def delete(self, document: str, *, time_ms: int, author: str | None = None) -> Tombstone:
         """Puts a document under a tombstone; see ``Trash.delete``."""

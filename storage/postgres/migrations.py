@@ -91,7 +91,16 @@ _STORE = """
     CREATE TABLE collab.erased (name_hash BYTEA PRIMARY KEY);
 """
 
-MIGRATIONS: Mapping[str, str] = {"0001_store": _STORE}
+_REVOCATIONS = """
+    CREATE TABLE collab.revocations (
+        id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        about TEXT COLLATE "C" NOT NULL UNIQUE,
+        time_ms BIGINT NOT NULL
+    );
+    CREATE INDEX revocations_by_time ON collab.revocations (time_ms);
+"""
+
+MIGRATIONS: Mapping[str, str] = {"0001_store": _STORE, "0002_revocations": _REVOCATIONS}
 """Name and statements of each step, in order."""
 
 

@@ -11,6 +11,7 @@ from collab.access import check_name
 from collab.archive import Base, Retention, Step, Terms
 from collab.errors import DocumentNotFound, StoreError, StoreUnavailable
 from collab.quarantine import Outcome, Refused
+from collab.revocation import Revoked
 from collab.storage.archivist import Archivist
 from collab.storage.checks import check_bounds
 from collab.storage.postgres.archive import PostgresArchive, read_base, write_retention
@@ -25,6 +26,7 @@ from collab.storage.postgres.log_reader import (
 from collab.storage.postgres.log_writer import LogWriter
 from collab.storage.postgres.migrations import migrate
 from collab.storage.postgres.quarantine import read_quarantine, write_quarantine
+from collab.storage.postgres.revocation_rows import read_revocations, write_revocation
 from collab.storage.postgres.trash_rows import (
     copy_rows,
     erase_rows,
@@ -233,6 +235,14 @@ class PostgresStore:
         """Reads what is kept aside under a name; see ``Quarantine.quarantined``."""
         check_name(document)
         return await self._call(partial(read_quarantine, document=document))
+
+    async def revoke(self, revoked: Revoked) -> None:
+        """Remembers a revocation durably; see ``RevocationStore.revoke``."""
+        await self._write(partial(write_revocation, revoked=revoked))
+
+    async def revocations(self) -> Sequence[Revoked]:
+        """Reads all revocations; see ``RevocationStore.revocations``."""
+        return await self._call(read_revocations)
 
     async def delete(self, document: str, *, time_ms: int, author: str | None = None) -> Tombstone:
         """Puts a document under a tombstone; see ``Trash.delete``."""

@@ -161,6 +161,20 @@ def _create_archive(database: Database) -> None:
     database.execute("ALTER TABLE packed_checkpoints RENAME TO checkpoints")
 
 
+@MIGRATIONS(name="0006_revocations")
+def _create_revocations(database: Database) -> None:
+    database.execute(
+        """
+        CREATE TABLE revocations (
+            id INTEGER PRIMARY KEY,
+            about TEXT NOT NULL UNIQUE,
+            time_ms INTEGER NOT NULL
+        )
+        """
+    )
+    database.execute("CREATE INDEX revocations_by_time ON revocations (time_ms)")
+
+
 def is_blank(connection: sqlite3.Connection) -> bool:
     """Tells whether a database has nothing in it and belongs to nobody yet."""
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

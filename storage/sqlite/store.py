@@ -15,6 +15,7 @@ from collab.access import check_name
 from collab.archive import Base, Retention, Step, Terms
 from collab.errors import DocumentNotFound, StoreError, StoreUnavailable
 from collab.quarantine import Outcome, Refused
+from collab.revocation import Revoked
 from collab.storage.archivist import Archivist
 from collab.storage.checks import check_bounds
 from collab.storage.sqlite.archive import SQLiteArchive
@@ -24,6 +25,7 @@ from collab.storage.sqlite.log_reader import read_entries, read_head, read_store
 from collab.storage.sqlite.log_writer import LogWriter
 from collab.storage.sqlite.quarantine import read_quarantine, write_quarantine
 from collab.storage.sqlite.reader_pool import ReaderPool
+from collab.storage.sqlite.revocation_rows import read_revocations, write_revocation
 from collab.storage.sqlite.trash_rows import (
     copy_rows,
     erase_rows,
@@ -203,6 +205,14 @@ class SQLiteStore:
         """Reads what is kept aside under a name; see ``Quarantine.quarantined``."""
         check_name(document)
         return await self._read(partial(read_quarantine, document=document))
+
+    async def revoke(self, revoked: Revoked) -> None:
+        """Remembers a revocation durably; see ``RevocationStore.revoke``."""
+        await self._write(partial(write_revocation, revoked=revoked))
+
+    async def revocations(self) -> Sequence[Revoked]:
+        """Reads all revocations; see ``RevocationStore.revocations``."""
+        return await self._read(read_revocations)
 
     async def delete(self, document: str, *, time_ms: int, author: str | None = None) -> Tombstone:
         """Puts a document under a tombstone; see ``Trash.delete``."""

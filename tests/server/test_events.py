@@ -200,8 +200,8 @@ async def test_who_may_not_read_hears_nothing(user: str, status: int) -> None:
 async def test_a_stream_ends_with_the_right_to_read_it() -> None:
     async with serving() as (app, http), following(http, user="eve") as program:
         await program.next_of("presence")
-        assert app.revoke(user="eve", document="another") == 0
-        assert app.revoke(user="eve") == 1
+        assert await app.revoke(user="eve", document="another") == 0
+        assert await app.revoke(user="eve") == 1
         await program.end()
 
 

@@ -36,6 +36,8 @@ DEADLINE_SECONDS = 10.0
 class House:
     """The parts of a server below the wire, running."""
 
+    store: Store
+    relays: Relays | None
     rooms: Rooms
     persister: Persister
     timers: Timers
@@ -82,7 +84,7 @@ async def house(
         tasks.start_soon(timers.run)
         tasks.start_soon(persister.run)
         with anyio.fail_after(DEADLINE_SECONDS):
-            yield House(rooms, persister, timers, settings, metrics)
+            yield House(store, relays, rooms, persister, timers, settings, metrics)
         tasks.cancel_scope.cancel()
 
 

@@ -8,8 +8,8 @@ from starlette.requests import HTTPConnection
 
 from collab.access import ANYONE, Access, Grants, Identity
 from collab.errors import AccessDenied, Unauthenticated
+from collab.revocation import Revocation, Revoked
 from collab.server.auth.guard import Guard
-from collab.server.auth.revocations import Revocation
 
 pytestmark = pytest.mark.anyio
 
@@ -132,7 +132,7 @@ class TestRevocations:
         self, revocation: Revocation, documents: set[str]
     ) -> None:
         guard = Guard(always(ANA), None)
-        guard.revocations.add(revocation, now=200.0)
+        guard.revocations.add(Revoked(revocation=revocation, time_ms=200_000))
         for document in ("notes", "team/a"):
             assert revocation.covers(ANA, document) == (document in documents)
             if document in documents:
@@ -147,11 +147,11 @@ class TestRevocations:
     )
     async def test_a_newer_token_counts(self, issued_at: float | None, refused: bool) -> None:
         guard = Guard(None, None)
-        guard.revocations.add(Revocation(user="ana"), now=200.0)
+        guard.revocations.add(Revoked(revocation=Revocation(user="ana"), time_ms=200_000))
         ana = Identity(id="ana", issued_at=issued_at, expires_at=1000.0)
         assert guard.revocations.cover(ana, "x") == refused
 
     async def test_who_has_no_token_is_the_application_s_to_refuse(self) -> None:
         guard = Guard(None, None)
-        guard.revocations.add(Revocation(document="x"), now=200.0)
+        guard.revocations.add(Revoked(revocation=Revocation(document="x"), time_ms=200_000))
         assert (await guard.permit(ANYONE, "x")).identity == ANYONE

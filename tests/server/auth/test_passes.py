@@ -9,9 +9,9 @@ from starlette.requests import HTTPConnection
 
 from collab.access import ANYONE, Access, Identity
 from collab.errors import AccessDenied, Unauthenticated
+from collab.revocation import Revocation, Revoked
 from collab.server.auth.guard import Guard
 from collab.server.auth.passes import Passes
-from collab.server.auth.revocations import Revocation
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +71,9 @@ async def test_a_pass_ends_with_what_was_revoked() -> None:
     passes = Passes(guard)
     bearer = replace(ANA, token_id="t1", expires_at=later())
     token = passes.issue(bearer, "notes", later())
-    guard.revocations.add(Revocation(token_id="t1"), time.time())
+    guard.revocations.add(
+        Revoked(revocation=Revocation(token_id="t1"), time_ms=int(later()) * 1000)
+    )
     with pytest.raises(Unauthenticated):
         await passes.admit(bringing(token), "notes")
 

@@ -4,12 +4,14 @@ import pytest
 
 from collab.access import ANYONE, Access, Identity
 from collab.close import CloseCode
+from collab.errors import StoreUnavailable
 from collab.protocol import yjs
 from collab.protocol.hocuspocus import HOCUSPOCUS, authenticated
 from collab.protocol.yjs import Y_WEBSOCKET
+from collab.revocation import Revocation, Revoked
 from collab.server.auth.guard import Guard
-from collab.server.auth.revocations import Revocation
 from collab.server.auth.rights import Rights
+from collab.server.bus.in_process import Exchange
 from collab.server.limits.census import Census
 from collab.server.peers.single import SinglePeer
 from collab.server.rooms.member import Member
@@ -51,8 +53,8 @@ async def test_a_revocation_ends_what_it_covers_and_nothing_else(
         }
         for client in clients.values():
             client.connect()
-        rights = Rights(inner.rooms, Guard(None, None))
-        assert rights.revoke(revocation, now=1.0) == len(ended)
+        rights = Rights(inner.rooms, Guard(None, None), inner.store)
+        assert await rights.revoke(revocation, now=1.0) == len(ended)
         closed = {name: client.wire.closed for name, client in clients.items()}
         assert closed == {name: REVOKED if name in ended else None for name in clients}
 
@@ -63,7 +65,9 @@ async def test_who_was_sent_away_is_gone_although_their_socket_lingers() -> None
         ana = Client(room, client_id=1, identity=ANA).connect()
         ben = Client(room, client_id=2, identity=BEN).connect()
         ana.show()
-        Rights(inner.rooms, Guard(None, None)).revoke(Revocation(user="ana"), now=1.0)
+        await Rights(inner.rooms, Guard(None, None), inner.store).revoke(
+            Revocation(user="ana"), now=1.0
+        )
         assert 1 not in room.presence.states()
         ana.wire.frames.clear()
         ben.type("x")
@@ -81,12 +85,86 @@ async def test_a_token_revoked_while_its_document_loads_does_not_come_in() -> No
         visit = Census(inner.settings, inner.metrics, ()).visit({"client": ("127.0.0.1", 1)})
         peer = SinglePeer(inner.rooms, guard, await guard.permit(ANA, "a"), Y_WEBSOCKET, visit)
         peer.opened(wire)
-        Rights(inner.rooms, guard).revoke(Revocation(token_id="t1"), now=1.0)
+        await Rights(inner.rooms, guard, inner.store).revoke(Revocation(token_id="t1"), now=1.0)
         store.let_load()
         await wire.until(lambda: wire.closed is not None)
         assert wire.closed is not None
         assert wire.closed[0] is CloseCode.UNAUTHENTICATED
         assert wire.frames == []
+
+
+class TestSeveralInstances:
+    async def test_a_revocation_ends_sessions_on_all_of_them(self) -> None:
+        exchange = Exchange()
+        async with (
+            house(MemoryStore(), bus=exchange.bus()) as one,
+            house(MemoryStore(), bus=exchange.bus()) as other,
+        ):
+            guard = Guard(None, None)
+            Rights(other.rooms, guard, other.store, other.relays)
+            ana = Client(await other.rooms.acquire("a"), client_id=1, identity=ANA).connect()
+            ben = Client(await other.rooms.acquire("a"), client_id=2, identity=BEN).connect()
+            rights = Rights(one.rooms, Guard(None, None), one.store, one.relays)
+            assert await rights.revoke(Revocation(user="ana"), now=1.0) == 0
+            await ana.wire.ended()
+            assert ana.wire.closed == REVOKED
+            assert ben.wire.closed is None
+            assert guard.revocations.cover(ANA, None)
+
+    async def test_one_that_starts_later_knows_them(self) -> None:
+        store = MemoryStore()
+        async with house(store) as one:
+            rights = Rights(one.rooms, Guard(None, None), store)
+            await rights.revoke(Revocation(user="ana"), now=1.0)
+        async with house(store) as again:
+            guard = Guard(None, None)
+            await Rights(again.rooms, guard, store).learn()
+            assert guard.revocations.cover(ANA, None)
+            assert not guard.revocations.cover(BEN, None)
+
+    async def test_one_that_comes_back_ends_what_was_revoked_meanwhile(self) -> None:
+        store = MemoryStore()
+        async with house(store, bus=Exchange().bus()) as one:
+            Rights(one.rooms, Guard(None, None), store, one.relays)
+            ana = Client(await one.rooms.acquire("a"), client_id=1, identity=ANA).connect()
+            await store.revoke(Revoked(revocation=Revocation(token_id="t1"), time_ms=1))
+            assert one.relays is not None
+            one.relays.returned()
+            await ana.wire.ended()
+            assert ana.wire.closed == REVOKED
+
+    async def test_one_that_was_cut_off_tells_the_others_when_it_comes_back(self) -> None:
+        exchange = Exchange()
+        cut = exchange.bus()
+        async with (
+            house(MemoryStore(), bus=cut) as one,
+            house(MemoryStore(), bus=exchange.bus()) as other,
+        ):
+            Rights(other.rooms, Guard(None, None), other.store, other.relays)
+            ana = Client(await other.rooms.acquire("a"), client_id=1, identity=ANA).connect()
+            del exchange.buses[cut.instance]
+            cut.failure = "cut off"
+            away, exchange.buses = exchange.buses, {}
+            await Rights(one.rooms, Guard(None, None), one.store, one.relays).revoke(
+                Revocation(user="ana"), now=1.0
+            )
+            assert ana.wire.closed is None
+            exchange.buses = {**away, cut.instance: cut}
+            cut.failure = None
+            assert one.relays is not None
+            one.relays.returned()
+            await ana.wire.ended()
+            assert ana.wire.closed == REVOKED
+
+    async def test_who_may_not_be_remembered_is_sent_away_all_the_same(self) -> None:
+        store = SteeredStore()
+        store.failure = StoreUnavailable("expected a disk, got none")
+        async with house(store) as inner:
+            ana = Client(await inner.rooms.acquire("a"), client_id=1, identity=ANA).connect()
+            rights = Rights(inner.rooms, Guard(None, None), inner.store)
+            with pytest.raises(StoreUnavailable):
+                await rights.revoke(Revocation(user="ana"), now=1.0)
+            assert ana.wire.closed == REVOKED
 
 
 class TestRecheck:
@@ -100,7 +178,7 @@ class TestRecheck:
             room = await inner.rooms.acquire("a")
             ana = Client(room, client_id=1, identity=ANA).connect()
             ben = Client(room, client_id=2, identity=BEN).connect()
-            rights = Rights(inner.rooms, Guard(None, authorize))
+            rights = Rights(inner.rooms, Guard(None, authorize), inner.store)
             access["ana"] = Access.READ
             await rights.recheck()
             ana.type("hers")
@@ -125,7 +203,7 @@ class TestRecheck:
             wire = Wire()
             room.join(Member(wire, Session(ANA, Access.WRITE, HOCUSPOCUS)))
             wire.read()
-            rights = Rights(inner.rooms, Guard(None, authorize))
+            rights = Rights(inner.rooms, Guard(None, authorize), inner.store)
             for _ in range(2):
                 await rights.recheck()
             assert wire.frames == [authenticated(may_write=False)]
@@ -138,7 +216,7 @@ class TestRecheck:
             room = await inner.rooms.acquire("a")
             ana = Client(room, client_id=1, identity=ANA).connect()
             ben = Client(room, client_id=2, identity=BEN).connect()
-            await Rights(inner.rooms, Guard(None, authorize)).recheck()
+            await Rights(inner.rooms, Guard(None, authorize), inner.store).recheck()
             assert ana.wire.closed == (CloseCode.FORBIDDEN, "you may not read this document")
             assert ben.wire.closed is None
 
@@ -149,7 +227,7 @@ class TestRecheck:
         async with house(MemoryStore()) as inner:
             room = await inner.rooms.acquire("a")
             ana = Client(room, client_id=1, identity=ANA).connect()
-            await Rights(inner.rooms, Guard(None, authorize)).recheck()
+            await Rights(inner.rooms, Guard(None, authorize), inner.store).recheck()
             assert ana.wire.closed is not None
             assert ana.wire.closed[0] is CloseCode.TRY_AGAIN_LATER
 
@@ -164,14 +242,14 @@ class TestRecheck:
             room = await inner.rooms.acquire("a")
             for client_id in (1, 2, 3):
                 Client(room, client_id=client_id, identity=ANA).connect()
-            await Rights(inner.rooms, Guard(None, authorize)).recheck()
+            await Rights(inner.rooms, Guard(None, authorize), inner.store).recheck()
             assert asked == [("ana", "a")]
 
     async def test_whoever_needs_no_token_is_not_sent_away(self) -> None:
         async with house(MemoryStore()) as inner:
             room = await inner.rooms.acquire("a")
             anyone = Client(room, client_id=1, identity=ANYONE).connect()
-            await Rights(inner.rooms, Guard(None, None)).recheck()
+            await Rights(inner.rooms, Guard(None, None), inner.store).recheck()
             anyone.say(yjs.update(poison.HELLO))
             await room.content.settle()
             assert anyone.wire.closed is None
@@ -196,5 +274,5 @@ class TestViewers:
             writer = Client(room, client_id=2, identity=ANA).connect()
             writer.show()
             assert room.presence.states().keys() == {2}
-            await Rights(inner.rooms, Guard(None, authorize)).recheck()
+            await Rights(inner.rooms, Guard(None, authorize), inner.store).recheck()
             assert room.presence.states().keys() == set()

@@ -36,7 +36,9 @@ class Ear:
     def __init__(self) -> None:
         self.changes: list[bytes] = []
         self.frames: list[bytes] = []
+        self.announcements: list[bytes] = []
         self.misses = 0
+        self.returns = 0
         self.left: list[str] = []
         self._changed = anyio.Event()
 
@@ -50,6 +52,14 @@ class Ear:
 
     def missed(self, document: str) -> None:
         self.misses += 1
+        self._announce()
+
+    def announced(self, frame: bytes, instance: str) -> None:
+        self.announcements.append(frame)
+        self._announce()
+
+    def returned(self) -> None:
+        self.returns += 1
         self._announce()
 
     def gone(self, instance: str, *, left: bool) -> None:
@@ -205,6 +215,14 @@ async def test_a_frame_for_one_is_heard_by_nobody_else(line: Line) -> None:
         one.say("d", b"for all")
         await second.until(lambda: second.frames == [b"for two", b"for all"])
         await third.until(lambda: third.frames == [b"for all"])
+
+
+async def test_what_is_about_no_document_is_heard_by_all_others(line: Line) -> None:
+    async with line.bus() as (one, own), line.bus() as (_, ear):
+        one.announce(b"for all, with spaces")
+        await ear.until(lambda: ear.announcements == [b"for all, with spaces"])
+        assert own.announcements == []
+        assert own.returns == ear.returns == 1
 
 
 async def test_who_leaves_says_so(line: Line) -> None:
