@@ -159,10 +159,13 @@ def test_a_token_that_runs_out_is_replaced_and_nothing_is_lost(
         reader = driver.connect(STOCK, server.port, NOTES, tokens=[token()])
         tokens = [token(seconds=3), token(seconds=600)]
         writer = driver.connect(kind, server.port, NOTES, tokens=tokens)
+        # It has the first token alone, and so tells when that has ended.
+        witness = driver.connect(STOCK, server.port, NOTES, tokens=tokens[:1])
         writer.wait_synced()
         writer.insert(0, "one ")
         reader.wait_shows("one ")
         writer.wait_admitted(2)
+        witness.wait_closed(4500)
         writer.insert(4, "two")
         reader.wait_shows("one two")
         writer.wait_acknowledged()
