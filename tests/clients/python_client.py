@@ -39,6 +39,7 @@ class PythonClient:
         self._statuses: list[str] = []
         self._synced = False
         self._syncs = 0
+        self._longest_absence_seconds = 0.0
         self._refusals: list[str] = []
         self._here: set[int] = set()
         self._departed: set[int] = set()
@@ -105,9 +106,13 @@ class PythonClient:
         }
 
     async def traffic(self) -> dict[str, Any]:
-        """How often it was connected and came in sync; its frames are its own secret."""
+        """How often it was there, and how long it was not; its frames are its own secret."""
         nothing = {"closes": [], "frames": 0, "updates": 0, "sent": 0, "longest_silence_ms": 0}
-        return {"connects": self._statuses.count("connected"), "syncs": self._syncs} | nothing
+        return nothing | {
+            "connects": self._statuses.count("connected"),
+            "syncs": self._syncs,
+            "longest_absence_ms": self._longest_absence_seconds * 1000,
+        }
 
     async def digest(self) -> str:
         """SHA-256 of its text, in hexadecimal."""
@@ -264,6 +269,7 @@ class PythonClient:
         self._here = here
 
     async def _note_syncs(self) -> None:
+        lost: float | None = None
         while True:
             try:
                 await self._document.synced()
@@ -271,9 +277,13 @@ class PythonClient:
                 return
             self._synced = True
             self._syncs += 1
+            if lost is not None:
+                absence = anyio.current_time() - lost
+                self._longest_absence_seconds = max(self._longest_absence_seconds, absence)
             self._announce()
             await self.when_disconnected()
             self._synced = False
+            lost = anyio.current_time()
             self._announce()
 
 
