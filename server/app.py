@@ -1,6 +1,7 @@
 """Collab: the ASGI app, and the place where its parts are put together."""
 
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -101,6 +102,8 @@ class Collab:
         trusted_proxies: networks such as ``10.0.0.0/8`` whose word on a client's address
             (``X-Forwarded-For``) is taken.
         bus: what ties it to other instances that serve the same store; None where it serves alone.
+        pass_secret: signs the client tokens that y-sweet's clients are given; instances that have
+            the same one take each other's. None makes one up, which ends with the app.
 
     Raises:
         SettingsError: ``allow_origins`` has something that is no origin.
@@ -125,6 +128,7 @@ class Collab:
         demo: bool = False,
         trusted_proxies: Iterable[str] = (),
         bus: Bus | None = None,
+        pass_secret: str | None = None,
     ) -> None:
         self._relays = None if bus is None else Relays(bus, Random())
         self._proxies = parse_networks(trusted_proxies)
@@ -136,6 +140,7 @@ class Collab:
         self.settings = settings or Settings()
         self._seed = seed
         self._demo = demo
+        self._pass_secret = pass_secret or secrets.token_urlsafe(32)
         self._exits = AsyncExitStack()
         self._running: _Running | None = None
 
@@ -189,6 +194,7 @@ class Collab:
                 seed=self._seed,
                 demo=self._demo,
                 relays=self._relays,
+                pass_secret=self._pass_secret,
             )
             exits.push_async_callback(running.drain)
             await running.rights.learn()
@@ -322,6 +328,7 @@ class _Running:
         seed: Seed | None,
         demo: bool,
         relays: Relays | None,
+        pass_secret: str,
     ) -> None:
         self.settings = settings
         self._left = False
@@ -338,7 +345,7 @@ class _Running:
             self.feeds.committed(append, seq)
 
         self.persister = Persister(store, settings, self.timers, self.metrics, changed=changed)
-        passes = Passes(guard)
+        passes = Passes(guard, pass_secret)
         self.rooms = Rooms(
             store,
             self.persister,

@@ -198,6 +198,8 @@ def serve(
             settings=settings,
             seed=None if seed_path is None else SeedFiles(seed_path),
             bus=None if bus_address is None else open_bus(bus_address),
+            # Of servers that share a secret for tokens, or a parent, each takes the others' passes.
+            pass_secret=options["jwt_secret"] or secret,
         )
         return Service(app=app, config=config, listener=listener, native=transport == "native")
 

@@ -134,6 +134,16 @@ def test_tls_is_every_workers(store: Path, bus: str) -> None:
             assert httpx.get(f"{server.url}/readyz", verify=trust).is_success
 
 
+def test_a_client_token_of_one_worker_is_good_with_all(store: Path, bus: str) -> None:
+    with serve(store, options=options(bus)) as server:
+        wish = {"authorization": "read-only"}
+        answer = httpx.post(f"{server.url}/y-sweet/doc/plan/auth", json=wish).json()
+        for _ in range(8):
+            address = f"{answer['url']}/plan?token={answer['token']}"
+            with connect(address) as socket:
+                socket.recv(timeout=_DEADLINE_SECONDS)
+
+
 def refusal(*arguments: str) -> str:
     """What a server says that does not come up."""
     command = [COLLAB, "serve", "--bind", "127.0.0.1:0", *arguments]
