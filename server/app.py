@@ -365,7 +365,8 @@ class _Running:
             self.rooms, guard, passes, origins, settings, self.timers, census, self.metrics
         )
         followed = Followed(store, self.rooms, self.past, guard, census)
-        sessions = Sessions(self.handshakes, settings, self.timers)
+        instance = None if relays is None else relays.instance
+        sessions = Sessions(self.handshakes, settings, self.timers, instance)
         _watch(self.metrics, self.rooms, self.persister)
         self.routes: list[BaseRoute] = [
             *websocket_routes(self.handshakes, settings),

@@ -50,6 +50,22 @@ def read_place(event_id: str) -> Place | None:
     return Place(session, int(number))
 
 
+def name_session(instance: str | None, secret: str) -> str:
+    """Makes a session's id.
+
+    Args:
+        instance: the server that has it, where there are others; None where there are none.
+        secret: what nobody can guess.
+    """
+    return secret if instance is None else f"{instance}:{secret}"
+
+
+def instance_of(session: str) -> str | None:
+    """The server that has a session, as its id says; None where it does not say."""
+    instance, said, _ = session.partition(":")
+    return instance if said else None
+
+
 def opened(place: Place, *, resumed: bool) -> bytes:
     """Encodes the beginning of an answer.
 

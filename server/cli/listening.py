@@ -2,6 +2,7 @@
 
 import socket
 from ipaddress import ip_address
+from pathlib import Path
 
 from collab.errors import SettingsError
 
@@ -64,6 +65,14 @@ def share(reserved: socket.socket) -> socket.socket:
         )
     except OSError as error:
         raise SettingsError(f"cannot listen on {address[0]}:{address[1]}: {error}") from error
+
+
+def listen_beside(path: Path) -> socket.socket:
+    """Listens on a Unix socket, for who may look into its folder."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(BACKLOG)
+    return listener
 
 
 def url_of(bound: socket.socket, *, tls: bool) -> str:

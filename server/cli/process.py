@@ -4,15 +4,19 @@ import contextlib
 import gc
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import anyio
 from hypercorn.config import Config
 
 from collab.server.app import Collab
 from collab.server.cli.claim import Claim
+from collab.server.cli.listening import listen_beside
 from collab.server.cli.workers import Post
+from collab.server.siblings import Siblings
 from collab.server.transports.frontdoor import FrontDoor
 
 _COLLECT_EVERY = 20_000
@@ -28,12 +32,16 @@ class Service:
         config: Hypercorn's configuration.
         listener: the socket it listens on.
         native: whether WebSockets go to picows.
+        tls: how to encrypt; None does not.
+        instance: the app's name on its bus; None where it has none.
     """
 
     app: Collab
     config: Config
     listener: socket.socket
     native: bool
+    tls: ssl.SSLContext | None
+    instance: str | None
 
 
 def run(service: Service, opened: Callable[[], None], claim: Claim | None) -> None:
@@ -50,7 +58,7 @@ def run(service: Service, opened: Callable[[], None], claim: Claim | None) -> No
     anyio.run(_run, service, opened, claim, backend_options=_loop())
 
 
-def work(service: Service, post: Post) -> None:
+def work(service: Service, post: Post, folder: Path) -> None:
     """Serves as one of several workers, until SIGTERM or until the parent is gone.
 
     Further signals say nothing new: supervisors that send them to all processes send them again
@@ -59,11 +67,12 @@ def work(service: Service, post: Post) -> None:
     Args:
         service: what to serve.
         post: the worker's place.
+        folder: where workers find each other; nobody else may look into it.
 
     Raises:
         CollabError: it cannot be served.
     """
-    anyio.run(_work, service, post, backend_options=_loop())
+    anyio.run(_work, service, post, folder, backend_options=_loop())
 
 
 async def _run(service: Service, opened: Callable[[], None], claim: Claim | None) -> None:
@@ -78,6 +87,7 @@ async def _run(service: Service, opened: Callable[[], None], claim: Claim | None
             if claim is not None:
                 claim.insist(service.app.running.timers.call_later)
             door = await exits.enter_async_context(_front_door(service))
+            _calm_collector()
             opened()
             async for _ in received:
                 break
@@ -87,28 +97,39 @@ async def _run(service: Service, opened: Callable[[], None], claim: Claim | None
             await _end(service, door)
 
 
-async def _work(service: Service, post: Post) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM) as received:
-        async with service.app, _front_door(service) as door:
+async def _work(service: Service, post: Post, folder: Path) -> None:
+    assert service.instance is not None
+    siblings = Siblings(service.app, folder, post.number, service.instance)
+    siblings.clear()
+    with (
+        anyio.open_signal_receiver(signal.SIGTERM) as received,
+        listen_beside(siblings.address) as side,
+    ):
+        async with (
+            service.app,
+            _front_door(replace(service, listener=side, native=False, tls=None)),
+            _front_door(service, siblings) as door,
+        ):
+            _calm_collector()
             post.ready()
             await _told_to_stop(received, post.parent)
             await _end(service, door)
 
 
-def _front_door(service: Service) -> FrontDoor:
+def _front_door(service: Service, siblings: Siblings | None = None) -> FrontDoor:
+    """Makes the front door of an app that is entered, or of what stands around it."""
     app, config = service.app, service.config
     # Hypercorn unpacks what is compressed: a few bytes may come to much more than they are.
     config.websocket_max_message_size = app.settings.message_max_bytes
-    _calm_collector()
     return FrontDoor(
-        app,
+        app if siblings is None else siblings,
         app.running.handshakes,
         app.running.rooms.spawn,
         app.settings,
         config=config,
         listener=service.listener,
         native=service.native,
-        tls=config.create_ssl_context() if config.ssl_enabled else None,
+        tls=service.tls,
     )
 
 

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import secrets
 import socket
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,7 @@ def serve(
         config = Config()
         config.certfile, config.keyfile = certfile, keyfile
         config.backlog = BACKLOG
+        bus = None if bus_address is None else open_bus(bus_address)
         app = Collab(
             address,
             authenticate=admit_operator(tokens, secret),
@@ -197,11 +199,18 @@ def serve(
             trusted_proxies=trusted_proxies,
             settings=settings,
             seed=None if seed_path is None else SeedFiles(seed_path),
-            bus=None if bus_address is None else open_bus(bus_address),
+            bus=bus,
             # Of servers that share a secret for tokens, or a parent, each takes the others' passes.
             pass_secret=options["jwt_secret"] or secret,
         )
-        return Service(app=app, config=config, listener=listener, native=transport == "native")
+        return Service(
+            app=app,
+            config=config,
+            listener=listener,
+            native=transport == "native",
+            tls=config.create_ssl_context() if config.ssl_enabled else None,
+            instance=None if bus is None else bus.instance,
+        )
 
     with listen(bind) if workers == 1 else reserve(bind) as bound:
         if tokens is None and not is_loopback(bound):
@@ -221,20 +230,25 @@ def serve(
         if workers == 1:
             run(first, opened, claim)
             return
-        parent = Workers(workers, _work(service, bound), opened)
-        with claim or contextlib.nullcontext():
+        with (
+            tempfile.TemporaryDirectory(prefix="collab-") as folder,
+            claim or contextlib.nullcontext(),
+        ):
+            parent = Workers(workers, _work(service, bound, Path(folder)), opened)
             if claim is not None:
                 claim.insist(parent.call_later)
             parent.run()
 
 
-def _work(make_service: Callable[[socket.socket], Service], reserved: socket.socket) -> Work:
+def _work(
+    make_service: Callable[[socket.socket], Service], reserved: socket.socket, folder: Path
+) -> Work:
     """Returns what a worker does."""
 
     def begin(post: Post) -> None:
         logging.basicConfig(format=_WORKER_LOG.format(post.number), force=True)
         with share(reserved) as listener:
-            work(make_service(listener), post)
+            work(make_service(listener), post, folder)
 
     return begin
 

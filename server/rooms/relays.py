@@ -30,6 +30,11 @@ class Relays:
         self._returned: Callable[[], None] | None = None
 
     @property
+    def instance(self) -> str:
+        """This instance's name on the bus."""
+        return self._bus.instance
+
+    @property
     def failure(self) -> str | None:
         """Why this instance is cut off from the others, or None."""
         return self._bus.failure

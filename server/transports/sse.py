@@ -20,7 +20,13 @@ from collab.errors import (
     ServerBusy,
     SessionEnded,
 )
-from collab.protocol.fallback import POST_HEADER, SESSION_HEADER, read_place, split_frames
+from collab.protocol.fallback import (
+    POST_HEADER,
+    SESSION_HEADER,
+    name_session,
+    read_place,
+    split_frames,
+)
 from collab.protocol.hocuspocus import HOCUSPOCUS
 from collab.server.auth.secret import Secret
 from collab.server.endpoints import Endpoint, Handshakes
@@ -40,9 +46,19 @@ _MAX_DIGITS = 15
 
 
 class Sessions:
-    """The sessions of the fallback protocol."""
+    """The sessions of the fallback protocol.
 
-    def __init__(self, handshakes: Handshakes, settings: Settings, timers: Timers) -> None:
+    Args:
+        handshakes: decides on those who begin one.
+        settings: the bounds.
+        timers: where their ends are waited for.
+        instance: this server's name among others, which their ids tell; None where it is alone.
+    """
+
+    def __init__(
+        self, handshakes: Handshakes, settings: Settings, timers: Timers, instance: str | None
+    ) -> None:
+        self._instance = instance
         self._handshakes = handshakes
         self._settings = settings
         self._timers = timers
@@ -71,7 +87,7 @@ class Sessions:
             raise ServerBusy(
                 f"expected at most {self._settings.fallback_sessions} sessions, got one more"
             )
-        session = secrets.token_urlsafe(16)
+        session = name_session(self._instance, secrets.token_urlsafe(16))
         key = (endpoint, name, Secret(session))
         forget = partial(self._forget, key)
         connection = ResumableConnection(
@@ -196,6 +212,14 @@ class Fallback:
         if connection is None:
             raise SessionEnded("expected a session that is open, got one that is not known")
         return connection
+
+
+def is_fallback(path: str) -> bool:
+    """Whether a path leads to sessions of the fallback protocol."""
+    return any(
+        path.startswith(endpoint.path) if endpoint.names_document else path == endpoint.path
+        for endpoint in FALLBACKS
+    )
 
 
 def fallback_routes(sessions: Sessions, settings: Settings) -> list[Route]:

