@@ -34,11 +34,12 @@ def test_a_secret_shows_nothing_of_its_token() -> None:
     assert TOKEN not in str([Secret(TOKEN)])
 
 
-def test_passes_are_not_kept_as_they_are() -> None:
-    passes = Passes(Guard(nobody, None))
+def test_neither_passes_nor_what_signs_them_are_kept_as_they_are() -> None:
+    passes = Passes(Guard(nobody, None), TOKEN)
     token = passes.issue(Identity(id="ana", access=Access.WRITE), "notes", 2e12)
-    assert "ana" in repr(vars(passes))
+    assert "key" in repr(vars(passes))
     assert token not in repr(vars(passes))
+    assert TOKEN not in repr(vars(passes))
 
 
 def test_the_operators_secret_is_not_kept_as_it_is() -> None:
