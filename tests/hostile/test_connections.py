@@ -1,7 +1,9 @@
 """Connections that mean harm: slow, silent, half open, or many; nobody else notices."""
 
 import resource
+import select
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ IMPATIENT = (
     ("--heartbeat-seconds", "0.5"),
     ("--dead-seconds", "2"),
 )
+DRIP_SECONDS = 0.2
 _RESERVED_FILES = 1000
 """Open files that the test and the server need for other things."""
 
@@ -69,6 +72,38 @@ async def test_what_never_comes_is_not_waited_for(
 ) -> None:
     async with unharmed(impatient, 96 * MIB):
         await anyio.to_thread.run_sync(cut_all, impatient.port, count, said)
+
+
+async def test_heads_that_come_a_byte_now_and_then_are_cut(impatient: Server) -> None:
+    """Each byte comes long before patience ends: it is the head that has so long, not the byte."""
+    said = b"GET /ws/a HTTP/1.1\r\nX-Padding: "
+
+    def run() -> None:
+        with connections(impatient.port, 100, said) as attackers:
+            deadline = time.monotonic() + DEADLINE_SECONDS
+            going = attackers
+            while going:
+                assert time.monotonic() < deadline
+                gone, _, _ = select.select([each.socket for each in going], [], [], DRIP_SECONDS)
+                going = [each for each in going if each.socket not in gone and each.send(b"x")]
+
+    async with unharmed(impatient, 64 * MIB):
+        await anyio.to_thread.run_sync(run)
+
+
+async def test_heads_that_never_end_are_refused(impatient: Server) -> None:
+    """What comes before the refusal is a few times the longest head, not the 64 MiB sent."""
+
+    def run() -> None:
+        with connections(impatient.port, 10, b"GET /ws/a HTTP/1.1\r\nX-Padding: ") as attackers:
+            for attacker in attackers:
+                taken = 0
+                while taken < 64 and attacker.send(b"x" * MIB):
+                    taken += 1
+                assert taken < 64
+
+    async with unharmed(impatient, 64 * MIB):
+        await anyio.to_thread.run_sync(run)
 
 
 async def test_sockets_whose_other_end_is_gone_are_dropped(impatient: Server) -> None:

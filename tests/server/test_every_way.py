@@ -7,7 +7,7 @@ import pytest
 from starlette.requests import HTTPConnection
 from starlette.routing import Route
 
-from collab.access import Grants, Identity
+from collab.access import Access, Grants, Identity
 from collab.server.app import Collab
 from collab.storage.memory import MemoryStore
 
@@ -22,9 +22,13 @@ LISTS = {"/api/docs"}
 
 
 async def authenticate(connection: HTTPConnection) -> Identity | None:
-    """Knows Eve, who may do nothing."""
-    shown = connection.headers.get("authorization")
-    return Identity(id="eve", grants=Grants({})) if shown == "Bearer eve" else None
+    """Knows Eve, who may do nothing, and Will, who may write everything."""
+    match connection.headers.get("authorization"):
+        case "Bearer eve":
+            return Identity(id="eve", grants=Grants({}))
+        case "Bearer will":
+            return Identity(id="will", access=Access.WRITE)
+    return None
 
 
 @pytest.fixture
@@ -59,3 +63,16 @@ async def test_who_may_not_is_refused_whatever_they_ask(
                 answers[method, path] = status
     assert len(answers) > 15
     assert answers == dict.fromkeys(answers, status)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/metrics"), ("POST", "/api/sessions/revoke")]
+)
+async def test_who_may_write_everything_may_not_administer(
+    collab: Collab, method: str, path: str
+) -> None:
+    headers = {"Authorization": "Bearer will"}
+    transport = httpx.ASGITransport(collab)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.request(method, path, content=b'{"user": "ana"}', headers=headers)
+    assert answer.status_code == 403
