@@ -24,20 +24,13 @@ _STREAM_ENTRIES = 500
 _STREAM_SECONDS = 60
 """How long a quiet document's stream is kept."""
 
-_CHANGE = f"""
-if #ARGV > 3 then redis.call('XDEL', KEYS[1], unpack(ARGV, 4)) end
-local before = ''
-local stream = redis.pcall('XINFO', 'STREAM', KEYS[1])
-for at = 1, #stream, 2 do
-  if stream[at] == 'last-generated-id' then before = stream[at + 1] end
-end
+_APPEND = f"""
 local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', {_STREAM_ENTRIES}, '*',
-                      'i', ARGV[2], 'u', ARGV[3])
+                      'i', ARGV[1], 'u', ARGV[2])
 redis.call('EXPIRE', KEYS[1], {_STREAM_SECONDS})
-redis.call(ARGV[1], KEYS[1], 'u ' .. before .. ' ' .. id .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
 return id
 """
-"""Takes entries out of a stream that are not needed any more, appends one, and publishes it."""
+"""Appends a change to a stream, which goes a while after the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +48,35 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """A change that goes into a stream and is published.
+    """A change that is kept in a stream.
 
     Attributes:
-        channel: the stream, and the channel.
+        channel: the stream: it has the name of the document's channel.
         instance: whose change it is.
         payload: the change.
-        durable: gives the ids of entries of the stream that are not needed any more.
-        placed: called with the change's own id.
+        placed: called with its id in the stream.
     """
 
     channel: str
     instance: str
     payload: bytes
-    durable: Callable[[], Sequence[bytes]]
     placed: Callable[[bytes], None]
 
 
-Command = Published | Appended
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Entries of a stream that are not needed any more.
+
+    Attributes:
+        channel: the stream.
+        ids: theirs.
+    """
+
+    channel: str
+    ids: Sequence[bytes]
+
+
+Command = Published | Appended | Removed
 
 
 class Link:
@@ -120,7 +124,7 @@ class Link:
             OSError: likewise.
         """
         try:
-            self._script = await self._commands.script_load(_CHANGE)
+            self._script = await self._commands.script_load(_APPEND)
             await self._pubsub.connect()  # type: ignore[no-untyped-call]  # redis-py's own
         except BaseException:
             await self._close()
@@ -203,7 +207,8 @@ class Link:
     def put(self, command: Command) -> None:
         """Has a command sent, after those before it."""
         self._queue.append(command)
-        self._queued_bytes += len(command.payload)
+        if not isinstance(command, Removed):
+            self._queued_bytes += len(command.payload)
         if self._queued_bytes > _QUEUE_MAX_BYTES:
             self._failed(TimeoutError("too much waits to be sent"))
         self._wake.set()
@@ -238,12 +243,9 @@ class Link:
                 command.placed(answer)
 
     async def read(
-        self, begins: Mapping[str, bytes | None]
+        self, channels: Sequence[str]
     ) -> Sequence[Sequence[tuple[bytes, Mapping[bytes, bytes]]]]:
         """Reads streams.
-
-        Args:
-            begins: for each stream the id of the first entry wanted, or None.
 
         Returns:
             For each stream, in order, ids of entries and their fields.
@@ -253,8 +255,8 @@ class Link:
             OSError: likewise, or it was left already.
         """
         async with self._used(), self._commands.pipeline(transaction=False) as pipeline:
-            for channel, begin in begins.items():
-                pipeline.xrange(channel, min=begin or "-")
+            for channel in channels:
+                pipeline.xrange(channel)
             return await pipeline.execute()
 
     @asynccontextmanager
@@ -279,19 +281,13 @@ class Link:
             await self._commands.aclose()
 
     def _write(self, pipeline: Pipeline, command: Command) -> None:
-        publish = "SPUBLISH" if self._sharded else "PUBLISH"
         if isinstance(command, Published):
+            publish = "SPUBLISH" if self._sharded else "PUBLISH"
             pipeline.execute_command(publish, command.channel, command.payload)
+        elif isinstance(command, Appended):
+            pipeline.evalsha(self._script, 1, command.channel, command.instance, command.payload)
         else:
-            pipeline.evalsha(
-                self._script,
-                1,
-                command.channel,
-                publish,
-                command.instance,
-                command.payload,
-                *command.durable(),
-            )
+            pipeline.xdel(command.channel, *command.ids)
 
     def _pass_on(self, message: Mapping[str, object] | None) -> None:
         if message is None:

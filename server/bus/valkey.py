@@ -1,18 +1,18 @@
-"""The bus over Valkey or Redis: a stream for each busy document, and publish/subscribe.
+"""The bus over Valkey or Redis: publish/subscribe, and a stream for what the store is slow with.
 
-A change is one call of a script: it is appended to the document's stream and published together
-with its id there and the id before. Who is subscribed needs no look into streams: a gap in the ids
-tells when to read one on. An entry that its instance has committed is taken out with the next
-change: who still lacks it reads it from the store. Where a stream does not reach back so far,
-instances ask each other.
+A change is one command: it is published, with its number among its instance's changes of the
+document, so that a gap shows. Who comes later reads the store, and asks the others. What is not
+durable after a while goes into the document's stream as well, and stays there until it is: until
+then only the instances that have the document open know it, and they may all end.
 """
 
 import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import anyio
 import sniffio
@@ -23,7 +23,7 @@ from collab import lib0
 from collab.errors import ProtocolError, SettingsError
 from collab.server.bus.bus import Receiver
 from collab.server.bus.deployment import CONNECT_SECONDS, FAILURES, Deployment
-from collab.server.bus.link import Appended, Command, Link, Published
+from collab.server.bus.link import Appended, Command, Link, Published, Removed
 
 logger = logging.getLogger("collab")
 
@@ -34,6 +34,8 @@ _AGAIN_SECONDS = 0.5
 _SUBSCRIBE_SECONDS = 2.0
 """How long opening a document waits for the bus; it is served without, and asks later."""
 _DOCUMENTS_AT_ONCE = 100
+_LATE_SECONDS = 0.25
+"""How long the store may take at least before a change goes into the stream."""
 
 
 class ValkeyBus:
@@ -54,6 +56,7 @@ class ValkeyBus:
         self._private = f"{prefix}:i:"
         self._shared = f"{prefix}:d:"
         self._subscribed: dict[str, _Subscription] = {}
+        self._uncommitted: dict[str, _Subscription] = {}
         self._confirmations: dict[str, anyio.Event] = {}
         self._late: set[str] = set()
         self._subscribing = anyio.Lock()
@@ -74,6 +77,7 @@ class ValkeyBus:
             self._tasks = tasks
             tasks.start_soon(self._stay_linked, connected)
             tasks.start_soon(self._beat)
+            tasks.start_soon(self._keep_late)
             with anyio.move_on_after(CONNECT_SECONDS):
                 await connected.wait()
             try:
@@ -107,6 +111,7 @@ class ValkeyBus:
     def unsubscribe(self, document: str) -> None:
         """Hears of it no more."""
         self._subscribed.pop(document, None)
+        self._uncommitted.pop(document, None)
         if self._tasks is not None:
             self._tasks.start_soon(self._unsubscribe, document)
 
@@ -115,22 +120,18 @@ class ValkeyBus:
         subscription = self._subscribed.get(document)
         if subscription is None:
             return
-        own = subscription.begin_own()
-        self._put(
-            Appended(
-                self._channel(document),
-                self.instance,
-                update,
-                subscription.take_durable,
-                own.place,
-            )
-        )
+        number = subscription.begin_own(update)
+        self._uncommitted[document] = subscription
+        head = f"u {number} {self.instance} ".encode()
+        self._put(Published(self._channel(document), head + update))
 
     def committed(self, document: str, changes: int) -> None:
         """So many more of the changes are durable."""
         subscription = self._subscribed.get(document)
         if subscription is not None:
-            subscription.commit_own(changes)
+            kept = subscription.commit_own(changes)
+            if kept:
+                self._put(Removed(self._channel(document), kept))
 
     def announce(self, frame: bytes) -> None:
         """Tells all others something that is about no document."""
@@ -198,6 +199,8 @@ class ValkeyBus:
                 channels[self._link(channel)].append(channel)
             for link in links:
                 await link.hear_all(channels[link])
+            for subscription in self._subscribed.values():
+                subscription.forget()
             now = time.monotonic()
             self._heard_at = dict.fromkeys(self._heard_at, now)
             if self.failure is not None and connected.is_set():
@@ -255,16 +258,15 @@ class ValkeyBus:
         if subscription is None:
             return
         if payload.startswith(b"f "):
-            _, instance, frame = payload.split(b" ", 2)
-            self._pass_on(document, frame, instance.decode())
+            _, sender, frame = payload.split(b" ", 2)
+            self._pass_on(document, frame, sender.decode())
             return
-        _, before, id_, instance, update = payload.split(b" ", 4)
-        last = subscription.last
-        if not subscription.advance(id_):
-            return  # Read from the stream already.
-        if last is not None and before and before != last and self._tasks is not None:
-            self._tasks.start_soon(self._fill, document, last)
-        self._pass_on_change(document, update, instance.decode())
+        _, number, sender, update = payload.split(b" ", 3)
+        instance = sender.decode()
+        if instance != self.instance:
+            if not subscription.follows(instance, int(number)):
+                self._tell_missed(document)
+            self._pass_on_change(document, update, instance)
 
     def _take_announced(self, payload: bytes) -> None:
         kind, _, rest = payload.partition(b" ")
@@ -291,44 +293,36 @@ class ValkeyBus:
             self._late.discard(channel)
             self._tell_missed(channel.removeprefix(self._shared))
 
-    async def _fill(self, document: str, last: bytes) -> None:
-        if self.failure is not None:
-            return
-        try:
-            await self._read_streams([document], {document: last})
-        except FAILURES as error:
-            self._restart(error)
-
-    async def _read_streams(
-        self, documents: Sequence[str], since: Mapping[str, bytes] | None = None
-    ) -> None:
-        """Reads streams on from what was heard last; has those asked about that are cut short."""
-        begins: dict[Link, dict[str, bytes | None]] = {}
+    async def _read_streams(self, documents: Sequence[str]) -> None:
+        """Takes in what others have passed on and not committed yet."""
+        channels: dict[Link, list[str]] = {}
         for document in documents:
-            subscription = self._subscribed.get(document)
-            if subscription is not None:
-                begin = (since or {}).get(document, subscription.last)
+            if document in self._subscribed:
                 channel = self._channel(document)
-                begins.setdefault(self._link(channel), {})[channel] = begin
-        for link, begin_ids in begins.items():
-            streams = await link.read(begin_ids)
-            for (channel, begin), entries in zip(begin_ids.items(), streams, strict=True):
-                self._take_entries(channel.removeprefix(self._shared), begin, entries)
+                channels.setdefault(self._link(channel), []).append(channel)
+        for link, some in channels.items():
+            for channel, entries in zip(some, await link.read(some), strict=True):
+                document = channel.removeprefix(self._shared)
+                for _, fields in entries:
+                    self._pass_on_change(document, fields[b"u"], fields[b"i"].decode())
 
-    def _take_entries(
-        self,
-        document: str,
-        begin: bytes | None,
-        entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]],
-    ) -> None:
-        for id_, fields in entries:
-            if id_ != begin:
-                self._pass_on_change(document, fields[b"u"], fields[b"i"].decode())
-        subscription = self._subscribed.get(document)
-        if entries and subscription is not None:
-            subscription.advance(entries[-1][0])
-        if begin is not None and not (entries and entries[0][0] == begin):
-            self._tell_missed(document)
+    async def _keep_late(self) -> None:
+        """Has streams keep what the store is slow with."""
+        while True:
+            await anyio.sleep(_LATE_SECONDS)
+            for document, subscription in tuple(self._uncommitted.items()):
+                channel = self._channel(document)
+                for own in subscription.take_late():
+                    placed = partial(self._place, channel, own)
+                    self._put(Appended(channel, self.instance, own.update, placed))
+                if subscription.durable:
+                    del self._uncommitted[document]
+
+    def _place(self, channel: str, own: "_Own", id_: bytes) -> None:
+        """A change of this instance is in its stream."""
+        own.id = id_
+        if own.committed:
+            self._put(Removed(channel, (id_,)))
 
     def _pass_on(self, document: str, frame: bytes, instance: str) -> None:
         if instance != self.instance and document in self._subscribed:
@@ -395,67 +389,73 @@ class ValkeyBus:
 
 
 class _Own:
-    """A change of this instance: it is put into the stream and committed, in either order."""
+    """A change of this instance that was not durable when it was passed on.
 
-    __slots__ = ("_durable", "committed", "id")
+    Attributes:
+        update: the change.
+        waited: whether it was looked at before.
+        kept: whether it was put into the stream.
+        id: its id there, once that is known.
+        committed: whether it is durable.
+    """
 
-    def __init__(self, durable: list[bytes]) -> None:
-        self._durable = durable
+    __slots__ = ("committed", "id", "kept", "update", "waited")
+
+    def __init__(self, update: bytes) -> None:
+        self.update = update
+        self.waited = False
+        self.kept = False
         self.id: bytes | None = None
         self.committed = False
 
-    def place(self, id_: bytes) -> None:
-        """It has this id in the stream."""
-        self.id = id_
-        if self.committed:
-            self._durable.append(id_)
-
-    def commit(self) -> None:
-        """It is durable."""
-        self.committed = True
-        if self.id is not None:
-            self._durable.append(self.id)
-
 
 class _Subscription:
-    """What is known of one document's stream.
-
-    Attributes:
-        last: id of the newest entry that was heard of.
-    """
+    """What is known of the changes of one document."""
 
     def __init__(self) -> None:
-        self.last: bytes | None = None
-        self._place = (0, 0)
+        self._heard: dict[str, int] = {}
+        self._own = 0
         self._uncommitted: deque[_Own] = deque()
-        self._durable: list[bytes] = []
 
-    def advance(self, id_: bytes) -> bool:
-        """Notes an entry; tells whether it is a new one.
+    @property
+    def durable(self) -> bool:
+        """Whether all changes of this instance are."""
+        return not self._uncommitted
 
-        Raises:
-            ValueError: this is no id.
+    def follows(self, instance: str, number: int) -> bool:
+        """Notes a change of another instance; tells whether it comes next after what was heard.
+
+        So does the first that is heard, and the first after that instance opened it anew.
         """
-        first, _, second = id_.partition(b"-")
-        place = int(first), int(second)
-        if place <= self._place:
-            return False
-        self.last, self._place = id_, place
-        return True
+        last = self._heard.get(instance)
+        self._heard[instance] = number
+        return last is None or number in (1, last + 1)
 
-    def begin_own(self) -> _Own:
-        """Notes a change of this instance."""
-        own = _Own(self._durable)
-        self._uncommitted.append(own)
-        return own
+    def forget(self) -> None:
+        """What was heard last is not what was said last."""
+        self._heard.clear()
 
-    def commit_own(self, changes: int) -> None:
-        """So many of them, the oldest, are durable."""
+    def begin_own(self, update: bytes) -> int:
+        """Notes a change of this instance; returns its number."""
+        self._own += 1
+        self._uncommitted.append(_Own(update))
+        return self._own
+
+    def commit_own(self, changes: int) -> Sequence[bytes]:
+        """So many of them, the oldest, are durable; returns ids of those in the stream."""
+        kept = []
         for _ in range(min(changes, len(self._uncommitted))):
-            self._uncommitted.popleft().commit()
+            own = self._uncommitted.popleft()
+            own.committed = True
+            if own.id is not None:
+                kept.append(own.id)
+        return kept
 
-    def take_durable(self) -> Sequence[bytes]:
-        """Ids of entries that are not needed any more; they are told once."""
-        durable = tuple(self._durable)
-        self._durable.clear()
-        return durable
+    def take_late(self) -> Sequence[_Own]:
+        """Those that the last look has found already, each once."""
+        late = [own for own in self._uncommitted if own.waited and not own.kept]
+        for own in late:
+            own.kept = True
+        for own in self._uncommitted:
+            own.waited = True
+        return late
