@@ -52,3 +52,15 @@ UNKEEPABLE = {
     "content Yjs does not know": update_of(in_root(11, b"\x00\x01\x00\x00")),
 }
 """What yrs takes, or dies of, and what would break its own encoding or other clients."""
+
+PAIR = bytes.fromhex("0101cce987d60900040101740661f09f98806200")
+"""Yjs 13 after ``insert(0, "a😀b")``: the second character is a pair in UTF-16."""
+HALF_OF_IT_REPLACED = bytes.fromhex(
+    "0101cce987d60904c4cce987d60902cce987d6090303efbfbd01cce987d609010201"
+)
+"""Then after ``delete(2, 1)`` and ``insert(2, "\\ude01")``, as programs do that compare by unit."""
+PAIR_AS_YJS_HAS_IT = bytes.fromhex(
+    "0104cce987d60900040101740461efbfbd81cce987d609010184cce987d609020162c4cce987d60902"
+    "cce987d6090303efbfbd01cce987d609010201"
+)
+"""And what the document has become for clients."""

@@ -233,24 +233,14 @@ class TestDiff:
 
 
 class TestPairs:
-    """A character that UTF-16 writes as a pair, and a client that replaces half of it.
-
-    The updates are those of Yjs 13 for ``"a😀b"``, ``delete(2, 1)`` and ``insert(2, "\\ude01")``.
-    """
-
-    WRITTEN = bytes.fromhex("0101cce987d60900040101740661f09f98806200")
-    REPLACED = bytes.fromhex("0101cce987d60904c4cce987d60902cce987d6090303efbfbd01cce987d609010201")
+    """A character that UTF-16 writes as a pair, and a client that replaces half of it."""
 
     def test_clients_show_two_replacement_characters(self) -> None:
-        whole = bytes.fromhex(
-            "0104cce987d60900040101740461efbfbd81cce987d609010184cce987d609020162c4cce987d60902"
-            "cce987d6090303efbfbd01cce987d609010201"
-        )
-        assert text_of(whole, "t") == "a\ufffd\ufffdb"
+        assert text_of(poison.PAIR_AS_YJS_HAS_IT, "t") == "a\ufffd\ufffdb"
 
     @pytest.mark.xfail(strict=True, reason="y-crdt #399: yrs cuts between characters alone")
     def test_the_server_shows_what_clients_show_and_counts_no_clock_twice(self) -> None:
-        document = document_of(self.WRITTEN, self.REPLACED)
+        document = document_of(poison.PAIR, poison.HALF_OF_IT_REPLACED)
         again = document_of(document.encode())
         assert again.state_vector == document.state_vector
         assert text_of(again.encode(), "t") == "a\ufffd\ufffdb"

@@ -19,6 +19,7 @@ _INPUT_SECONDS = 10
 _MEMORY_MB = 768
 _SPARE_SECONDS = 120.0
 """How long a process may take to begin, and to end."""
+_NOISE = re.compile(r"^(?:INFO:|WARNING:|#\d).*\n", re.MULTILINE)
 _EXECUTED = re.compile(r"^stat::number_of_executed_units: *(\d+)$", re.MULTILINE)
 
 
@@ -60,7 +61,7 @@ def fuzz(target: str, seconds: int, *, keep: bool, findings: Path = FINDINGS) ->
             for number in range(os.cpu_count() or 1)
         ]
         said = [_end(child, seconds) for child in children]
-        failed = [text for text, code in said if code != 0]
+        failed = [_NOISE.sub("", text) for text, code in said if code != 0]
         kept = 0
         if keep:
             news = [folder / f"new-{number}" for number in range(len(children))]

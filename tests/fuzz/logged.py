@@ -6,7 +6,7 @@ from collab.comparison import difference
 from collab.document import Document, check_update
 from collab.errors import PoisonedUpdate
 from collab.store import Entry, Stored
-from tests.fuzz.excuses import contradict
+from tests.fuzz.excuses import OtherContent, contradict
 
 PENDING_MAX_BYTES = 2048
 MAX_CLIENTS = 8
@@ -91,6 +91,12 @@ def document_of(updates: Iterable[bytes]) -> Document:
 
 
 def expect_same(one: Document, other: Document, who: str) -> None:
-    """Fails where two documents differ and should not."""
+    """Fails where two documents differ and should not.
+
+    Raises:
+        OtherContent: they do in what they show alone.
+    """
     differs = difference(one, other)
+    if differs is not None and "content" in differs:
+        raise OtherContent(f"{who}: {differs}")
     assert differs is None, f"{who}: {differs}"

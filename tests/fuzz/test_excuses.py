@@ -1,0 +1,43 @@
+"""Excuses: what people write needs none."""
+
+import pytest
+
+from collab.errors import PoisonedUpdate
+from tests.core import poison
+from tests.core.writing import typed
+from tests.fixtures import BINDINGS, written
+from tests.fuzz.excuses import OtherContent, contradict, cut_pairs, excused, name_two_neighbours
+
+TYPED = typed("a", "é", "😀", "b")
+
+
+@pytest.mark.parametrize("name", BINDINGS)
+def test_what_editors_write_needs_no_excuse(name: str) -> None:
+    assert not contradict([written(name), written(name)])
+    assert not cut_pairs([written(name)])
+
+
+def test_what_is_appended_needs_none_at_all() -> None:
+    assert not contradict(TYPED)
+    assert not cut_pairs(TYPED)
+    assert not name_two_neighbours(TYPED)
+
+
+def test_one_clock_with_two_contents_is_a_contradiction() -> None:
+    assert contradict([poison.HELLO, poison.HELLO.replace(b"hello", b"jello")])
+
+
+def test_half_a_pair_is_a_cut() -> None:
+    assert cut_pairs([poison.PAIR, poison.HALF_OF_IT_REPLACED])
+    assert name_two_neighbours([poison.HALF_OF_IT_REPLACED])
+
+
+def test_nothing_is_let_pass_without_an_excuse() -> None:
+    with pytest.raises(AssertionError), excused(TYPED):
+        raise AssertionError
+    with pytest.raises(OtherContent), excused(TYPED):
+        raise OtherContent
+    with pytest.raises(PoisonedUpdate), excused([poison.HALF_OF_IT_REPLACED]):
+        raise PoisonedUpdate("expected an update", b"")
+    with excused([poison.HALF_OF_IT_REPLACED]):
+        raise OtherContent
