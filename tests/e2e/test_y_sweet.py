@@ -8,7 +8,7 @@ from tests.clients.driver import Driver
 from tests.clients.kinds import Y_SWEET, Y_WEBSOCKET
 from tests.e2e.serving import export, locked, serve
 from tests.e2e.test_clients import WITH_TOKENS
-from tests.server.signing import token
+from tests.server.signing import private_key, public_pem, token
 
 pytestmark = pytest.mark.node
 
@@ -84,13 +84,22 @@ def test_a_client_stays_through_a_stall_of_the_store_that_is_longer_than_its_pat
         assert export(store, "notes") == "one two"
 
 
-def test_a_token_of_a_server_that_is_gone_is_replaced(driver: Driver, store: Path) -> None:
-    with serve(store, options=WITH_TOKENS) as server:
-        client = driver.connect(Y_SWEET, server.port, "notes", tokens=[token()])
+@pytest.mark.parametrize("shared", [True, False], ids=["shared secret", "public key"])
+def test_a_token_of_a_server_that_is_gone_is_still_good_or_is_replaced(
+    driver: Driver, store: Path, shared: bool
+) -> None:
+    options, shown = WITH_TOKENS, token()
+    if not shared:  # Then passes are signed with what each server makes up.
+        key = store.parent / "public.pem"
+        key.write_bytes(public_pem("EdDSA"))
+        options = ["--jwt-public-key", str(key)]
+        shown = token(key=private_key("EdDSA"), algorithm="EdDSA")
+    with serve(store, options=options) as server:
+        client = driver.connect(Y_SWEET, server.port, "notes", tokens=[shown])
         client.wait_synced()
         server.kill()
         client.wait_disconnected()
         client.insert(0, "meanwhile")
-        with serve(store, port=server.port, options=WITH_TOKENS):
+        with serve(store, port=server.port, options=options):
             client.wait_acknowledged()
             assert export(store, "notes") == "meanwhile"
