@@ -152,7 +152,7 @@ async def test_what_is_named_and_written_meanwhile_shows_up_in_a_history_that_is
     await ada.get_by_test_id("version-name").fill("First draft")
     await ada.keyboard.press("Enter")
     await expect(seen.nth(0)).to_contain_text("First draft")
-    await expect(seen.nth(0)).to_contain_text("Named by Ada")
+    await expect(seen.nth(0)).to_contain_text("by Ada")
 
     await type_at_end(ada, " More.")
     await expect(seen).to_have_count(4)

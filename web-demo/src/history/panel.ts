@@ -86,7 +86,8 @@ export class HistoryPanel {
     this.#timeline.rest()
     this.#place()
     // On narrow screens the button is in the menu.
-    if (held) (this.#opener.checkVisibility() ? this.#opener : byId('open-menu')).focus()
+    const isThere = this.#opener.getClientRects().length > 0
+    if (held) (isThere ? this.#opener : byId('open-menu')).focus()
   }
 
   /** Tells whether the server can be reached, and whether the text may be changed. */
@@ -193,8 +194,13 @@ export class HistoryPanel {
       // What there was has a name from now on: the way back for everybody, when the notice is gone.
       const time = new Date().toLocaleString('en', { dateStyle: 'medium', timeStyle: 'medium' })
       const before = await past.nameVersion(`Before ${past.writer} restored, ${time}`, null)
-      const { changed } = await past.restore(row.seq)
-      if (!changed) await past.forgetVersion(before.name)
+      let changed = false
+      try {
+        changed = (await past.restore(row.seq)).changed
+      } finally {
+        // Where nothing came of it, there is nothing to come back from.
+        if (!changed) await past.forgetVersion(before.name)
+      }
       const what = row.kind === 'version' ? `“${row.version.name}”` : when(row)
       this.#return()
       if (narrow.matches) this.close()
@@ -284,7 +290,11 @@ export class HistoryPanel {
     this.#forget.disabled = !canChange
     this.#forget.hidden = this.#chosen?.kind !== 'version'
     this.#restore.disabled = !canChange || isNewest
-    this.#restore.title = isNewest ? 'This is the text as it is now' : ''
+    this.#restore.title = !this.#mayWrite
+      ? 'You may only read here'
+      : isNewest
+        ? 'This is the text as it is now'
+        : ''
   }
 }
 

@@ -111,8 +111,8 @@ export function who(authors: readonly Author[]): HTMLElement {
 
 function namedBy({ created_ms, automatic }: Version, author: Author): HTMLElement {
   const time = `${dayOf(created_ms, Date.now())}, ${timesOf(created_ms, created_ms)}`
-  const by = automatic ? ['Kept '] : ['Named by ', element('bdi', {}, author.name), ', ']
-  return element('span', { class: 'row-who' }, ...by, time)
+  const by = automatic ? [', by itself'] : [', by ', element('bdi', {}, author.name)]
+  return element('span', { class: 'row-who' }, time, ...by)
 }
 
 /** The time by which a row belongs to a day. */
