@@ -153,6 +153,7 @@ async def test_what_is_named_and_written_meanwhile_shows_up_in_a_history_that_is
     await ada.keyboard.press("Enter")
     await expect(seen.nth(0)).to_contain_text("First draft")
     await expect(seen.nth(0)).to_contain_text("by Ada")
+    await expect(ada.get_by_role("dialog")).to_be_hidden()
 
     await type_at_end(ada, " More.")
     await expect(seen).to_have_count(4)
