@@ -20,7 +20,7 @@ export class Identity {
   constructor(onchange: (user: User) => void) {
     this.#onchange = onchange
     const draw = Math.floor(Math.random() * 1_000)
-    this.#name = localStorage.getItem(NAME_KEY) ?? `Guest ${ANIMALS[draw % ANIMALS.length]}`
+    this.#name = cleanName(localStorage.getItem(NAME_KEY) ?? `Guest ${ANIMALS[draw % ANIMALS.length]}`)
     this.#color = safeColor(localStorage.getItem(COLOR_KEY), draw)
     localStorage.setItem(NAME_KEY, this.#name)
     localStorage.setItem(COLOR_KEY, this.#color)
@@ -31,7 +31,7 @@ export class Identity {
   }
 
   rename(name: string): void {
-    this.#name = name.trim() || 'Guest'
+    this.#name = cleanName(name)
     localStorage.setItem(NAME_KEY, this.#name)
     this.#onchange(this.user)
   }
@@ -43,6 +43,11 @@ export class Identity {
     localStorage.setItem(COLOR_KEY, this.#color)
     this.#onchange(this.user)
   }
+}
+
+/** A name as the server takes it: it refuses control characters, and with them the connection. */
+export function cleanName(name: string): string {
+  return name.replace(/\p{Cc}+/gu, ' ').trim() || 'Guest'
 }
 
 /** Reads what another client calls its user. */
