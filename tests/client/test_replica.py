@@ -1,0 +1,262 @@
+"""A replica through whatever a network and a server do to it: a state machine."""
+
+import re
+from collections import deque
+
+import pycrdt
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from collab import lib0
+from collab.client.conversation import Conversation
+from collab.client.pulse import Pulse
+from collab.client.replica import Replica
+from collab.protocol import hocuspocus, yjs
+from collab.protocol.hocuspocus import HOCUSPOCUS
+from collab.protocol.messages import SyncStep1, SyncStep2, Update
+
+_LONG = "-" * 300_000
+"""What makes a change go in parts."""
+_LONG_ONES = 3
+_DURABLE, _REFUSED = b"\x08\x01", b"\x08\x00"
+
+Doc = pycrdt.Doc[pycrdt.Text]
+
+
+def text_of(doc: Doc) -> pycrdt.Text:
+    return doc.get("content", type=pycrdt.Text)
+
+
+def marks_in(doc: Doc) -> list[int]:
+    """The marks that a document shows."""
+    return [int(mark) for mark in re.findall(r"<(\d+)>", str(text_of(doc)))]
+
+
+class Server:
+    """A server's part, as the protocol has it: what is in memory, and what is on disk.
+
+    Attributes:
+        disk: what survives.
+        memory: what it passes on.
+        answers: frames for the client that are owed once what came before is on disk.
+        is_joined: whether the client hears of changes.
+    """
+
+    def __init__(self) -> None:
+        self.disk: Doc = pycrdt.Doc()
+        self.memory: Doc = pycrdt.Doc()
+        self.answers: list[bytes] = []
+        self.is_joined = False
+        self._uncommitted: list[bytes] = []
+
+    def take(self, body: bytes, *, refuses: bool) -> list[bytes]:
+        """Takes in a frame; returns what is said at once."""
+        if body[0] == hocuspocus.AUTH:
+            hocuspocus.read_token(body)
+            return [hocuspocus.authenticated(may_write=True)]
+        message = HOCUSPOCUS.decode(body)
+        if isinstance(message, SyncStep1):
+            self.is_joined = True
+            lacks = self.memory.get_update(message.state_vector)
+            return [yjs.sync_step1(self.memory.get_state()), yjs.sync_step2(lacks)]
+        if isinstance(message, (SyncStep2, Update)):
+            if refuses:
+                return [_REFUSED]
+            self.change(message.update)
+            self.answers.append(_DURABLE)
+        return []
+
+    def change(self, update: bytes) -> None:
+        """Takes in a change, in memory."""
+        self.memory.apply_update(update)
+        self._uncommitted.append(update)
+
+    def commit(self) -> list[bytes]:
+        """Writes to disk; returns what is owed for it."""
+        for update in self._uncommitted:
+            self.disk.apply_update(update)
+        self._uncommitted.clear()
+        owed, self.answers = self.answers, []
+        return owed
+
+    def hang_up(self) -> None:
+        """The connection has ended: nothing is owed on it any more."""
+        self.answers.clear()
+        self.is_joined = False
+
+    def crash(self) -> None:
+        """Forgets what is not on disk."""
+        self._uncommitted.clear()
+        self.memory = pycrdt.Doc()
+        self.memory.apply_update(self.disk.get_update())
+
+
+class ReplicaMachine(RuleBasedStateMachine):
+    """Edits at any time, frames that are delivered one by one, cuts, refusals and crashes."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.doc: Doc = pycrdt.Doc(client_id=1)
+        self.replica = Replica("notes", self.doc, Conversation(Pulse()), lambda: None)
+        self.server = Server()
+        self.other: Doc = pycrdt.Doc(client_id=2)
+        self.up: deque[bytes] = deque()
+        self.down: deque[bytes] = deque()
+        self.connected = False
+        self.inserted: dict[int, int] = {}  # Mark to the number of the change that brought it,
+        self.deleted: dict[int, int] = {}  # and to that of the one that took it away.
+        self.foreign = 0
+        self.durable = 0
+        self.long_ones = 0
+        self.connect(greets=True)
+
+    # What the program and others do.
+
+    @rule(
+        at_end=st.booleans(),
+        is_long=st.sampled_from([False, False, True]),
+        frames=st.integers(0, 3),
+        is_stored=st.booleans(),
+    )
+    def insert(self, at_end: bool, is_long: bool, frames: int, is_stored: bool) -> None:
+        """Inserts a mark; some frames may arrive, and what they bring may be stored and told."""
+        is_long = is_long and self.long_ones < _LONG_ONES
+        self.long_ones += is_long
+        mark = 2 * len(self.inserted)
+        at = len(str(text_of(self.doc))) if at_end else 0
+        text_of(self.doc).insert(at, f"{_LONG if is_long else ''}<{mark}>")
+        self.inserted[mark] = self.replica.ledger.made
+        if self.connected:
+            self._transmit(frames, refuses=False)
+        if is_stored:
+            self._commit()
+            self._hear(len(self.down))
+
+    @precondition(lambda self: len(self.inserted) > len(self.deleted))
+    @rule(choice=st.integers(0, 1000))
+    def delete(self, choice: int) -> None:
+        left = sorted(self.inserted.keys() - self.deleted.keys())
+        mark = left[choice % len(left)]
+        at = str(text_of(self.doc)).index(f"<{mark}>")
+        del text_of(self.doc)[at : at + len(f"<{mark}>")]
+        self.deleted[mark] = self.replica.ledger.made
+
+    @rule()
+    def edit_elsewhere(self) -> None:
+        self.other.apply_update(self.server.memory.get_update())
+        text_of(self.other).insert(0, f"<{2 * self.foreign + 1}>")
+        self.foreign += 1
+        # With what a crash has had the server forget: others send that again, too.
+        update = self.other.get_update(self.server.memory.get_state())
+        self.server.change(update)
+        if self.server.is_joined:
+            self._say(yjs.update(update))
+
+    # What the network and the server do.
+
+    @precondition(lambda self: not self.connected)
+    @rule(greets=st.booleans())
+    def connect(self, greets: bool) -> None:
+        self.connected = True
+        self.replica.connect("")
+        if greets:
+            self._converse()
+
+    @precondition(lambda self: self.connected)
+    @rule(frames=st.integers(1, 4), refuses=st.sampled_from([False, False, True]))
+    def transmit(self, frames: int, refuses: bool) -> None:
+        self._transmit(frames, refuses=refuses)
+
+    @rule(is_heard=st.booleans())
+    def commit(self, is_heard: bool) -> None:
+        self._commit()
+        if is_heard:
+            self._hear(len(self.down))
+
+    @precondition(lambda self: self.down)
+    @rule(frames=st.integers(1, 4))
+    def hear(self, frames: int) -> None:
+        self._hear(frames)
+
+    @precondition(lambda self: self.connected)
+    @rule(crashes=st.booleans(), is_sure=st.sampled_from([False, False, True]))
+    def cut(self, crashes: bool, is_sure: bool) -> None:
+        if is_sure:
+            self._cut()
+            if crashes:
+                self.server.crash()
+
+    def _transmit(self, frames: int, *, refuses: bool) -> None:
+        """Sends what there is, and delivers some of it; the first may be refused."""
+        self.up += self.replica.take()
+        for _ in range(min(frames, len(self.up))):
+            self._deliver_up(refuses=refuses)
+            refuses = False
+
+    def _commit(self) -> None:
+        for answer in self.server.commit():
+            self._say(answer)
+
+    def _hear(self, frames: int) -> None:
+        for _ in range(min(frames, len(self.down))):
+            self.replica.receive(self.down.popleft())
+
+    def _converse(self) -> None:
+        """Delivers everything that can be said before the next commit."""
+        while self.up or self.down or self.replica.has_something_to_send():
+            self.up += self.replica.take()
+            while self.up:
+                self._deliver_up(refuses=False)
+            self._hear(len(self.down))
+
+    def _deliver_up(self, *, refuses: bool) -> None:
+        _, body = hocuspocus.split_address(self.up.popleft())
+        for answer in self.server.take(body, refuses=refuses):
+            self._say(answer)
+
+    def _cut(self) -> None:
+        self.connected = False
+        self.up.clear()
+        self.down.clear()
+        self.server.hang_up()
+        self.replica.disconnect()
+
+    def _say(self, body: bytes) -> None:
+        self.down.append(lib0.write_var_string("notes") + body)
+
+    # What must hold.
+
+    @invariant()
+    def nothing_is_pending_but_what_was_changed_here(self) -> None:
+        ledger = self.replica.ledger
+        assert ledger.made == len(self.inserted) + len(self.deleted)
+        assert self.durable <= ledger.durable <= ledger.made
+        self.durable = ledger.durable
+
+    @invariant()
+    def what_counts_as_durable_is_on_disk(self) -> None:
+        stored = set(marks_in(self.server.disk))
+        for mark, change in self.inserted.items():
+            if change <= self.durable and mark not in self.deleted:
+                assert mark in stored
+        for mark, change in self.deleted.items():
+            if change <= self.durable:
+                assert mark not in stored
+
+    def teardown(self) -> None:
+        """A good connection brings everything to disk."""
+        self._cut()
+        self.connect(greets=True)
+        self.commit(is_heard=True)
+        ledger = self.replica.ledger
+        assert ledger.durable == ledger.made
+        assert self.replica.synced
+        assert str(text_of(self.doc)) == str(text_of(self.server.disk))
+        own = [mark for mark in marks_in(self.doc) if mark % 2 == 0]
+        assert sorted(own) == sorted(self.inserted.keys() - self.deleted.keys())
+        self.replica.close()
+
+
+TestReplica = ReplicaMachine.TestCase
+TestReplica.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
