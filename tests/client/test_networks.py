@@ -175,3 +175,42 @@ async def test_what_is_saved_survives_sigkill_and_what_is_not_is_sent_again(
             words = str(text_of(document))
         async with collab.connect(first.url, room) as other:
             await until_shows(other, words)
+
+
+async def test_a_server_that_restarts_is_found_again(store: Path, room: str) -> None:
+    with ExitStack() as servers:
+
+        async def start(port: int = 0) -> Server:
+            return await anyio.to_thread.run_sync(servers.enter_context, serve(store, port=port))
+
+        first = await start()
+        async with collab.connect(first.url, room) as document:
+            write(document, "before")
+            await document.saved()
+            await anyio.to_thread.run_sync(first.terminate)
+            await until(document, lambda: document.status is Status.OFFLINE, "the end")
+            write(document, ", meanwhile")
+            first = await start(first.port)
+            with anyio.fail_after(WITHIN_SECONDS):
+                await document.saved()
+        async with collab.connect(first.url, room) as other:
+            await until_shows(other, "before, meanwhile")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("blocks_websockets", [False, True], ids=["websocket", "fallback"])
+async def test_a_document_of_twenty_megabytes_goes_up_and_comes_down_whole(
+    store: Path, room: str, blocks_websockets: bool
+) -> None:
+    long = "twenty megabytes 😀 " * 1_000_000
+    with serve(store) as server, gate_to(server.port) as gate:
+        gate.blocks_websockets = blocks_websockets
+        async with collab.connect(gate.url, room) as ada:
+            write(ada, long)
+            with anyio.fail_after(2 * WITHIN_SECONDS):
+                await ada.saved()
+        async with collab.connect(gate.url, room) as ben:
+            with anyio.fail_after(2 * WITHIN_SECONDS):
+                await ben.synced()
+            assert str(text_of(ben)) == long
