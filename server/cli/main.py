@@ -16,6 +16,7 @@ _COMMANDS = {
     "export": "export:export_document",
     "history": "history:show_history",
     "import": "importing:import_documents",
+    "inspect": "inspect:inspect_document",
     "list": "list:list_documents",
     "restore": "restore:restore_document",
     "restore-backup": "backup:restore",

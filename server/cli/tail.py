@@ -12,6 +12,7 @@ from collab.client.feed import Feed, Follower
 from collab.client.server_address import read_document_address
 from collab.render.values import Json
 from collab.server.cli.list import human_size
+from collab.server.cli.plain import plain
 from collab.server.cli.points import moment
 
 _SHOWN_CHARACTERS = 100
@@ -113,7 +114,7 @@ class _Screen(Follower):
 def _tell(who: object, said: str, at_ms: object = None) -> None:
     """Writes a line: when, who, what; without a time it is now."""
     when = at_ms if isinstance(at_ms, int) else time.time_ns() // 1_000_000
-    click.echo(f"{moment(when)}  {'-' if who is None else _plain(str(who))}  {said}")
+    click.echo(f"{moment(when)}  {'-' if who is None else plain(str(who))}  {said}")
 
 
 def _name(client: object, state: object) -> str:
@@ -127,11 +128,4 @@ def _shown(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if len(text) > _SHOWN_CHARACTERS:
         text = f"{text[:_SHOWN_CHARACTERS]}..."
-    return _plain(text)
-
-
-def _plain(text: str) -> str:
-    """A text that moves no terminal: others have written it."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
+    return plain(text)
