@@ -58,7 +58,7 @@ def _turns(workloads: Sequence[str], rounds: int) -> Iterator[tuple[str, str, in
 @click.command()
 @click.option("--only", help="Workloads, with commas between; all by default.")
 @click.option("--rounds", default=3, show_default=True, help="How often each is run.")
-@click.option("--seconds", default=5.0, show_default=True, help="How long each is measured.")
+@click.option("--seconds", default=4.0, show_default=True, help="How long each is measured.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
