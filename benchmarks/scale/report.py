@@ -131,7 +131,7 @@ def table(figures: Figures) -> str:
 
 
 def rows_of(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Draws a Markdown table; columns of numbers are those after the second, but for the last."""
+    """Draws a Markdown table."""
     lines = [heading, ["---"] * len(heading), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
