@@ -139,7 +139,7 @@ def decode(frame: bytes) -> RelayMessage:
 def _read_revocation(about: str) -> Revocation:
     try:
         return decode_revocation(about)
-    except (TypeError, ValueError):
+    except ValueError:
         raise ProtocolError(f"expected whose tokens to refuse, got {about!r}") from None
 
 

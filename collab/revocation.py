@@ -72,5 +72,13 @@ class RevocationStore(Protocol):
 
 
 def decode_revocation(written: str) -> Revocation:
-    """Reads what ``Revocation.encode`` writes."""
-    return Revocation(**json.loads(written))
+    """Reads what ``Revocation.encode`` writes.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    about = json.loads(written)
+    known = isinstance(about, dict) and about.keys() == {"user", "token_id", "document"}
+    if not known or not all(isinstance(value, str | None) for value in about.values()):
+        raise ValueError(f"expected a revocation, got {written!r}")
+    return Revocation(**about)
