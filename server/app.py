@@ -130,7 +130,7 @@ class Collab:
         bus: Bus | None = None,
         pass_secret: str | None = None,
     ) -> None:
-        self._relays = None if bus is None else Relays(bus, Random())
+        self._relays = None if bus is None else Relays(bus)
         self._proxies = parse_networks(trusted_proxies)
         self._store = open_store(store) if isinstance(store, str) else store
         self.authenticate = authenticate

@@ -36,12 +36,17 @@ class Receiver(Protocol):
         """The others can be heard, from now on or again."""
         ...
 
-    def gone(self, instance: str, *, left: bool) -> None:
-        """Another instance is not there any more.
+    def left(self, instance: str) -> None:
+        """Another instance is not there any more; it said so, after its last commit."""
+        ...
+
+    def died(self, instance: str, *, turn: int) -> None:
+        """Another instance is not there any more, and did not say so.
 
         Args:
             instance: which.
-            left: whether it said so, after its last commit.
+            turn: when it is this one's turn to look after what that one left: each of those that
+                are still there has a turn of its own, from 0.
         """
         ...
 

@@ -53,7 +53,7 @@ class InProcessBus:
             finally:
                 del self._exchange.buses[self.instance]
                 for other in self._exchange.buses.values():
-                    other.put(other.left, self.instance)
+                    other.put(other.take_leave, self.instance)
                 tasks.cancel_scope.cancel()
 
     async def subscribe(self, document: str) -> None:
@@ -104,10 +104,10 @@ class InProcessBus:
         if self._receiver is not None:
             self._receiver.announced(frame, instance)
 
-    def left(self, instance: str) -> None:
+    def take_leave(self, instance: str) -> None:
         """Passes on that another one has left."""
         if self._receiver is not None:
-            self._receiver.gone(instance, left=True)
+            self._receiver.left(instance)
 
     def _others(self, document: str) -> list["InProcessBus"]:
         buses = self._exchange.buses.values()

@@ -279,7 +279,8 @@ class ValkeyBus:
             self._receiver.announced(frame, instance)
         elif kind == b"left":
             self._heard_at.pop(instance, None)
-            self._tell_gone(instance, left=True)
+            assert self._receiver is not None
+            self._receiver.left(instance)
         elif kind == b"alive":
             self._heard_at[instance] = time.monotonic()
         else:
@@ -341,10 +342,6 @@ class ValkeyBus:
             assert self._receiver is not None
             self._receiver.missed(document)
 
-    def _tell_gone(self, instance: str, *, left: bool) -> None:
-        assert self._receiver is not None
-        self._receiver.gone(instance, left=left)
-
     def _note(self, instance: str) -> None:
         """An instance that was heard of only in a stream may be dead already."""
         self._heard_at.setdefault(instance, time.monotonic())
@@ -356,10 +353,14 @@ class ValkeyBus:
             if self.failure is not None:
                 continue  # Who is cut off cannot know who else is gone.
             limit = time.monotonic() - _DEAD_SECONDS
-            for instance in [each for each, at in self._heard_at.items() if at < limit]:
+            dead = [each for each, at in self._heard_at.items() if at < limit]
+            for instance in dead:
                 del self._heard_at[instance]
+            turn = sum(other < self.instance for other in self._heard_at)
+            for instance in dead:
                 logger.warning("instance %s is gone without a word", instance)
-                self._tell_gone(instance, left=False)
+                assert self._receiver is not None
+                self._receiver.died(instance, turn=turn)
 
     async def _leave(self) -> None:
         if self.failure is not None:

@@ -31,8 +31,9 @@ _UNCOMMITTED_SECONDS = 60.0
 """Changes of an instance that are older than that when it dies are durable: or its store failed,
 and the clients that made them still wait for it."""
 
-_SECURE_SECONDS = 2.0
-"""Survivors look after what a dead instance left within so long, one after the other as a rule."""
+_TURN_SECONDS = 0.5
+"""Survivors look after what a dead instance left one after the other: who comes next finds in the
+store what the one before has logged."""
 
 
 class Relay:
@@ -44,17 +45,15 @@ class Relay:
     Args:
         name: document name.
         bus: what carries it.
-        dice: gives a number from 0 to 1: who of several goes first.
 
     Attributes:
         seat: whose changes these are, in the room.
     """
 
-    def __init__(self, name: str, bus: Bus, dice: Callable[[], float]) -> None:
+    def __init__(self, name: str, bus: Bus) -> None:
         self.seat = Member(_Nowhere(), Session(ANYONE, Access.WRITE))
         self._name = name
         self._bus = bus
-        self._dice = dice
         self._room: Room | None = None
         self._early: list[Callable[[], None]] = []
         self._early_bytes = 0
@@ -133,16 +132,21 @@ class Relay:
             self._room.content.read_back()
             self._ask()
 
-    def gone(self, instance: str, *, left: bool) -> None:
-        """Another instance is not there any more."""
+    def left(self, instance: str) -> None:
+        """Another instance has left, after its last commit."""
+        if self._room is not None:
+            self._room.forget_instance(instance)
+            self._changed_at.pop(instance, None)
+
+    def died(self, instance: str, *, turn: int) -> None:
+        """Another instance is gone without a word; see ``Receiver.died``."""
         room = self._room
         if room is None:
             return
         room.forget_instance(instance)
         changed_at = self._changed_at.pop(instance, None)
-        if left or changed_at is None or time.monotonic() - changed_at > _UNCOMMITTED_SECONDS:
-            return
-        room.spawn(partial(self._secure, room))
+        if changed_at is not None and time.monotonic() - changed_at <= _UNCOMMITTED_SECONDS:
+            room.spawn(partial(self._secure, room, turn))
 
     def _take(self, room: "Room", message: relay.RelayMessage, instance: str) -> None:
         if isinstance(message, relay.Shown):
@@ -187,15 +191,15 @@ class Relay:
             self._early.append(call)
             self._early_bytes += size
 
-    async def _secure(self, room: "Room") -> None:
+    async def _secure(self, room: "Room", turn: int) -> None:
         """Logs what a dead instance has passed on and not committed, unless another one has."""
-        await anyio.sleep(self._dice() * _SECURE_SECONDS)
+        await anyio.sleep(turn * _TURN_SECONDS)
         try:
             await room.content.secure()
         except CollabError as error:
             logger.error("looking after what an instance left of %r: %s", self._name, error)
             if isinstance(error, ServerBusy):
-                room.spawn(partial(self._secure, room))
+                room.spawn(partial(self._secure, room, turn + 1))
 
 
 class _Nowhere:

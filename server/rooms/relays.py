@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from random import Random
 
 from collab import relay
 from collab.errors import ProtocolError
@@ -19,12 +18,10 @@ class Relays:
 
     Args:
         bus: the bus.
-        dice: decides who of several instances goes first.
     """
 
-    def __init__(self, bus: Bus, dice: Random) -> None:
+    def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._dice = dice
         self._relays: dict[str, Relay] = {}
         self._revoked: Callable[[Revoked], object] | None = None
         self._returned: Callable[[], None] | None = None
@@ -47,7 +44,7 @@ class Relays:
 
     async def open(self, document: str) -> Relay:
         """Makes a room's relay before its log is read: nothing between the two is lost."""
-        made = self._relays[document] = Relay(document, self._bus, self._dice.random)
+        made = self._relays[document] = Relay(document, self._bus)
         await self._bus.subscribe(document)
         return made
 
@@ -107,10 +104,15 @@ class Relays:
         if self._returned is not None:
             self._returned()
 
-    def gone(self, instance: str, *, left: bool) -> None:
+    def left(self, instance: str) -> None:
         """Likewise."""
         for document in tuple(self._relays):
-            self._call(document, lambda tie: tie.gone(instance, left=left))
+            self._call(document, lambda tie: tie.left(instance))
+
+    def died(self, instance: str, *, turn: int) -> None:
+        """Likewise."""
+        for document in tuple(self._relays):
+            self._call(document, lambda tie: tie.died(instance, turn=turn))
 
     def _call(self, document: str, call: Callable[[Relay], None]) -> None:
         """One room's fault must not end the others' bus."""

@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from random import Random
 from typing import Any
 
 import anyio
@@ -64,7 +63,7 @@ async def house(
     settings = settings or Settings()
     if not windows:
         settings = replace(settings, window_max_seconds=1e-6)
-    relays = None if bus is None else Relays(bus, Random(0))
+    relays = None if bus is None else Relays(bus)
     async with store, anyio.create_task_group() as tasks, AsyncExitStack() as exits:
         timers = make_timers()
         metrics = Metrics()

@@ -40,7 +40,8 @@ class Ear:
         self.announcements: list[bytes] = []
         self.misses = 0
         self.returns = 0
-        self.left: list[str] = []
+        self.leavers: list[str] = []
+        self.dead: dict[str, int] = {}
         self._changed = anyio.Event()
 
     def changed(self, document: str, update: bytes, instance: str) -> None:
@@ -63,8 +64,12 @@ class Ear:
         self.returns += 1
         self._announce()
 
-    def gone(self, instance: str, *, left: bool) -> None:
-        self.left.append(instance)
+    def left(self, instance: str) -> None:
+        self.leavers.append(instance)
+        self._announce()
+
+    def died(self, instance: str, *, turn: int) -> None:
+        self.dead[instance] = turn
         self._announce()
 
     async def until(self, holds: Callable[[], bool]) -> None:
@@ -128,6 +133,11 @@ class Line:
 
     def _key(self, document: str) -> str:
         return f"{self._prefix}:d:{document}"
+
+    async def say_alive(self, instance: str) -> None:
+        """Says once that an instance is there."""
+        async with self._client() as client:
+            await client.publish(f"{self._prefix}:instances", f"alive {instance}")
 
     def _client(self) -> Redis:
         return Redis(host=self._server.host, port=self._server.port)
@@ -238,7 +248,17 @@ async def test_who_leaves_says_so(line: Line) -> None:
     async with line.bus() as (_, ear):
         async with line.bus() as (other, _):
             pass
-        await ear.until(lambda: ear.left == [other.instance])
+        await ear.until(lambda: ear.leavers == [other.instance])
+
+
+async def test_each_has_a_turn_of_its_own_to_look_after_one_that_died(line: Line) -> None:
+    async with line.bus() as (_, one), line.bus() as (_, two), line.bus() as (_, three):
+        await line.say_alive("0")
+        ears = (one, two, three)
+        for ear in ears:
+            await ear.until(lambda ear=ear: "0" in ear.dead)  # type: ignore[misc]  # a closure in a loop
+        assert sorted(ear.dead["0"] for ear in ears) == [0, 1, 2]
+        assert not any(ear.leavers for ear in ears)
 
 
 async def test_a_document_opened_anew_at_once_is_heard_of(line: Line) -> None:
