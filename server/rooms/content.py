@@ -247,8 +247,11 @@ class Content:
         """Others have written to the document, or may have: what they wrote is read."""
         self._readback.look()
 
-    async def secure(self) -> None:
-        """Logs what the document has and the store has not: another instance died meanwhile.
+    async def secure(self, updates: Sequence[bytes]) -> None:
+        """Logs what the store has not of changes that an instance has passed on and died.
+
+        Args:
+            updates: those changes; what others are about to log is not among them.
 
         Raises:
             StoreError: the store cannot be read.
@@ -256,8 +259,10 @@ class Content:
         """
         stored = (await self._load()).document
         await self._quiet()
-        lost = stored.integrate(self.document.diff(stored.state_vector))
-        if lost is not None:
+        # As they came: what is new with them may be changes of others that have waited for them.
+        missing = [update for update in updates if stored.integrate(update) is not None]
+        if missing:
+            lost = merge(missing)
             logger.warning("%r: logging what another instance did not commit any more", self._name)
             entry = NewEntry(update=lost, time_ms=now_ms())
             self._journal.write(

@@ -31,6 +31,9 @@ _UNCOMMITTED_SECONDS = 60.0
 """Changes of an instance that are older than that when it dies are durable: or its store failed,
 and the clients that made them still wait for it."""
 
+_UNCOMMITTED_MAX_BYTES = 4 * 1024 * 1024
+"""What is kept of one instance's changes in one document for that case, the newest of it."""
+
 _TURN_SECONDS = 0.5
 """Survivors look after what a dead instance left one after the other: who comes next finds in the
 store what the one before has logged."""
@@ -58,7 +61,7 @@ class Relay:
         self._early: list[Callable[[], None]] = []
         self._early_bytes = 0
         self._uncommitted: deque[Batch] = deque()
-        self._changed_at: dict[str, float] = {}
+        self._passed_on: dict[str, _PassedOn] = {}
         self._returns = False
 
     def enter(self, room: "Room") -> None:
@@ -111,7 +114,7 @@ class Relay:
         if room is None:
             self._wait(partial(self.changed, update, instance), len(update))
             return
-        self._changed_at[instance] = time.monotonic()
+        self._note(update, instance)
         room.content.take_relayed(update)
 
     def heard(self, frame: bytes, instance: str) -> None:
@@ -136,7 +139,7 @@ class Relay:
         """Another instance has left, after its last commit."""
         if self._room is not None:
             self._room.forget_instance(instance)
-            self._changed_at.pop(instance, None)
+            self._passed_on.pop(instance, None)
 
     def died(self, instance: str, *, turn: int) -> None:
         """Another instance is gone without a word; see ``Receiver.died``."""
@@ -144,9 +147,9 @@ class Relay:
         if room is None:
             return
         room.forget_instance(instance)
-        changed_at = self._changed_at.pop(instance, None)
-        if changed_at is not None and time.monotonic() - changed_at <= _UNCOMMITTED_SECONDS:
-            room.spawn(partial(self._secure, room, turn))
+        passed_on = self._passed_on.pop(instance, None)
+        if passed_on is not None and (updates := passed_on.since(time.monotonic())):
+            room.spawn(partial(self._secure, room, updates, turn))
 
     def _take(self, room: "Room", message: relay.RelayMessage, instance: str) -> None:
         if isinstance(message, relay.Shown):
@@ -163,7 +166,7 @@ class Relay:
         elif isinstance(message, relay.Answered):
             self._show(room, message.clients, instance)
             if message.update != EMPTY_UPDATE:
-                self._changed_at[instance] = time.monotonic()
+                self._note(message.update, instance)
                 room.content.integrate_relayed(message.update)
             if message.state_vector is not None and self._returns:
                 back = room.document.diff(message.state_vector)
@@ -191,15 +194,48 @@ class Relay:
             self._early.append(call)
             self._early_bytes += size
 
-    async def _secure(self, room: "Room", turn: int) -> None:
+    def _note(self, update: bytes, instance: str) -> None:
+        """Keeps a change for the case that its instance dies before it is durable."""
+        passed_on = self._passed_on.setdefault(instance, _PassedOn())
+        passed_on.add(update, time.monotonic())
+
+    async def _secure(self, room: "Room", updates: Sequence[bytes], turn: int) -> None:
         """Logs what a dead instance has passed on and not committed, unless another one has."""
         await anyio.sleep(turn * _TURN_SECONDS)
         try:
-            await room.content.secure()
+            await room.content.secure(updates)
         except CollabError as error:
             logger.error("looking after what an instance left of %r: %s", self._name, error)
             if isinstance(error, ServerBusy):
-                room.spawn(partial(self._secure, room, turn + 1))
+                room.spawn(partial(self._secure, room, updates, turn + 1))
+
+
+class _PassedOn:
+    """The changes of another instance that may not be durable yet."""
+
+    __slots__ = ("_bytes", "_updates")
+
+    def __init__(self) -> None:
+        self._updates: deque[tuple[float, bytes]] = deque()
+        self._bytes = 0
+
+    def add(self, update: bytes, now: float) -> None:
+        """Keeps one more."""
+        self._updates.append((now, update))
+        self._bytes += len(update)
+        self._forget(now)
+
+    def since(self, now: float) -> Sequence[bytes]:
+        """Those that are not too old."""
+        self._forget(now)
+        return [update for _, update in self._updates]
+
+    def _forget(self, now: float) -> None:
+        updates = self._updates
+        while updates and (
+            self._bytes > _UNCOMMITTED_MAX_BYTES or now - updates[0][0] > _UNCOMMITTED_SECONDS
+        ):
+            self._bytes -= len(updates.popleft()[1])
 
 
 class _Nowhere:

@@ -1,11 +1,8 @@
 """Several servers over one store, and what breaks between them: they converge, nothing is lost."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio.to_thread
-import httpx
 import pytest
 from redis.crc import key_slot
 from websockets.asyncio.client import ClientConnection, connect
@@ -16,68 +13,12 @@ from collab.protocol.messages import AwarenessUpdate
 from collab.storage.sqlite import SQLiteStore
 from tests.client.gate import gate_to
 from tests.durability.editor import Crowd, check_account, online, words_on_disk
+from tests.durability.servers import ROOM, group, ready, rooms, type_more
 from tests.e2e.conftest import skip_or_fail
-from tests.e2e.serving import Server, locked, serve
+from tests.e2e.serving import locked
 from tests.valkey import ValkeyProcess, cluster, running, wait_until, watched
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
-
-ROOM = "several"
-
-
-class Group:
-    """Servers over one store, each with its way to the bus.
-
-    Args:
-        store: file of the store.
-    """
-
-    def __init__(self, store: Path) -> None:
-        self.store = store
-        self._exits = ExitStack()
-
-    async def start(self, *buses: str, under: Sequence[str] = ()) -> Sequence[Server]:
-        """Starts a server for each address of the bus, run by a command."""
-        return [
-            await anyio.to_thread.run_sync(
-                self._exits.enter_context,
-                serve(self.store, options=("--bus", bus), under=under),
-            )
-            for bus in buses
-        ]
-
-    async def stop(self) -> None:
-        """Ends those that still run, in good order."""
-        await anyio.to_thread.run_sync(self._exits.close)
-
-
-@asynccontextmanager
-async def group(store: Path) -> AsyncIterator[Group]:
-    servers = Group(store)
-    try:
-        yield servers
-    finally:
-        await servers.stop()
-
-
-def rooms(servers: Sequence[Server], name: str = ROOM) -> list[str]:
-    return [f"{server.websockets}/{name}" for server in servers]
-
-
-async def ready(server: Server, status: str) -> None:
-    """Waits until a server says that it is as it should be."""
-
-    def is_ready() -> bool:
-        return bool(httpx.get(f"{server.url}/readyz").json()["status"] == status)
-
-    await anyio.to_thread.run_sync(wait_until, is_ready)
-
-
-async def type_more(crowd: Crowd, words: int = 20) -> None:
-    """Has everyone type, and waits for so many more acknowledgements."""
-    enough = crowd.acknowledgements + words
-    crowd.type()
-    await crowd.until(lambda: crowd.acknowledgements >= enough, "acks")
 
 
 async def check_agreed(crowd: Crowd, store: Path, name: str = ROOM) -> None:

@@ -234,7 +234,7 @@ async def test_what_an_instance_does_not_commit_any_more_is_logged_by_another_on
             await bob.read_until(lambda: bob.text == "hello")
             await eve.read_until(lambda: eve.text == "hello")
             for survivor, server in ((bob, two), (eve, three)):
-                await survivor.room.content.secure()
+                await survivor.room.content.secure([ann.doc.get_update()])
                 await server.persister.settle()
             assert len(await entries(path)) == 1
         held.let_append()
