@@ -116,7 +116,9 @@ def _keep(target: str, folder: Path, news: list[Path]) -> int:
     least = folder / "least"
     least.mkdir()
     sources = [str(each) for each in (folder / "kept", *news)]
-    merging = _command(target, "-merge=1", f"-max_len={_MAX_BYTES}", str(least), *sources)
+    # What fails was found already: it is left out, and its copy goes with the folder.
+    options = ("-merge=1", f"-max_len={_MAX_BYTES}", f"-artifact_prefix={folder}/")
+    merging = _command(target, *options, str(least), *sources)
     subprocess.run(merging, check=True, capture_output=True)
     inputs = [path.read_bytes() for path in least.iterdir()]
     assert inputs, "expected inputs that reach something, got none"
