@@ -155,6 +155,8 @@ export class HocuspocusLink extends EventEmitter {
     if (status === this.#status) return
     this.#status = status
     this.emit('status', status)
+    // Version 3 may be connecting beside a connection it has, and says nothing of its sync then.
+    if (status === 'connected') this.emit('sync', this.#provider.synced)
   }
 
   /**
