@@ -83,9 +83,13 @@ export class YSweetLink extends EventEmitter {
     this.#leave().close()
   }
 
-  /** Takes its socket away: it would come back after its end, `disconnect` or not. */
+  /**
+   * Takes its socket away: it would come back after its end, `disconnect` or not, and some seconds
+   * later again, when it misses an answer.
+   */
   #leave() {
     const { websocket } = this.#provider
+    this.#provider.connect = async () => undefined
     websocket.onclose = websocket.onerror = null
     this.emit('status', 'disconnected')
     return websocket

@@ -216,7 +216,13 @@ async def _leave(crowd: Crowd, server: Server, chance: random.Random) -> None:
     staying = ids.keys() - {*leaving}
     left = {ids[label] for label in staying}
     for label in staying:
-        await _aside(partial(crowd.editors[label].wait_sees_only, left))
+        try:
+            await _aside(partial(crowd.editors[label].wait_sees_only, left))
+        except AssertionError as error:
+            seen = {*(await _aside(crowd.editors[label].facts)).present}
+            ghosts = [(other, leaving) for other in leaving if ids[other] in seen]
+            missed = [other for other in staying if ids[other] not in seen]
+            raise AssertionError(f"{label} sees {ghosts} still, and misses {missed}") from error
     url = f"{server.url}/api/docs/{quote(ROOM, safe='')}/presence"
     shown = (await _aside(partial(httpx.get, url))).raise_for_status().json()["present"]
     assert {person["client"] for person in shown} == left
