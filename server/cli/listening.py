@@ -13,58 +13,60 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 """Where a server is found that listens on every address."""
 
 
-def listen(bind: str) -> socket.socket:
-    """Listens on the address that ``--bind`` names.
+def reserve(bind: str, *, shared: bool) -> socket.socket:
+    """Binds the address that ``--bind`` names; nobody connects before somebody listens.
 
-    Raises:
-        SettingsError: it is no address, or it cannot be bound.
-    """
-    address, family = _read(bind)
-    try:
-        return socket.create_server(address, family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        raise SettingsError(f"cannot listen on {bind}: {error}") from error
+    Who listens and does not accept yet has clients wait, whom a balancer would send elsewhere.
 
-
-def reserve(bind: str) -> socket.socket:
-    """Binds the address that ``--bind`` names, for others to listen on: see ``share``.
+    Args:
+        bind: the address.
+        shared: whether several processes are to listen on it; see ``share``.
 
     Raises:
         SettingsError: it is no address, or it cannot be bound, or not by several processes.
     """
     address, family = _read(bind)
-    if not hasattr(socket, "SO_REUSEPORT"):
+    if shared and not hasattr(socket, "SO_REUSEPORT"):
         raise SettingsError("expected a system with SO_REUSEPORT for several workers, got another")
-    reserved = socket.socket(family)
     try:
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            reserved.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        reserved.bind(address)
+        reserved = _bound(address, family)
+    except (OSError, OverflowError) as error:
+        raise SettingsError(f"cannot listen on {bind}: {error}") from error
+    if shared:
         # Not before: another server that shares the address with its workers would let it in.
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    except (OSError, OverflowError) as error:
-        reserved.close()
-        raise SettingsError(f"cannot listen on {bind}: {error}") from error
     return reserved
 
 
 def share(reserved: socket.socket) -> socket.socket:
-    """Listens on an address beside others who do; the system deals connections out.
+    """Binds an address beside others who do; the system deals connections out to who listens.
 
     Args:
         reserved: see ``reserve``.
 
     Raises:
-        SettingsError: it cannot be listened on any more.
+        SettingsError: it cannot be bound any more.
     """
     address = reserved.getsockname()[:2]
     try:
-        return socket.create_server(
-            address, family=reserved.family, backlog=BACKLOG, reuse_port=True
-        )
+        return _bound(address, reserved.family, shared=True)
     except OSError as error:
         raise SettingsError(f"cannot listen on {address[0]}:{address[1]}: {error}") from error
+
+
+def _bound(address: tuple[str, int], family: int, *, shared: bool = False) -> socket.socket:
+    bound = socket.socket(family)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
 
 
 def listen_beside(path: Path) -> socket.socket:

@@ -23,7 +23,6 @@ from collab.server.cli.jwt import jwt_options, tokens_of
 from collab.server.cli.listening import (
     BACKLOG,
     is_loopback,
-    listen,
     local_url_of,
     reserve,
     share,
@@ -212,7 +211,7 @@ def serve(
             instance=None if bus is None else bus.instance,
         )
 
-    with listen(bind) if workers == 1 else reserve(bind) as bound:
+    with reserve(bind, shared=workers > 1) as bound:
         if tokens is None and not is_loopback(bound):
             _check_openness(bind, open_to_everyone)
         first = service(bound)  # For several workers it only shows what is wrong with the options.

@@ -28,7 +28,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Scope
 from wsproto.extensions import PerMessageDeflate
 
-from collab.errors import CollabError
+from collab.errors import CollabError, SettingsError
 from collab.server.auth.bearer import choose_subprotocol
 from collab.server.endpoints import Endpoint, Handshakes, find_endpoint
 from collab.server.http.precautions import PRECAUTIONS
@@ -58,7 +58,7 @@ class FrontDoor:
         spawn: runs what a handshake waits for.
         settings: the server's settings.
         config: Hypercorn's configuration.
-        listener: a bound socket.
+        listener: a bound socket, which need not listen yet.
         native: whether WebSockets go to picows; otherwise they too go to Hypercorn and the app.
         tls: how to encrypt; None does not.
     """
@@ -88,22 +88,31 @@ class FrontDoor:
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> "FrontDoor":
-        """Accepts connections from here on."""
-        loop = asyncio.get_running_loop()
-        backlog = self._config.backlog
+        """Accepts connections from here on.
+
+        Raises:
+            SettingsError: another process has come to listen on the address.
+        """
         # Hypercorn has no setting for it; from here on it holds for all of this process.
         ws_stream.PerMessageDeflate = _NoCompression  # type: ignore[attr-defined]  # not exported
+        try:
+            self._server = await self._listen()
+        except OSError as error:
+            raise SettingsError(f"cannot listen any more: {error}") from error
+        return self
+
+    async def _listen(self) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        backlog = self._config.backlog
         if self.native:
             # picows passes headers on in a buffer that it soon writes over: aiofastnet's transports
             # copy what they cannot send at once, uvloop's own would send what is there later.
-            self._server = await aiofastnet.create_server(
+            return await aiofastnet.create_server(
                 loop, self._receive_guest, sock=self._listener, ssl=self._tls, backlog=backlog
             )
-        else:
-            self._server = await loop.create_server(
-                self._receive_guest, sock=self._listener, ssl=self._tls, backlog=backlog
-            )
-        return self
+        return await loop.create_server(
+            self._receive_guest, sock=self._listener, ssl=self._tls, backlog=backlog
+        )
 
     def _receive_guest(self) -> "_Guest":
         return _Guest(self)
