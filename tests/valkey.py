@@ -26,6 +26,7 @@ class ValkeyProcess:
         options: of its configuration, each with its value.
         sentinel: whether it watches servers instead of being one.
         host: where it listens.
+        under: a command that it is run by.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class ValkeyProcess:
         *,
         sentinel: bool = False,
         host: str = "127.0.0.1",
+        under: Sequence[str] = (),
     ) -> None:
         self.host = host
         self.port = free_port()
         self._folder = folder / str(self.port)
         self._folder.mkdir()
         self._sentinel = sentinel
+        self._under = under
         self._configuration = self._folder / "valkey.conf"
         lines = [f"port {self.port}", f"bind {host}", f"dir {self._folder}", "save ''", *options]
         self._configuration.write_text("\n".join(lines) + "\n")
@@ -53,7 +56,7 @@ class ValkeyProcess:
 
     def start(self) -> None:
         """Starts it; returns once it answers."""
-        command = [str(get_binary_path()), str(self._configuration)]
+        command = [*self._under, str(get_binary_path()), str(self._configuration)]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *(["--sentinel"] if self._sentinel else [])],
