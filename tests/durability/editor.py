@@ -69,7 +69,7 @@ class Crowd:
                     await self._changed.wait()
         except TimeoutError:
             seen = [
-                (editor.online, editor.acknowledged, len(editor.words), len(editor.seen()))
+                (editor.online, editor.acknowledged, len(editor.words), editor.sees)
                 for editor in self.editors
             ]
             raise AssertionError(
@@ -96,7 +96,7 @@ class Crowd:
         await self.until(lambda: all(editor.settled for editor in self.editors), "all echoes")
         typed = len(self.typed)
         await self.until(
-            lambda: all(len(editor.seen()) >= typed for editor in self.editors), "all words"
+            lambda: all(editor.sees >= typed for editor in self.editors), "all words"
         )
         first, *others = [editor.seen() for editor in self.editors]
         for other in others:
@@ -131,9 +131,14 @@ class Editor:
         """Whether it is in sync and nothing of its own is on the way."""
         return self.online and self.acknowledged == len(self.words)
 
+    @property
+    def sees(self) -> int:
+        """How many words it sees."""
+        return len(self._list)
+
     def seen(self) -> list[str]:
         """The words it sees, its own included."""
-        return [*self._list]
+        return self._list.to_py() or []  # A list of its items would look each of them up.
 
     async def run(self, url: str) -> None:
         """Edits until it is cancelled, and reconnects for as long as it takes."""
@@ -222,7 +227,8 @@ def words_in(document: Document) -> list[str]:
     """The words in a document."""
     doc: pycrdt.Doc[pycrdt.Array[str]] = pycrdt.Doc()
     doc.apply_update(document.encode())
-    return [*doc.get(ROOT, type=pycrdt.Array)]
+    words: pycrdt.Array[str] = doc.get(ROOT, type=pycrdt.Array)
+    return words.to_py() or []
 
 
 async def words_on_disk(path: Path, name: str) -> list[str]:
