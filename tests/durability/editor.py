@@ -1,6 +1,7 @@
 """Editors over real WebSockets that keep account of what was acknowledged, whatever breaks."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -95,9 +96,7 @@ class Crowd:
         self.typing = False
         await self.until(lambda: all(editor.settled for editor in self.editors), "all echoes")
         typed = len(self.typed)
-        await self.until(
-            lambda: all(editor.sees >= typed for editor in self.editors), "all words"
-        )
+        await self.until(lambda: all(editor.sees >= typed for editor in self.editors), "all words")
         first, *others = [editor.seen() for editor in self.editors]
         for other in others:
             assert other == first
@@ -138,7 +137,7 @@ class Editor:
 
     def seen(self) -> list[str]:
         """The words it sees, its own included."""
-        return self._list.to_py() or []  # A list of its items would look each of them up.
+        return _read(self._list)
 
     async def run(self, url: str) -> None:
         """Edits until it is cancelled, and reconnects for as long as it takes."""
@@ -227,8 +226,13 @@ def words_in(document: Document) -> list[str]:
     """The words in a document."""
     doc: pycrdt.Doc[pycrdt.Array[str]] = pycrdt.Doc()
     doc.apply_update(document.encode())
-    words: pycrdt.Array[str] = doc.get(ROOT, type=pycrdt.Array)
-    return words.to_py() or []
+    return _read(doc.get(ROOT, type=pycrdt.Array))
+
+
+def _read(words: "pycrdt.Array[str]") -> list[str]:
+    """Reads a list in one go; its items, one by one, are each looked up from the beginning."""
+    read: list[str] = json.loads(str(words))
+    return read
 
 
 async def words_on_disk(path: Path, name: str) -> list[str]:
