@@ -178,12 +178,16 @@ class Editor:
         return self._crowd.typing and self.online and ahead < self._crowd.ahead
 
     async def _type_word(self, socket: ClientConnection) -> None:
-        before = self._doc.get_state()
         word = f"{self._number}.{len(self.words)}{self._padding}"
+        # The change alone, as editors send it: a diff would repeat everybody's deletions.
+        changes: list[bytes] = []
+        following = self._doc.observe(lambda event: changes.append(event.update))
         self._list.insert(self._chance.randint(0, len(self._list)), word)
+        self._doc.unobserve(following)
         self.words.append(word)
         self._crowd.announce()
-        await socket.send(yjs.update(self._doc.get_update(before)))
+        for change in changes:
+            await socket.send(yjs.update(change))
 
     async def _take(self, frame: bytes, socket: ClientConnection) -> None:
         if frame[0] != 0:
