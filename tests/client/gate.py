@@ -17,7 +17,7 @@ class Gate:
         shut: whether it cuts every connection at once.
         blocks_websockets: whether it answers their handshakes with 403.
         holds_back_streams: whether it shows nothing of an event stream.
-        allowance: how many bytes go up before everything is cut; None for all.
+        allowance: how many bytes go up, what follows waits until everything is cut; None for all.
         asked: first lines of the requests that came.
     """
 
@@ -28,6 +28,7 @@ class Gate:
         self.allowance: int | None = None
         self.asked: list[str] = []
         self._target = target
+        self._is_cut = threading.Event()
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -40,12 +41,14 @@ class Gate:
     def cut(self) -> None:
         """Cuts what is connected, and whatever comes until ``mend``."""
         self.shut = True
+        self._is_cut.set()
         for end in tuple(self._open):
             _end(end)
 
     def mend(self) -> None:
         """Lets connections through again."""
         self.shut = False
+        self._is_cut.clear()
 
     def accept(self) -> None:
         """Serves connections until the gate is closed."""
@@ -85,7 +88,7 @@ class Gate:
                 if self.allowance is not None:
                     self.allowance -= len(piece)
                     if self.allowance < 0:
-                        self.cut()
+                        self._is_cut.wait()
                         break
                 far.sendall(piece)
         self._forget(near, far)

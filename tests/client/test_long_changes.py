@@ -57,9 +57,10 @@ async def test_a_long_change_that_is_cut_off_arrives_whole_and_counts_as_saved_o
             await ada.synced()
             gate.allowance = 3 * MESSAGE_BYTES
             write(ada, LONG)
+            await until(ben, lambda: bool(str(text_of(ben))), "a part of it")
+            gate.cut()
             await until(ada, lambda: ada.status is Status.OFFLINE, "a cut")
             assert ada.pending_changes == 1
-            await until(ben, lambda: bool(str(text_of(ben))), "a part of it")
             assert str(text_of(ben)) != LONG
             gate.allowance = None
             gate.mend()
