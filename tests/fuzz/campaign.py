@@ -42,7 +42,9 @@ class Outcome:
     report: str
 
 
-def fuzz(target: str, seconds: int, *, keep: bool, findings: Path = FINDINGS) -> Outcome:
+def fuzz(
+    target: str, seconds: int, *, keep: bool, findings: Path = FINDINGS, seed: int = 0
+) -> Outcome:
     """Fuzzes a target, with a process for each processor; each begins with the kept corpus.
 
     Args:
@@ -50,6 +52,7 @@ def fuzz(target: str, seconds: int, *, keep: bool, findings: Path = FINDINGS) ->
         seconds: how long.
         keep: whether inputs that reach something new are kept in the corpus.
         findings: folder for inputs that fail.
+        seed: what its choices follow from, as far as time allows; 0 for others each time.
     """
     findings.mkdir(parents=True, exist_ok=True)
     before = set(findings.iterdir())
@@ -57,7 +60,7 @@ def fuzz(target: str, seconds: int, *, keep: bool, findings: Path = FINDINGS) ->
         folder = Path(scratch)
         corpus.unpack(target, folder / "kept")
         children = [
-            _begin(target, seconds, folder, folder / f"new-{number}", findings)
+            _begin(target, seconds, folder, number, findings, seed and seed + number)
             for number in range(os.cpu_count() or 1)
         ]
         said = [_end(child, seconds) for child in children]
@@ -81,10 +84,12 @@ def reproduce(target: str, path: Path) -> int:
 
 
 def _begin(
-    target: str, seconds: int, folder: Path, new: Path, findings: Path
+    target: str, seconds: int, folder: Path, number: int, findings: Path, seed: int
 ) -> "subprocess.Popen[str]":
+    new = folder / f"new-{number}"
     new.mkdir()
     options = {
+        "seed": seed,
         "max_total_time": seconds,
         "max_len": _MAX_BYTES,
         "timeout": _INPUT_SECONDS,

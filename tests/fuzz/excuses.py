@@ -42,6 +42,19 @@ def name_two_neighbours(updates: Iterable[bytes]) -> bool:
     )
 
 
+def foresee(updates: Iterable[bytes]) -> bool:
+    """Whether a struct names a neighbour that its own client had still to write.
+
+    It waits for what comes after it, which the CRDT takes in one order and not in another.
+    """
+    return any(
+        place is not None and place.client == struct.client and place.clock >= struct.clock
+        for update in updates
+        for struct in read_structs(update)
+        for place in (struct.origin, struct.right_origin)
+    )
+
+
 def contradict(updates: Iterable[bytes]) -> bool:
     """Whether updates give one clock of a client different content, as no Yjs client ever does.
 

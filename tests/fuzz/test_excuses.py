@@ -6,7 +6,14 @@ from collab.errors import PoisonedUpdate
 from tests.core import poison
 from tests.core.writing import typed
 from tests.fixtures import BINDINGS, written
-from tests.fuzz.excuses import OtherContent, contradict, cut_pairs, excused, name_two_neighbours
+from tests.fuzz.excuses import (
+    OtherContent,
+    contradict,
+    cut_pairs,
+    excused,
+    foresee,
+    name_two_neighbours,
+)
 
 TYPED = typed("a", "é", "😀", "b")
 
@@ -15,6 +22,7 @@ TYPED = typed("a", "é", "😀", "b")
 def test_what_editors_write_needs_no_excuse(name: str) -> None:
     assert not contradict([written(name), written(name)])
     assert not cut_pairs([written(name)])
+    assert not foresee([written(name)])
 
 
 def test_what_is_appended_needs_none_at_all() -> None:
@@ -25,6 +33,11 @@ def test_what_is_appended_needs_none_at_all() -> None:
 
 def test_one_clock_with_two_contents_is_a_contradiction() -> None:
     assert contradict([poison.HELLO, poison.HELLO.replace(b"hello", b"jello")])
+
+
+def test_who_names_what_is_still_to_write_foresees() -> None:
+    assert not foresee(TYPED)
+    assert foresee([b"\x01\x01\x05\x01\x84\x05\x08\x01a\x00"])
 
 
 def test_half_a_pair_is_a_cut() -> None:

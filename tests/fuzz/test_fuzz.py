@@ -12,7 +12,7 @@ from tests.fuzz.pieces import joined, pieces
 from tests.fuzz.targets import TARGETS
 
 SECONDS = 60
-"""For all targets together."""
+"""For all targets together. Always from the same seed: what is new is for ``make fuzz`` to find."""
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def fuzzer() -> None:
 @pytest.mark.usefixtures("fuzzer")
 @pytest.mark.parametrize("target", TARGETS)
 def test_nothing_is_found(target: str, tmp_path: Path) -> None:
-    outcome = fuzz(target, SECONDS // len(TARGETS), keep=False, findings=tmp_path)
+    outcome = fuzz(target, SECONDS // len(TARGETS), keep=False, findings=tmp_path, seed=1)
     assert not outcome.report, f"{outcome.report}\nfound: {outcome.findings}"
     assert outcome.inputs > len(corpus.load(target))
 

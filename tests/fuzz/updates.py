@@ -17,7 +17,7 @@ from collab.roots import root_kinds
 from collab.store import NewEntry
 from collab.structs import Deletion, read_deletions, read_structs
 from collab.update import MIN_PART_BYTES, split
-from tests.fuzz.excuses import contradict, excused
+from tests.fuzz.excuses import contradict, excused, foresee
 from tests.fuzz.logged import Logged, document_of, expect_same
 from tests.fuzz.pieces import pieces
 
@@ -90,7 +90,7 @@ def _take_in(changes: Sequence[NewEntry]) -> None:
     assert (taken.effect is None) is (not taken.entries)
     if taken.effect is not None and not contradict([entry.update for entry in taken.entries]):
         expect_same(document, document_of([taken.effect]), "who gets the effect")
-    if document.pending_bytes == 0:
+    if document.pending_bytes == 0 and not foresee(entry.update for entry in taken.entries):
         again = take_in(document.encode(), taken.entries)
         assert not again.entries
         assert not again.refused
