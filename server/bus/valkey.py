@@ -159,7 +159,7 @@ class ValkeyBus:
         return next(link for link in self._links if any(slot in slots for slots in link.node.slots))
 
     def _put(self, command: Command) -> None:
-        if self.failure is None:
+        if self.failure is None and self._links:  # There are none while it is linked anew.
             self._link(command.channel).put(command)
 
     # What is heard.
@@ -363,7 +363,7 @@ class ValkeyBus:
                 self._receiver.died(instance, turn=turn)
 
     async def _leave(self) -> None:
-        if self.failure is not None:
+        if self.failure is not None or not self._links:
             return
         self._put(Published(self._everyone, f"left {self.instance}".encode()))
         # Those of other nodes first: who hears that it has left has everything.
