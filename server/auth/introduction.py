@@ -18,5 +18,7 @@ def introduced(connection: HTTPConnection) -> Identity:
     Raises:
         InvalidName: it is too long, or has control characters.
     """
+    if not connection.scope["query_string"]:
+        return ANYONE  # Crowds that come back at once say nothing, as a rule.
     name = connection.query_params.get("name", "").strip()
     return replace(ANYONE, name=check_name(name)) if name else ANYONE

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -80,7 +81,7 @@ class Origins:
             return
         host = connection.headers.get("host", "")
         name = _host_name(host)
-        if name is None or not (_is_local(name) or name in self._hosts):
+        if name is None or not (name in self._hosts or _is_local(name)):
             self._tell(f"a request for the host {host!r}")
             raise HostRefused(host)
 
@@ -116,6 +117,7 @@ class OriginCheck:
         await self._app(scope, receive, send)
 
 
+@lru_cache(maxsize=64)
 def _host_name(host: str) -> str | None:
     """The name or address in a Host header; None where it is none."""
     try:
@@ -124,6 +126,7 @@ def _host_name(host: str) -> str | None:
         return None
 
 
+@lru_cache(maxsize=64)
 def _is_local(name: str) -> bool:
     """Whether a name can only mean this machine: no page can have an address for its name."""
     if name == "localhost" or name.endswith(".localhost"):
