@@ -1,9 +1,12 @@
-/** A message that waits for its receipt. */
+/** What was sent at one time, in one message or in parts, and waits for receipts. */
 interface Sent {
   /** How many changes of this page it holds. */
   changes: number
   /** Whether it holds anything the server is not known to have. */
   isNews: boolean
+  /** How many of its messages have no receipt yet. */
+  awaited: number
+  isRefused: boolean
 }
 
 /**
@@ -36,29 +39,34 @@ export class Ledger {
     this.#isUnconfirmed = true
   }
 
-  /** Notes a change that was sent. */
-  send(local: boolean): void {
-    this.#sent.push({ changes: local ? 1 : 0, isNews: true })
+  /** Notes a change that was sent, in so many messages. */
+  send(local: boolean, messages = 1): void {
+    this.#sent.push({ changes: local ? 1 : 0, isNews: true, awaited: messages, isRefused: false })
   }
 
   /**
-   * Notes that all the server lacks was sent in one step 2.
+   * Notes that all the server lacks was sent, as a step 2.
    *
    * @param hasContent whether that held anything but the list of deletions, which Yjs always sends
+   * @param messages how many messages it took
    */
-  answer(hasContent: boolean): void {
+  answer(hasContent: boolean, messages = 1): void {
     const isNews = hasContent || !this.isClear
-    this.#sent.push({ changes: this.#unsent + this.#refused, isNews })
+    const changes = this.#unsent + this.#refused
+    this.#sent.push({ changes, isNews, awaited: messages, isRefused: false })
     this.#unsent = this.#refused = 0
     this.#isUnconfirmed = false
   }
 
   /** Takes a receipt for the oldest message that has none. */
   receive(accepted: boolean): void {
-    const sent = this.#sent.shift()
-    if (accepted || !sent) return
-    this.#refused += sent.changes
-    this.#isUnconfirmed = true
+    const sent = this.#sent[0]
+    if (!sent) return
+    if (!accepted) sent.isRefused = this.#isUnconfirmed = true
+    sent.awaited -= 1
+    if (sent.awaited > 0) return
+    this.#sent.shift()
+    if (sent.isRefused) this.#refused += sent.changes
   }
 
   /** Notes that the connection ended: nobody knows what became of what was sent. */

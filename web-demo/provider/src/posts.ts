@@ -2,12 +2,13 @@ import * as encoding from 'lib0/encoding'
 
 import { backoffMs } from './backoff.js'
 import { CloseCode } from './close-codes.js'
+import { PART_BYTES } from './parts.js'
 import type { Timings } from './timings.js'
 
 /** Frames the server takes in one POST. */
 const MOST_FRAMES = 1_000
-/** A POST takes frames up to here, and at least one, bytes: far below what servers take. */
-const MOST_BYTES = 1024 * 1024
+/** A POST takes frames up to here, and at least one, bytes: servers bound it as they bound a frame. */
+const MOST_BYTES = PART_BYTES
 /** How long a POST may take, milliseconds: the server allows 120 s. */
 const POST_MS = 130_000
 /** After so long without a POST an empty one shows that this client lives, milliseconds. */

@@ -21,6 +21,7 @@ import {
   writeUpdate,
 } from './frames.js'
 import { Ledger } from './ledger.js'
+import { PART_BYTES, split } from './parts.js'
 import { Throttle } from './throttle.js'
 import type { Timings } from './timings.js'
 
@@ -206,8 +207,9 @@ export class Session {
   ): void => {
     if (origin === this) return
     if (this.#isAnswered && this.access === 'read-write') {
-      this.#ledger.send(transaction.local)
-      this.#options.send(writeUpdate(this.#options.name, update))
+      const parts = split(update, PART_BYTES)
+      this.#ledger.send(transaction.local, parts.length)
+      for (const part of parts) this.#options.send(writeUpdate(this.#options.name, part))
     } else {
       this.#ledger.keep(transaction.local)
     }
@@ -273,9 +275,11 @@ export class Session {
   #answer(stateVector: Uint8Array): void {
     const { name, doc, send } = this.#options
     const update = Y.encodeStateAsUpdate(doc, stateVector)
-    this.#ledger.answer(!holdsNothing(update))
+    const parts = split(update, PART_BYTES)
+    this.#ledger.answer(!holdsNothing(update), parts.length)
     this.#isAnswered = true
-    send(writeStep2(name, update))
+    // Each as a step 2: of those the server takes deletions it knows also from who may only read.
+    for (const part of parts) send(writeStep2(name, part))
   }
 
   /** The server has refused the token, or closed the document. */

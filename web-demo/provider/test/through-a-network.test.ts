@@ -254,6 +254,52 @@ async function storedDoc(): Promise<Y.Doc> {
   return doc
 }
 
+test.each(['websocket', 'stream', 'poll'] as const)(
+  'by %s changes longer than the server’s messages arrive whole, and count as saved only then',
+  { timeout: 120_000 },
+  async (kind) => {
+    await serve(Server.start('--message-max-bytes', '300000'))
+    if (kind === 'poll') proxy.hold_streams()
+    const transports = kind === 'websocket' ? [kind] : (['stream', 'poll'] as const)
+    const ada = connect({ transports }).open('a')
+    const offline = 'written before there was a connection 😀 '.repeat(20_000)
+    const pasted = 'five megabytes 😀 '.repeat(300_000)
+    write(ada, offline)
+    await until(() => ada.saved)
+    expect([ada.pendingChanges, await storedLength()]).toEqual([0, offline.length])
+    write(ada, pasted)
+    expect([ada.pendingChanges, ada.saved]).toEqual([1, false])
+    await until(() => ada.saved)
+    expect([ada.pendingChanges, await storedLength()]).toEqual([0, offline.length + pasted.length])
+    expect((await read('a')).getText('content').toString()).toBe(offline + pasted)
+  },
+)
+
+test('a long session without a connection arrives whole, also where it is cut on the way', { timeout: 120_000 }, async () => {
+  await serve(Server.start('--message-max-bytes', '300000'))
+  const ada = connect().open('a')
+  await until(() => ada.saved)
+  proxy.cut()
+  await until(() => ada.status === 'reconnecting')
+  // Each stands before the one before it: nothing of it becomes one struct.
+  for (let count = 0; count < 50_000; count += 1) text(ada).insert(0, `${count} `)
+  expect(ada.pendingChanges).toBe(50_000)
+  const stored = connect({ url: server.url }).open('a')
+  let cuts = 0
+  text(stored).observe(() => {
+    if (cuts++ === 0) proxy.drop()
+  })
+  proxy.mend()
+  await until(() => ada.saved)
+  expect(cuts).toBeGreaterThan(1)
+  expect(await agreed(ada, stored)).toMatch(/^49999 .* 0 $/)
+  expect(ada.pendingChanges).toBe(0)
+})
+
+async function storedLength(): Promise<number> {
+  return (await storedDoc()).getText('content').length
+}
+
 test('two who write through a slow network that drops connections end with the same', { timeout: 90_000 }, async () => {
   await serve(Server.start())
   proxy.delay({ ms: 40 })
