@@ -224,6 +224,7 @@ class Content:
         if self._deferred is not None:
             self._deferred.append(partial(self.take_relayed, update))
             return
+        self._journal.run_ahead()
         self._pending.append((self._relay.seat, Update(update)))
         self._changes.touch()
         self._readback.look()
@@ -240,6 +241,7 @@ class Content:
         state_before = self.document.state_vector
         news = self._news([update], [])
         if news is not None:
+            self._journal.run_ahead()
             self._publish({self._relay.seat: news}, {}, [], news, state_before, own=None)
             self._readback.look()
 

@@ -60,6 +60,7 @@ class Journal:
         self._entries_logged = stored.seq - stored.checkpoint_seq
         self._bytes_logged = sum(len(entry.update) for entry in stored.entries)
         self._checkpoint_bytes = len(stored.checkpoint or b"")
+        self._holds_only_what_is_logged = True
 
     @property
     def stored_bytes(self) -> int:
@@ -126,11 +127,22 @@ class Journal:
 
     def checkpoint(self, document: Document) -> None:
         """Writes a checkpoint where opening the document would replay too many entries."""
-        if self._entries_logged > self._settings.checkpoint_entries:
+        if (
+            self._entries_logged > self._settings.checkpoint_entries
+            and self._holds_only_what_is_logged
+        ):
             self._submit(Write(self, self._name, (), self._encode_checkpoint(document)))
 
+    def run_ahead(self) -> None:
+        """The room has taken in changes that others log, and may not have logged yet.
+
+        No state of it is what the log comes to up to a seq from now on: checkpoints are left to
+        whoever compacts the store.
+        """
+        self._holds_only_what_is_logged = False
+
     def caught_up(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """The room has these entries of the log, which follow what it had.
+        """The room takes in these entries of the log, which follow what it had.
 
         Returns:
             Those of them that it did not write itself.
@@ -140,6 +152,11 @@ class Journal:
         ]
         self.seq = max(self.seq, entries[-1].seq)
         self._own_ahead = {seq for seq in self._own_ahead if seq > self.seq}
+        if others:
+            # A checkpoint that waits was encoded without them, and would be written on a seq that
+            # has them. The next one comes in its turn.
+            for write in self._uncommitted:
+                write.checkpoint = None
         return others
 
     def announce(self) -> None:
@@ -190,7 +207,8 @@ class Journal:
         entries = self._entries_logged
         logged = self._bytes_logged + entries * _ENTRY_BYTES
         return (
-            entries > self._settings.checkpoint_entries
+            self._holds_only_what_is_logged
+            and entries > self._settings.checkpoint_entries
             and logged * _CHECKPOINT_SHARE > self._checkpoint_bytes
         )
 

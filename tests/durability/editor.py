@@ -250,7 +250,8 @@ async def words_on_disk(path: Path, name: str) -> list[str]:
         replay.take(entries)
     assert [entry.seq for entry in entries] == list(range(1, stored.seq + 1))
     assert replay.left_out == []
-    assert words_in(replay.document) == opened
+    replayed = words_in(replay.document)
+    assert replayed == opened, f"expected {len(replayed)} words as logged, got {len(opened)} opened"
     return opened
 
 

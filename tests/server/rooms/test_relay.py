@@ -10,11 +10,13 @@ import pycrdt
 import pytest
 
 from collab.access import Access, Identity
+from collab.document import Document
 from collab.happenings import Changed
 from collab.server.bus.bus import Bus
 from collab.server.bus.deployment import Entrance, Standalone
 from collab.server.bus.in_process import Exchange
 from collab.server.bus.valkey import ValkeyBus
+from collab.server.settings import Settings
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, NewEntry
 from tests.server.stores import SteeredStore
@@ -60,6 +62,12 @@ async def come(server: House, client_id: int, user: str | None = None) -> Client
     room = await server.rooms.acquire("d")
     identity = Identity(id=user, access=Access.WRITE) if user else Identity()
     return Client(room, client_id=client_id, identity=identity).connect()
+
+
+def text_of(document: Document) -> str:
+    doc: pycrdt.Doc[Any] = pycrdt.Doc()
+    doc.apply_update(document.encode())
+    return str(doc.get("text", type=pycrdt.Text))
 
 
 async def entries(store: Path) -> list[bytes]:
@@ -238,3 +246,59 @@ async def test_what_an_instance_does_not_commit_any_more_is_logged_by_another_on
                 await server.persister.settle()
             assert len(await entries(path)) == 1
         held.let_append()
+
+
+async def test_a_checkpoint_that_waits_while_others_write_does_not_hide_what_they_wrote(
+    tmp_path: Path,
+) -> None:
+    store = SteeredStore(SQLiteStore(tmp_path / "collab.db"))
+    async with house(store, Settings(checkpoint_entries=1)) as server:
+        ann = await come(server, 1)
+        ann.type("a")
+        await server.persister.settle()
+        doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=9)
+        doc["text"] = pycrdt.Text("elsewhere")
+        entry = NewEntry(update=doc.get_update(), time_ms=0)
+        store.hold_appends()
+        ann.type("b")
+        await store.append_began.wait()
+        for letter in "cd":
+            ann.type(letter)
+            ann.room.content.flush()
+        await store.kept.append([Append(document="d", entries=[entry])])
+        ann.room.content.read_back()
+        await ann.read_until(lambda: "elsewhere" in ann.text)
+        store.let_append()
+        await server.persister.settle()
+        stored = await store.load("d")
+    assert stored.seq == 5
+    assert text_of(Document.load(stored)) == ann.text
+
+
+async def test_no_checkpoint_has_what_another_instance_has_yet_to_log(
+    tmp_path: Path, make_bus: MakeBus
+) -> None:
+    held = SteeredStore(SQLiteStore(tmp_path / "collab.db"))
+    store = SteeredStore(SQLiteStore(tmp_path / "collab.db"))
+    async with (
+        house(held, bus=make_bus()) as one,
+        house(store, Settings(checkpoint_entries=1), bus=make_bus()) as other,
+    ):
+        ann, bob = await come(one, 1), await come(other, 2)
+        for letter in "bc":
+            bob.type(letter)
+            bob.room.content.flush()
+        await other.persister.settle()
+        held.hold_appends()
+        ann.type("a")
+        await bob.read_until(lambda: "a" in bob.text)
+        for letter in "def":
+            bob.type(letter)
+            bob.room.content.flush()
+        await other.persister.settle()
+        stored = await store.load("d")
+        assert (stored.seq, stored.checkpoint_seq) == (5, 2)
+        assert "a" not in text_of(Document.load(stored))
+        held.let_append()
+        await one.persister.settle()
+        assert text_of(Document.load(await store.load("d"))) == bob.text
