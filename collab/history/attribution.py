@@ -15,6 +15,7 @@ from typing import Any
 
 import pycrdt
 
+from collab.arrays import Arrays, Elements
 from collab.document import Document
 from collab.errors import UnknownRoot
 from collab.history.changes import Change, Changes
@@ -192,10 +193,10 @@ def attribute(
     while units[-1] * _DIGITS <= len(deliveries.changes):
         units.append(units[-1] * _DIGITS)
     docs = [_doc_of(update), *(_doc_of(_mark(update, deliveries, unit)) for unit in units)]
+    sides = _Sides(deliveries.changes, [Arrays(doc, kinds).elements for doc in docs])
     texts: list[AttributedText] = []
     for name in [root] if root is not None else sorted(kinds):
-        shown, *marks = [root_of(doc, name, kinds[name]) for doc in docs]
-        texts += _texts((name,), shown, marks, deliveries.changes)
+        texts += sides.texts((name,), [root_of(doc, name, kinds[name]) for doc in docs])
     return texts
 
 
@@ -228,51 +229,63 @@ def _mark(update: bytes, deliveries: Deliveries, unit: int) -> bytes:
     return bytes(written + update[copied:])
 
 
-def _texts(
-    path: tuple[str | int, ...], shown: Any, marks: Sequence[Any], changes: Sequence[Change]
-) -> Iterator[AttributedText]:
-    """Walks what is shown, and beside it the same with marks."""
-    check_depth(len(path))
-    if isinstance(shown, (pycrdt.Text, pycrdt.XmlText)):
-        chunks = [shown.diff(), *(text.diff() for text in marks)]
-        yield AttributedText(path=path, runs=_runs(chunks, changes))
-        for index, inserts in enumerate(zip(*chunks, strict=True)):
-            if isinstance(inserts[0][0], _NESTED):
-                nested, *others = [insert for insert, _ in inserts]
-                yield from _texts((*path, index), nested, others, changes)
-    elif isinstance(shown, pycrdt.Map):
-        for key in sorted(shown.keys()):
-            yield from _texts((*path, key), shown[key], [each[key] for each in marks], changes)
-    elif isinstance(shown, (pycrdt.Array, pycrdt.XmlElement, pycrdt.XmlFragment)):
-        columns = [each if isinstance(each, pycrdt.Array) else each.children for each in marks]
-        children = shown if isinstance(shown, pycrdt.Array) else shown.children
-        for index, values in enumerate(zip(children, *columns, strict=True)):
-            yield from _texts((*path, index), values[0], values[1:], changes)
-
-
 _NESTED = (pycrdt.XmlText, pycrdt.XmlElement, pycrdt.XmlFragment, pycrdt.Text, pycrdt.Map)
 
 
-def _runs(chunks: Sequence[Sequence[tuple[Any, object]]], changes: Sequence[Change]) -> list[Run]:
-    """The runs of a text: its chunks beside their marks, one digit of them in each column."""
-    runs: list[Run] = []
-    for (insert, _), *columns in zip(*chunks, strict=True):
-        marks = [column[0] for column in columns]
-        if all(isinstance(mark, str) for mark in marks):
-            start = 0
-            for digits, group in groupby(_marks_of_characters(insert, marks)):
-                end = start + sum(1 for _ in group)
-                change = _change(digits, changes)
-                last = runs[-1] if runs else None
-                if last and last.change is change and isinstance(last.insert, str):
-                    runs[-1] = Run(insert=last.insert + insert[start:end], change=change)
-                else:
-                    runs.append(Run(insert=insert[start:end], change=change))
-                start = end
-        elif isinstance(marks[0], list):
-            change = _change(tuple(mark[0] for mark in marks), changes)
-            runs.append(Run(insert=json_value(insert), change=change))
-    return runs
+class _Sides:
+    """What is shown, and beside it the same with marks, one digit of them on each side.
+
+    Args:
+        changes: what the marks stand for.
+        elements: for each side, tells what its arrays hold.
+    """
+
+    def __init__(self, changes: Sequence[Change], elements: Sequence[Elements]) -> None:
+        self._changes = changes
+        self._elements = elements
+
+    def texts(self, path: tuple[str | int, ...], sides: Sequence[Any]) -> Iterator[AttributedText]:
+        """Walks a type, as it is on each side."""
+        check_depth(len(path))
+        shown = sides[0]
+        if isinstance(shown, (pycrdt.Text, pycrdt.XmlText)):
+            chunks = [text.diff() for text in sides]
+            yield AttributedText(path=path, runs=self._runs(chunks))
+            for index, inserts in enumerate(zip(*chunks, strict=True)):
+                if isinstance(inserts[0][0], _NESTED):
+                    yield from self.texts((*path, index), [insert for insert, _ in inserts])
+        elif isinstance(shown, pycrdt.Map):
+            for key in sorted(shown.keys()):
+                yield from self.texts((*path, key), [each[key] for each in sides])
+        elif isinstance(shown, (pycrdt.Array, pycrdt.XmlElement, pycrdt.XmlFragment)):
+            columns = [
+                elements(each) if isinstance(each, pycrdt.Array) else each.children
+                for each, elements in zip(sides, self._elements, strict=True)
+            ]
+            for index, values in enumerate(zip(*columns, strict=True)):
+                yield from self.texts((*path, index), values)
+
+    def _runs(self, chunks: Sequence[Sequence[tuple[Any, object]]]) -> list[Run]:
+        """The runs of a text: its chunks beside their marks."""
+        runs: list[Run] = []
+        for (insert, _), *columns in zip(*chunks, strict=True):
+            marks = [column[0] for column in columns]
+            if all(isinstance(mark, str) for mark in marks):
+                start = 0
+                for digits, group in groupby(_marks_of_characters(insert, marks)):
+                    end = start + sum(1 for _ in group)
+                    change = _change(digits, self._changes)
+                    last = runs[-1] if runs else None
+                    if last and last.change is change and isinstance(last.insert, str):
+                        runs[-1] = Run(insert=last.insert + insert[start:end], change=change)
+                    else:
+                        runs.append(Run(insert=insert[start:end], change=change))
+                    start = end
+            elif isinstance(marks[0], list):
+                change = _change(tuple(mark[0] for mark in marks), self._changes)
+                value = json_value(insert, elements=self._elements[0])
+                runs.append(Run(insert=value, change=change))
+        return runs
 
 
 def _marks_of_characters(text: str, marks: Sequence[str]) -> Iterator[tuple[str, ...]]:

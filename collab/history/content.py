@@ -3,13 +3,14 @@
 What ``collab.render`` gives is for people; this keeps every type apart from every other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isnan, nan
 from typing import Any
 
 import pycrdt
 
+from collab.arrays import Arrays, Elements
 from collab.errors import HistoryError
 from collab.roots import RootKind
 
@@ -58,7 +59,8 @@ def read_content(doc: "pycrdt.Doc[Any]", kinds: Mapping[str, RootKind]) -> dict[
     Raises:
         HistoryError: it is nested too deeply.
     """
-    return {name: _read(root_of(doc, name, kinds[name]), 0) for name in kinds}
+    elements = Arrays(doc, kinds).elements
+    return {name: _read(root_of(doc, name, kinds[name]), 0, elements) for name in kinds}
 
 
 def put_back(
@@ -71,25 +73,29 @@ def put_back(
     Raises:
         HistoryError: a value cannot be made anew.
     """
+    here = read_content(doc, kinds)
     with doc.transaction():
-        for name, shared in content.items():
-            _put_back(root_of(doc, name, kinds[name]), shared)
+        for name, wanted in content.items():
+            _put_back(root_of(doc, name, kinds[name]), here[name], wanted)
 
 
-def _read(value: object, depth: int) -> Any:
+def _read(value: object, depth: int, elements: Elements) -> Any:
     if depth > _MAX_DEPTH:
         raise HistoryError(f"expected content nested at most {_MAX_DEPTH} deep, got more")
     if isinstance(value, pycrdt.Map):
-        entries = {key: _read(value[key], depth + 1) for key in value.keys()}  # noqa: SIM118 - iterating a Map takes twice the time
+        keys = value.keys()  # Iterating a Map takes twice the time.
+        entries = {key: _read(value[key], depth + 1, elements) for key in keys}
         return Shared(pycrdt.Map, None, entries, ())
     if isinstance(value, pycrdt.Array):
-        return Shared(pycrdt.Array, None, {}, tuple(_read(each, depth + 1) for each in value))
+        items = tuple(_read(each, depth + 1, elements) for each in elements(value))
+        return Shared(pycrdt.Array, None, {}, items)
     if isinstance(value, pycrdt.XmlText):
-        return Shared(pycrdt.XmlText, None, _attributes(value), _chunks(value, depth))
+        chunks = _chunks(value, depth, elements)
+        return Shared(pycrdt.XmlText, None, _attributes(value), chunks)
     if isinstance(value, pycrdt.Text):
-        return Shared(pycrdt.Text, None, {}, _chunks(value, depth))
+        return Shared(pycrdt.Text, None, {}, _chunks(value, depth, elements))
     if isinstance(value, (pycrdt.XmlElement, pycrdt.XmlFragment)):
-        children = tuple(_read(child, depth + 1) for child in value.children)
+        children = tuple(_read(child, depth + 1, elements) for child in value.children)
         if isinstance(value, pycrdt.XmlElement):
             return Shared(pycrdt.XmlElement, value.tag, _attributes(value), children)
         return Shared(pycrdt.XmlFragment, None, {}, children)
@@ -113,7 +119,9 @@ def _attributes(value: "pycrdt.XmlElement | pycrdt.XmlText") -> dict[str, object
     return {key: _comparable(each) for key, each in stored.items()}
 
 
-def _chunks(text: "pycrdt.Text | pycrdt.XmlText", depth: int) -> tuple[object, ...]:
+def _chunks(
+    text: "pycrdt.Text | pycrdt.XmlText", depth: int, elements: Elements
+) -> tuple[object, ...]:
     """A text's inserts with their formats, in one way for all ways of writing the same."""
     chunks: list[tuple[object, dict[str, object]]] = []
     for insert, formats in text.diff():
@@ -123,42 +131,59 @@ def _chunks(text: "pycrdt.Text | pycrdt.XmlText", depth: int) -> tuple[object, .
         if isinstance(insert, str) and isinstance(last, str) and last_formats == shown:
             chunks[-1] = (last + insert, shown)
         else:
-            chunks.append((_read(insert, depth + 1), shown))
+            chunks.append((_read(insert, depth + 1, elements), shown))
     return tuple(chunks)
 
 
-def _put_back(value: object, shared: Shared) -> None:
+def _put_back(value: object, here: object, wanted: object) -> None:
+    """Puts back what a type lacks; it and what it is to be are as they were read."""
+    if here == wanted or not isinstance(here, Shared) or not isinstance(wanted, Shared):
+        return
     if isinstance(value, pycrdt.Map):
-        for key in set(value.keys()) - set(shared.entries):
+        for key in here.entries.keys() - wanted.entries.keys():
             del value[key]
-        for key, wanted in shared.entries.items():
-            here = value.get(key)
-            if isinstance(wanted, Shared) and isinstance(here, wanted.kind):
-                _put_back(here, wanted)
-            elif key not in value or here != wanted:
-                _assign(value, key, wanted)
+        for key, entry in wanted.entries.items():
+            if _are_alike(here.entries.get(key), entry):
+                _put_back(value[key], here.entries[key], entry)
+            elif key not in here.entries or here.entries[key] != entry:
+                _assign(value, key, entry)
     elif isinstance(value, (pycrdt.XmlElement, pycrdt.XmlText)):
-        attributes = _attributes(value)
-        for key in attributes.keys() - shared.entries.keys():
+        for key in here.entries.keys() - wanted.entries.keys():
             del value.attributes[key]
-        for key, wanted in shared.entries.items():
-            if key not in attributes or attributes[key] != wanted:
-                value.attributes[key] = wanted
-    if isinstance(value, pycrdt.Array):
-        _put_back_each(list(value), shared.items)
-    elif isinstance(value, (pycrdt.XmlElement, pycrdt.XmlFragment)):
-        _put_back_each(list(value.children), shared.items)
+        for key, entry in wanted.entries.items():
+            if key not in here.entries or here.entries[key] != entry:
+                value.attributes[key] = entry
+    _put_back_each(value, here, wanted)
+
+
+def _put_back_each(value: Any, here: Shared, wanted: Shared) -> None:
+    """Puts back what is lacking of a sequence's types, where it has as many as it is to have.
+
+    It looks for those alone that differ: the CRDT takes long to find each.
+    """
+    places, ones, others = value, here.items, wanted.items
+    if isinstance(value, (pycrdt.XmlElement, pycrdt.XmlFragment)):
+        places = value.children
     elif isinstance(value, (pycrdt.Text, pycrdt.XmlText)):
-        embeds = [insert for insert, _ in value.diff() if not isinstance(insert, str)]
-        wanted_inserts = [item[0] for item in shared.items if isinstance(item, tuple)]
-        _put_back_each(embeds, tuple(each for each in wanted_inserts if not isinstance(each, str)))
+        places = _embeds(value.diff())
+        ones, others = _embeds(ones), _embeds(others)
+    if len(ones) == len(others):
+        for index, (one, other) in enumerate(zip(ones, others, strict=True)):
+            if one != other and _are_alike(one, other):
+                _put_back(places[index], one, other)
 
 
-def _put_back_each(values: list[object], wanted: tuple[object, ...]) -> None:
-    if len(values) == len(wanted):
-        for value, shared in zip(values, wanted, strict=True):
-            if isinstance(shared, Shared) and isinstance(value, shared.kind):
-                _put_back(value, shared)
+def _embeds(chunks: Iterable[Any]) -> tuple[object, ...]:
+    """What a text holds beside characters."""
+    return tuple(insert for insert, _ in chunks if not isinstance(insert, str))
+
+
+def _are_alike(here: object, wanted: object) -> bool:
+    return (
+        isinstance(here, Shared)
+        and isinstance(wanted, Shared)
+        and issubclass(here.kind, wanted.kind)
+    )
 
 
 def _assign(parent: "pycrdt.Map[Any]", key: str, wanted: object) -> None:
@@ -176,7 +201,10 @@ def _blank(wanted: object) -> Any:
 
 
 def _fill(value: object, wanted: object) -> None:
-    """Fills a type that was just made."""
+    """Fills a type that was just made.
+
+    A sequence is filled from its end, always at its beginning, which the CRDT need not look for.
+    """
     if not isinstance(wanted, Shared):
         return
     if isinstance(value, pycrdt.Map):
@@ -186,24 +214,24 @@ def _fill(value: object, wanted: object) -> None:
         for key, entry in wanted.entries.items():
             value.attributes[key] = entry
     if isinstance(value, pycrdt.Array):
-        for item in wanted.items:
-            value.append(_blank(item))
-            _fill(value[-1], item)
+        for item in reversed(wanted.items):
+            value.insert(0, _blank(item))
+            if isinstance(item, Shared):
+                _fill(value[0], item)
     elif isinstance(value, (pycrdt.XmlElement, pycrdt.XmlFragment)):
-        for item in wanted.items:
-            value.children.append(_blank(item))
-            _fill(value.children[len(value.children) - 1], item)
+        for item in reversed(wanted.items):
+            value.children.insert(0, _blank(item))
+            _fill(value.children[0], item)
     elif isinstance(value, (pycrdt.Text, pycrdt.XmlText)):
-        for chunk in wanted.items:
+        for chunk in reversed(wanted.items):
             assert isinstance(chunk, tuple)  # as _chunks makes them
             _write(value, *chunk)
 
 
 def _write(text: "pycrdt.Text | pycrdt.XmlText", insert: object, formats: dict[str, Any]) -> None:
-    end = len(text)
     if isinstance(insert, str):
-        text.insert(end, insert, formats)
+        text.insert(0, insert, formats)
     elif isinstance(text, pycrdt.Text) and not isinstance(insert, Shared):
-        text.insert_embed(end, insert, formats)
+        text.insert_embed(0, insert, formats)
     else:
         raise HistoryError("expected a text that can be made anew, got one with types in it")

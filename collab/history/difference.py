@@ -9,7 +9,7 @@ from collab.errors import UnknownRoot
 from collab.history.content import root_of
 from collab.history.matching import differences
 from collab.history.text_diff import Hunk, Reformat, diff_chunks
-from collab.render.export import root_value
+from collab.render.export import root_values
 from collab.render.values import Json
 from collab.roots import RootKind, root_kinds
 
@@ -69,17 +69,22 @@ def compare(before: Document, after: Document, root: str | None = None) -> list[
     if root is not None and root not in kinds:
         raise UnknownRoot(root, tuple(kinds))
     names = sorted(kinds) if root is None else [root]
-    found = [_compare_root(before, after, name, kinds[name]) for name in names]
+    values = [name for name in names if kinds[name] is not RootKind.TEXT]
+    one, other = (root_values(document.doc, kinds, values) for document in (before, after))
+    found = [
+        _compare_texts(before, after, name)
+        if kinds[name] is RootKind.TEXT
+        else Difference(root=name, kind=kinds[name], edits=list(_edits((), one[name], other[name])))
+        for name in names
+    ]
     return [each for each in found if each.hunks or each.formats or each.edits]
 
 
-def _compare_root(before: Document, after: Document, name: str, kind: RootKind) -> Difference:
-    if kind is RootKind.TEXT:
-        one, other = (root_of(document.doc, name, kind).diff() for document in (before, after))
-        hunks, formats = diff_chunks(one, other)
-        return Difference(root=name, kind=kind, hunks=hunks, formats=formats)
-    values = [root_value(document.doc, name, kind) for document in (before, after)]
-    return Difference(root=name, kind=kind, edits=list(_edits((), values[0], values[1])))
+def _compare_texts(before: Document, after: Document, name: str) -> Difference:
+    kind = RootKind.TEXT
+    one, other = (root_of(document.doc, name, kind).diff() for document in (before, after))
+    hunks, formats = diff_chunks(one, other)
+    return Difference(root=name, kind=kind, hunks=hunks, formats=formats)
 
 
 def _edits(path: tuple[str | int, ...], before: Json, after: Json) -> Iterator[Edit]:

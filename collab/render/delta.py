@@ -98,7 +98,7 @@ def _code_block(lines: list[_Line]) -> Node:
 
 def _lists(lines: list[_Line]) -> list[Node]:
     """Lists of consecutive list lines; deeper lines nest in the item before them."""
-    lists: list[Node] = []
+    lists: list[tuple[str, list[Node]]] = []
     position = 0
     while position < len(lines):
         line = lines[position]
@@ -112,12 +112,12 @@ def _lists(lines: list[_Line]) -> list[Node]:
             item = Node("taskItem", {"checked": kind == "checked"}, content)
         else:
             item = Node("listItem", content=content)
-        if lists and lists[-1].name == name:
-            lists[-1] = Node(name, content=[*lists[-1].content, item])
+        if lists and lists[-1][0] == name:
+            lists[-1][1].append(item)
         else:
-            lists.append(Node(name, content=[item]))
+            lists.append((name, [item]))
         position = end
-    return lists
+    return [Node(name, content=items) for name, items in lists]
 
 
 def _embed(insert: object, formats: Mapping[str, object]) -> Node:

@@ -1,12 +1,13 @@
 """Exports: a document, or one root of it, in a format to take elsewhere."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
 import pycrdt
 
+from collab.arrays import Arrays, Elements
 from collab.document import Document
 from collab.errors import RenderError, UnknownFormat, UnknownRoot
 from collab.render.delta import delta_node, is_plain
@@ -87,11 +88,10 @@ def render(
     if format == Format.UPDATE:
         return doc.get_update()
     if format == Format.JSON:
-        if root is not None:
-            return _encode_json(root_value(doc, root, kinds[root]))
-        return _encode_json({name: root_value(doc, name, kinds[name]) for name in sorted(kinds)})
+        values = root_values(doc, kinds, sorted(kinds) if root is None else [root])
+        return _encode_json(values if root is None else values[root])
     name = root if root is not None else _main_root(kinds)
-    return b"" if name is None else _show(doc, name, kinds[name], Format(format)).encode()
+    return b"" if name is None else _show(doc, name, kinds, Format(format)).encode()
 
 
 def _main_root(kinds: Mapping[str, RootKind]) -> str | None:
@@ -107,11 +107,12 @@ def _main_root(kinds: Mapping[str, RootKind]) -> str | None:
     raise RenderError(f"expected the name of a root, as there are several: {', '.join(filled)}")
 
 
-def _show(doc: "pycrdt.Doc[Any]", name: str, kind: RootKind, form: Format) -> str:
+def _show(doc: "pycrdt.Doc[Any]", name: str, kinds: Mapping[str, RootKind], form: Format) -> str:
+    kind = kinds[name]
     if kind is RootKind.EMPTY:
         return ""
     if kind in (RootKind.MAP, RootKind.ARRAY):
-        shown = _encode_json(root_value(doc, name, kind)).decode()
+        shown = _encode_json(root_values(doc, kinds, [name])[name]).decode()
         if form is Format.MARKDOWN:
             return fenced(shown, "json") + "\n"
         return html_of_plain_text(shown.removesuffix("\n")) if form is Format.HTML else shown
@@ -130,20 +131,32 @@ def _show(doc: "pycrdt.Doc[Any]", name: str, kind: RootKind, form: Format) -> st
     return html(node) if form is Format.HTML else markdown(node)
 
 
-def root_value(doc: "pycrdt.Doc[Any]", name: str, kind: RootKind) -> Json:
-    """The JSON value of a root, as ``render`` writes it; see ``collab.render.values``.
+def root_values(
+    doc: "pycrdt.Doc[Any]", kinds: Mapping[str, RootKind], names: Iterable[str]
+) -> dict[str, Json]:
+    """The JSON values of roots, as ``render`` writes them; see ``collab.render.values``.
+
+    Args:
+        doc: the document; these roots get their types.
+        kinds: what its roots are.
+        names: whose values.
 
     Raises:
-        RenderError: it is nested too deeply.
+        RenderError: one is nested too deeply.
     """
+    elements = Arrays(doc, kinds).elements
+    return {name: _root_value(doc, name, kinds[name], elements) for name in names}
+
+
+def _root_value(doc: "pycrdt.Doc[Any]", name: str, kind: RootKind, elements: Elements) -> Json:
     if kind is RootKind.EMPTY:
         return None
     if kind is RootKind.TEXT:
         return text_value(_chunks(doc, name))
     if kind is RootKind.MAP:
-        return json_value(doc.get(name, type=pycrdt.Map))
+        return json_value(doc.get(name, type=pycrdt.Map), elements=elements)
     if kind is RootKind.ARRAY:
-        return json_value(doc.get(name, type=pycrdt.Array))
+        return json_value(doc.get(name, type=pycrdt.Array), elements=elements)
     return node_value(_xml_node(doc, name, kind))
 
 

@@ -12,14 +12,20 @@ from math import isfinite
 
 import pycrdt
 
+from collab.arrays import Elements
 from collab.render.tree import Node, check_depth
 from collab.render.xml import Chunks, fragment_node
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
-def json_value(value: object, depth: int = 0) -> Json:
+def json_value(value: object, depth: int = 0, elements: Elements = list) -> Json:
     """The JSON value of anything that a document can hold.
+
+    Args:
+        value: a plain value or a shared type.
+        depth: how many others it lies in.
+        elements: tells what a shared array holds.
 
     Raises:
         RenderError: it is nested too deeply.
@@ -34,25 +40,36 @@ def json_value(value: object, depth: int = 0) -> Json:
     if isinstance(value, (bytes, bytearray)):
         return b64encode(value).decode()
     if isinstance(value, (pycrdt.Text, pycrdt.XmlText)):
-        return text_value(value.diff(), depth)
+        return text_value(value.diff(), depth, elements)
     if isinstance(value, pycrdt.XmlElement | pycrdt.XmlFragment):
         return node_value(fragment_node(value, depth=depth))
     if isinstance(value, pycrdt.Doc):
         return {"guid": value.guid}
     if isinstance(value, (Mapping, pycrdt.Map)):
-        return {key: json_value(value[key], depth + 1) for key in sorted(value.keys())}
-    if isinstance(value, (Sequence, pycrdt.Array)):
-        return [json_value(element, depth + 1) for element in value]
+        return {key: json_value(value[key], depth + 1, elements) for key in sorted(value.keys())}
+    if isinstance(value, pycrdt.Array):
+        return [json_value(element, depth + 1, elements) for element in elements(value)]
+    if isinstance(value, Sequence):
+        return [json_value(element, depth + 1, elements) for element in value]
     return None
 
 
-def text_value(chunks: Chunks, depth: int = 0) -> Json:
-    """The JSON value of a text: a string where it is plain, Quill operations where it is not."""
+def text_value(chunks: Chunks, depth: int = 0, elements: Elements = list) -> Json:
+    """The JSON value of a text: a string where it is plain, Quill operations where it is not.
+
+    Args:
+        chunks: what it shows.
+        depth: how many types it lies in.
+        elements: tells what a shared array in it holds.
+
+    Raises:
+        RenderError: it is nested too deeply.
+    """
     if all(isinstance(insert, str) and not attributes for insert, attributes in chunks):
         return "".join(str(insert) for insert, _ in chunks)
     operations: list[Json] = []
     for insert, attributes in chunks:
-        operation: dict[str, Json] = {"insert": json_value(insert, depth + 1)}
+        operation: dict[str, Json] = {"insert": json_value(insert, depth + 1, elements)}
         if attributes:
             operation["attributes"] = json_value(attributes, depth + 1)
         operations.append(operation)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collab.render.delta import delta_node
 from collab.render.export import export
 from collab.render.html import html, html_of_plain_text
 from collab.render.tree import Mark, Node
@@ -171,3 +172,13 @@ def test_a_mark_that_overlaps_itself_loses_its_hash() -> None:
     text.insert(0, "seen", {"comment--aBcD12+/": {"id": "1"}, "ychange": {"user": "u"}})
     (node,) = fragment_node(fragment).content[0].content
     assert node.marks == [Mark("comment", {"id": "1"})]
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(60)
+def test_a_long_list_is_shown_in_time() -> None:
+    """Its items were once copied for each one more, which took minutes."""
+    lines = 100_000
+    items = "\n".join("item" for _ in range(lines))
+    page = html(delta_node([(items + "\n", {"list": "bullet"})]))
+    assert Tags(page).tags.count(("li", {})) == lines
