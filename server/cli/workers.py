@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from random import Random
@@ -132,8 +132,10 @@ class Workers:
             while self._workers or not self._stopping:
                 self._wait()
                 self._read_signals()
+                # What the dead have said is in their pipes: they are heard before they are buried.
+                dead = self._reap()
                 self._greet()
-                self._bury()
+                self._bury(dead)
                 while not self._stopping and self._due and self._due[0][0] <= time.monotonic():
                     heapq.heappop(self._due)[2]()
         if self._failure is not None:
@@ -175,13 +177,16 @@ class Workers:
             for number in range(2, self._size + 1):
                 self._start(number)
 
-    def _bury(self) -> None:
+    def _reap(self) -> dict[int, int]:
+        """Returns the exit codes of workers that have ended, by their process ids."""
+        statuses = (os.waitpid(pid, os.WNOHANG) for pid in self._workers)
+        return {pid: os.waitstatus_to_exitcode(status) for pid, status in statuses if pid}
+
+    def _bury(self, dead: Mapping[int, int]) -> None:
         """Takes note of workers that have ended."""
-        for pid, worker in tuple(self._workers.items()):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                del self._workers[pid]
-                self._replace(worker, os.waitstatus_to_exitcode(status))
+        # All are taken out first: a process id that was reaped must not be sent a signal.
+        for worker, code in [(self._workers.pop(pid), code) for pid, code in dead.items()]:
+            self._replace(worker, code)
 
     def _replace(self, worker: _Worker, code: int) -> None:
         ending = f"exit code {code}" if code >= 0 else signal.Signals(-code).name

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import logging, os, signal, sys
+import itertools, logging, os, signal, sys
 from pathlib import Path
 from collab.errors import CollabError, SettingsError
 from collab.server.cli.workers import Post, Workers
@@ -30,6 +30,7 @@ def work(post):
     (folder / f"{post.number} began {begun}").touch()
     WORK
 
+BEFORE
 try:
     Workers(SIZE, work, lambda: print("all serve", flush=True)).run()
 except CollabError as error:
@@ -38,9 +39,11 @@ except CollabError as error:
 
 
 @contextmanager
-def parent(folder: Path, work: str, size: int = 2) -> Iterator["subprocess.Popen[str]"]:
+def parent(
+    folder: Path, work: str, size: int = 2, before: str = ""
+) -> Iterator["subprocess.Popen[str]"]:
     """A parent of workers that do ``work``, which knows ``post`` and how often it has ``begun``."""
-    program = PROGRAM.replace("WORK", work).replace("SIZE", str(size))
+    program = PROGRAM.replace("BEFORE", before).replace("WORK", work).replace("SIZE", str(size))
     with subprocess.Popen(
         [sys.executable, "-c", program, str(folder)],
         stdout=subprocess.PIPE,
@@ -69,6 +72,29 @@ def test_one_that_dies_again_and_again_is_replaced_and_the_others_serve(tmp_path
             pauses.append(float(found[2]))
         assert sorted(path.name for path in tmp_path.glob("1 began *")) == ["1 began 0"]
         assert all(pause <= most for pause, most in zip(pauses, (0.5, 1, 2, 4), strict=True))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+WAITS_FOR_THE_DEATH = """
+forks = itertools.count(1)
+
+def wait_for_the_death():
+    if next(forks) == 2:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+
+os.register_at_fork(after_in_parent=wait_for_the_death)
+"""
+"""Holds the parent, when it has started the second worker, until that has died."""
+
+
+def test_one_that_dies_as_soon_as_it_serves_has_served(tmp_path: Path) -> None:
+    dies = "if post.number == 2 and begun == 0: post.ready(); os.kill(os.getpid(), 9)\n"
+    with parent(tmp_path, f"{dies}    serve(post)", before=WAITS_FOR_THE_DEATH) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "all serve\n"
+        assert process.stderr.readline().startswith("worker 2 died: SIGKILL; another in ")
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
 
