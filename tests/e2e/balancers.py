@@ -14,7 +14,7 @@ from tests.e2e.conftest import skip_or_fail
 from tests.server.hosts import listen
 
 _PAGE = DOCS / "how-to" / "several-servers.md"
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 30.0
 
 Balancer = Callable[[Path, Sequence[int]], AbstractContextManager[int]]
 """Runs a balancer with files in a folder before servers on ports; gives its own port."""

@@ -23,7 +23,7 @@ from collab.store import Stored
 COLLAB = str(Path(sysconfig.get_path("scripts")) / "collab")
 
 _START_SECONDS = 30.0
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 30.0
 
 
 class Server:

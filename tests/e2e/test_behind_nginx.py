@@ -22,7 +22,7 @@ from tests.server.test_fallback import APPLIED, READ_WRITE, SHOWS_ITSELF, synced
 
 pytestmark = pytest.mark.anyio
 
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 30.0
 _PATIENCE_SECONDS = 0.5
 _BUFFERS = """
     proxy_buffering on;

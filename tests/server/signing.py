@@ -81,7 +81,7 @@ class Provider:
 
     async def until_asked(self, times: int) -> None:
         """Waits until it was asked so often."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while self.asked < times:
                 await self._asked.wait()
 

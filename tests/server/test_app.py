@@ -55,7 +55,7 @@ async def read_text(port: int, path: str, expected: str) -> None:
     doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
     async with connect(f"ws://127.0.0.1:{port}{path}", compression=None) as socket:
         await socket.send(yjs.sync_step1(doc.get_state()))
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while str(doc.get("text", type=pycrdt.Text)) != expected:
                 frame = await socket.recv()
                 assert isinstance(frame, bytes)
@@ -109,7 +109,7 @@ class TestMounting:
         async with serve(app) as port:
             async with connect(f"ws://127.0.0.1:{port}{prefix}/ws/d", compression=None) as socket:
                 await socket.send(yjs.update(poison.HELLO))
-                with anyio.fail_after(5):
+                with anyio.fail_after(30):
                     while await socket.recv() != yjs.update(poison.HELLO):
                         pass
             await read_text(port, f"{prefix}/ws/d", "hello")
@@ -194,7 +194,7 @@ class TestLiveDocuments:
                 tasks.start_soon(open_it)
                 await anyio.wait_all_tasks_blocked()
                 slow.leave()
-                with anyio.fail_after(5):
+                with anyio.fail_after(30):
                     await opened.wait()
             collab.running.rooms.release(room)
 
@@ -231,7 +231,7 @@ class TestLiveDocuments:
                 while not store.appends:
                     await anyio.lowlevel.checkpoint()
                 store.hold_appends()
-                with anyio.fail_after(5):
+                with anyio.fail_after(30):
                     await saved.wait()
                 store.let_append()
             collab.running.rooms.release(room)

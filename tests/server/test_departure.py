@@ -31,7 +31,7 @@ from tests.server.wire import Wire
 
 pytestmark = pytest.mark.anyio
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 30.0
 OPENS_A_DOCUMENT = write_var_string("room") + b"\x02\x00" + write_var_string("")
 TOLD = (CloseCode.RESTART, "the server restarts")
 

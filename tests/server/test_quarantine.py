@@ -154,7 +154,7 @@ async def test_what_is_refused_in_the_last_moment_is_kept_at_shutdown() -> None:
         rooms = Rooms(store, persister, timers, settings, spawner(tasks), metrics, Feeds(settings))
         tasks.start_soon(timers.run)
         tasks.start_soon(persister.run)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             room = await rooms.acquire("d")
             for number in range(2):
                 client = Client(room, client_id=3 + number, identity=MALLORY).connect()

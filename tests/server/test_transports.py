@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*StreamWriter:pytest.PytestUnraisableExceptionWarning"),
 ]
 
-DEADLINE_SECONDS = 5.0
+DEADLINE_SECONDS = 30.0
 SMALL = Settings(message_max_bytes=100_000)
 
 

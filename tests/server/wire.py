@@ -28,7 +28,7 @@ from collab.server.timers import Timers, make_timers
 from collab.session import Session
 from collab.store import Store
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 30.0
 
 
 @dataclass

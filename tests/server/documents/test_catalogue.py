@@ -399,7 +399,7 @@ class TestErasing:
         async with store:
             await append(store, "d", "text")
             await store.delete("d", time_ms=1)
-            with anyio.fail_after(10):
+            with anyio.fail_after(30):
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(Eraser(store, trash_seconds=60).run)
                     while await store.tombstones():

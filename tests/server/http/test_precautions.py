@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*StreamWriter:pytest.PytestUnraisableExceptionWarning"),
 ]
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 30.0
 INTERNALS = "the database at 10.1.2.3 is away"
 
 

@@ -20,7 +20,7 @@ from tests.server.hosts import front_door
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("native", [True, False])]
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 30.0
 
 
 @pytest.fixture

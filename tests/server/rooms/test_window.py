@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def timers() -> AsyncIterator[Timers]:
     timers = make_timers()
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(timers.run)
             await anyio.wait_all_tasks_blocked()
