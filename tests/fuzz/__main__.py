@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.fuzz.campaign import fuzz, reproduce
+from tests.fuzz.campaign import Length, fuzz, reproduce
 from tests.fuzz.targets import TARGETS
 
 
@@ -27,7 +27,7 @@ def main() -> int:
 
 
 def _run(target: str, seconds: int) -> int:
-    outcome = fuzz(target, seconds, keep=True)
+    outcome = fuzz(target, Length(seconds=seconds), keep=True)
     print(f"{target}: {outcome.inputs} inputs tried, {outcome.kept} kept", flush=True)
     if not outcome.report:
         return 0

@@ -42,14 +42,29 @@ class Outcome:
     report: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Length:
+    """When a process has had enough: the bound that is reached first.
+
+    Attributes:
+        seconds: how long it tries; 0 for as long as it takes.
+        inputs: how many it tries, the kept corpus among them; -1 for as many as there is time for.
+        processes: how many do so side by side.
+    """
+
+    seconds: int = 0
+    inputs: int = -1
+    processes: int = os.cpu_count() or 1
+
+
 def fuzz(
-    target: str, seconds: int, *, keep: bool, findings: Path = FINDINGS, seed: int = 0
+    target: str, length: Length, *, keep: bool, findings: Path = FINDINGS, seed: int = 0
 ) -> Outcome:
-    """Fuzzes a target, with a process for each processor; each begins with the kept corpus.
+    """Fuzzes a target, in processes that each begin with the kept corpus.
 
     Args:
         target: its name.
-        seconds: how long.
+        length: how long.
         keep: whether inputs that reach something new are kept in the corpus.
         findings: folder for inputs that fail.
         seed: what its choices follow from, as far as time allows; 0 for others each time.
@@ -60,10 +75,10 @@ def fuzz(
         folder = Path(scratch)
         corpus.unpack(target, folder / "kept")
         children = [
-            _begin(target, seconds, folder, number, findings, seed and seed + number)
-            for number in range(os.cpu_count() or 1)
+            _begin(target, length, folder, number, findings, seed and seed + number)
+            for number in range(length.processes)
         ]
-        said = [_end(child, seconds) for child in children]
+        said = [_end(child, length) for child in children]
         failed = [_NOISE.sub("", text) for text, code in said if code != 0]
         kept = 0
         if keep:
@@ -84,13 +99,14 @@ def reproduce(target: str, path: Path) -> int:
 
 
 def _begin(
-    target: str, seconds: int, folder: Path, number: int, findings: Path, seed: int
+    target: str, length: Length, folder: Path, number: int, findings: Path, seed: int
 ) -> "subprocess.Popen[str]":
     new = folder / f"new-{number}"
     new.mkdir()
     options = {
         "seed": seed,
-        "max_total_time": seconds,
+        "max_total_time": length.seconds,
+        "runs": length.inputs,
         "max_len": _MAX_BYTES,
         "timeout": _INPUT_SECONDS,
         "rss_limit_mb": _MEMORY_MB,
@@ -107,9 +123,9 @@ def _begin(
     )
 
 
-def _end(child: "subprocess.Popen[str]", seconds: int) -> tuple[str, int]:
+def _end(child: "subprocess.Popen[str]", length: Length) -> tuple[str, int]:
     try:
-        said, _ = child.communicate(timeout=seconds + _SPARE_SECONDS)
+        said, _ = child.communicate(timeout=length.seconds + _SPARE_SECONDS)
     except subprocess.TimeoutExpired:
         child.kill()
         said, _ = child.communicate()
