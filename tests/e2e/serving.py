@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+import pycrdt
 
+from collab.document import Document
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Stored
 
@@ -118,6 +120,11 @@ def export(store: Path, name: str) -> str:
     """What ``collab export`` says a document's text is."""
     command = [COLLAB, "export", name, "--format", "text", "--store", f"sqlite:///{store}"]
     return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.decode()
+
+
+def kept(store: Path, name: str) -> str:
+    """A document's text as opening it reads it: the same, without a process for it."""
+    return str(Document.load(load(store, name)).doc.get("content", type=pycrdt.Text))
 
 
 def load(store: Path, name: str) -> Stored:

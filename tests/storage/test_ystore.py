@@ -335,7 +335,9 @@ async def served(make: Stores) -> AsyncIterator[int]:
 async def provided(port: int, name: str) -> AsyncIterator["pycrdt.Doc[pycrdt.Text]"]:
     """A Doc that a real Provider keeps in step with a room."""
     doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
-    async with connect(f"ws://127.0.0.1:{port}/{name}", compression=None) as socket:
+    address = f"ws://127.0.0.1:{port}/{name}"
+    # Of a peer that is busy with its end no goodbye is waited for.
+    async with connect(address, compression=None, close_timeout=1) as socket:
         channel = WebSocketChannel(socket, name)
         provider = pycrdt.Provider(doc, channel)
         async with anyio.create_task_group() as tasks:
