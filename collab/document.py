@@ -52,14 +52,15 @@ def check_update(update: bytes) -> None:
         PoisonedUpdate: they are not.
     """
     try:
-        if not _is_typed(update):
+        if not is_typed(update):
             _read_strictly(update)
         pycrdt.get_state(update)
     except BaseException as error:  # noqa: BLE001 - see _poisoned
         raise _poisoned(update, error) from None
 
 
-def _is_typed(update: bytes) -> bool:
+def is_typed(update: bytes) -> bool:
+    """Whether an update is what typing gives, as most are: one string of a client, no deletions."""
     head = _TYPED.match(update)
     if head is None:
         return False

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from collab.document import merge
+from collab.others import Others
 from collab.protocol import yjs
 from collab.server.limits.pace import Pace
 from collab.server.rooms.connection import Connection
@@ -24,7 +24,7 @@ class Batch(Write):
         durable: whether they are committed.
     """
 
-    __slots__ = ("durable", "frame", "parts", "receipts", "state_before")
+    __slots__ = ("_others", "durable", "frame", "parts", "receipts", "state_before")
 
     def __init__(
         self,
@@ -44,11 +44,15 @@ class Batch(Write):
         self.frame = frame
         self.state_before = state_before
         self.durable = False
+        self._others: Others[Member] | None = None
 
     def others_frame(self, writer: "Member") -> bytes | None:
-        """What everyone but ``writer`` changed, encoded; None where nobody else did."""
-        others = [part for other, part in self.parts.items() if other is not writer]
-        return yjs.update(merge(others)) if others else None
+        """What everyone but a writer of it changed, encoded; None where nobody else did."""
+        if len(self.parts) == 1:
+            return None
+        if self._others is None:
+            self._others = Others(self.parts)
+        return yjs.update(self._others.without(writer))
 
 
 class Hold:
