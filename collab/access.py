@@ -1,5 +1,6 @@
 """Who somebody is and what they may do with a document."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -8,6 +9,8 @@ from collab.errors import InvalidGrant, InvalidName
 from collab.patterns import Pattern
 
 MAX_NAME_BYTES = 512
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 CLAIMED = "~"
 """What the author begins with where somebody gave a name and nobody vouches for it."""
@@ -175,8 +178,6 @@ def check_name(name: str) -> str:
         raise InvalidName("expected whole characters, got a lone surrogate", name) from error
     if not 1 <= size <= MAX_NAME_BYTES:
         raise InvalidName(f"expected a name of 1 to {MAX_NAME_BYTES} bytes, got {size}", name)
-    for character in name:
-        code = ord(character)
-        if code < 0x20 or 0x7F <= code < 0xA0:
-            raise InvalidName(f"expected a name without control characters, got {name!r}", name)
+    if _CONTROL.search(name) is not None:
+        raise InvalidName(f"expected a name without control characters, got {name!r}", name)
     return name

@@ -1,6 +1,7 @@
 """Bearer: where a request or a handshake carries its token."""
 
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 SUBPROTOCOL = "collab"
 """The WebSocket subprotocol that the server speaks where a client offers it."""
@@ -24,19 +25,20 @@ def find_token(connection: HTTPConnection) -> str | None:
     queried = connection.query_params.get("token")
     if queried:
         return queried
-    for offered in offered_subprotocols(connection):
+    for offered in offered_subprotocols(connection.scope):
         token = offered.removeprefix(TOKEN_SUBPROTOCOL)
         if token and token != offered:
             return token
     return None
 
 
-def choose_subprotocol(connection: HTTPConnection) -> str | None:
+def choose_subprotocol(handshake: Scope) -> str | None:
     """Names the subprotocol to answer a handshake with; None where ``collab`` is not offered."""
-    return SUBPROTOCOL if SUBPROTOCOL in offered_subprotocols(connection) else None
+    return SUBPROTOCOL if SUBPROTOCOL in offered_subprotocols(handshake) else None
 
 
-def offered_subprotocols(connection: HTTPConnection) -> list[str]:
+def offered_subprotocols(handshake: Scope) -> list[str]:
     """The WebSocket subprotocols that a handshake offers, in order."""
-    offered = ",".join(connection.headers.getlist("sec-websocket-protocol"))
-    return [name.strip() for name in offered.split(",") if name.strip()]
+    offered = [value for name, value in handshake["headers"] if name == b"sec-websocket-protocol"]
+    names = b",".join(offered).decode("latin-1").split(",")
+    return [name.strip() for name in names if name.strip()]

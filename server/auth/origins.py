@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collab.errors import HostRefused, OriginRefused, SettingsError
+from collab.server.headers import header
 
 logger = logging.getLogger("collab")
 
@@ -63,10 +64,10 @@ class Origins:
             HostRefused: see ``check_host``.
         """
         self.check_host(connection)
-        origin = connection.headers.get("origin")
+        origin = header(connection.scope, b"origin")
         if origin is None or ANY_ORIGIN in self.allowed or origin.lower() in self.allowed:
             return
-        if _is_same(origin, connection.headers.get("host", "")):
+        if _is_same(origin, header(connection.scope, b"host") or ""):
             return
         self._tell(f"a page from {origin!r}")
         raise OriginRefused(origin)
@@ -79,7 +80,7 @@ class Origins:
         """
         if not self._local_only:
             return
-        host = connection.headers.get("host", "")
+        host = header(connection.scope, b"host") or ""
         name = _host_name(host)
         if name is None or not (name in self._hosts or _is_local(name)):
             self._tell(f"a request for the host {host!r}")

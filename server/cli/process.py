@@ -19,7 +19,7 @@ from collab.server.cli.workers import Post
 from collab.server.siblings import Siblings
 from collab.server.transports.frontdoor import FrontDoor
 
-_COLLECT_EVERY = 20_000
+_COLLECT_EVERY = 50_000
 """Objects made and kept between two looks for circular garbage; Python's own default is 700."""
 
 

@@ -5,7 +5,6 @@ from collections import deque
 from urllib.parse import unquote
 
 import anyio
-from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
@@ -206,7 +205,7 @@ class WebSockets:
             self._handshakes.metrics.count_refusal(status_of(error))
             await _refuse(scope, send, error)
             return
-        subprotocol = choose_subprotocol(HTTPConnection(scope))
+        subprotocol = choose_subprotocol(scope)
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
         metrics = self._handshakes.metrics
         await ASGIConnection(peer, send, self._settings, metrics, self._cost).serve(receive)

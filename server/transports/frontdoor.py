@@ -24,7 +24,6 @@ from picows import (
     WSUpgradeResponseWithListener,
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # public in picows, not typed
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Scope
 from wsproto.extensions import PerMessageDeflate
 
@@ -41,6 +40,8 @@ from collab.server.transports.native import NativeConnection
 
 _READ_BUFFER_BYTES = 2048
 """What picows reads into, for each connection; it grows with longer messages."""
+_CORK: int | None = getattr(socket, "TCP_CORK", None)
+_TCP = (socket.AF_INET, socket.AF_INET6)
 _CLOSE_SECONDS = 2.0
 """How long HTTP requests under way may take when the server stops."""
 
@@ -278,7 +279,7 @@ class _Guest(asyncio.Protocol):
         assert transport is not None
 
         def listen(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-            subprotocol = choose_subprotocol(HTTPConnection(handshake))
+            subprotocol = choose_subprotocol(handshake)
             headers = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None
             return WSUpgradeResponseWithListener(
                 WSUpgradeResponse.create_101_response(headers),
@@ -304,6 +305,9 @@ class _Guest(asyncio.Protocol):
         )
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
+        # The answer and what a room begins with leave in one segment: each costs the kernel some
+        # microseconds, and crowds come back all at once.
+        _cork(transport, on=True)
         received = memoryview(self._received)
         while received:
             room = protocol.get_buffer(-1)
@@ -312,6 +316,7 @@ class _Guest(asyncio.Protocol):
             received = received[size:]
             protocol.buffer_updated(size)
         self._received = b""
+        _cork(transport, on=False)
 
     def _refuse(self, error: CollabError) -> None:
         if self._transport is None:
@@ -329,6 +334,13 @@ class _Guest(asyncio.Protocol):
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\n{''.join(lines)}\r\n"
         self._transport.write(head.encode() + body)
         self._transport.close()
+
+
+def _cork(transport: asyncio.Transport, *, on: bool) -> None:
+    """Has what is sent wait until it is sent together; only Linux can, and only for TCP."""
+    connection = transport.get_extra_info("socket")
+    if _CORK is not None and connection.family in _TCP and not transport.is_closing():
+        connection.setsockopt(socket.IPPROTO_TCP, _CORK, on)
 
 
 def _read_handshake(received: bytes) -> Scope | None:

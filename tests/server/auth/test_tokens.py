@@ -234,7 +234,7 @@ class TestWhereTokensAreFound:
         ],
     )
     def test_the_token_is_never_sent_back(self, offered: str | None, chosen: str | None) -> None:
-        assert choose_subprotocol(handshake(subprotocols=offered)) == chosen
+        assert choose_subprotocol(handshake(subprotocols=offered).scope) == chosen
 
     async def test_who_brings_none_is_nobody(self) -> None:
         assert await checking()(handshake()) is None
