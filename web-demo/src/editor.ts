@@ -1,9 +1,9 @@
 import { defaultKeymap } from '@codemirror/commands'
 import { bracketMatching } from '@codemirror/language'
 import { highlightSelectionMatches, search, searchKeymap } from '@codemirror/search'
-import { Compartment, EditorState } from '@codemirror/state'
+import { Compartment, EditorState, type SelectionRange } from '@codemirror/state'
 import { EditorView, keymap, placeholder } from '@codemirror/view'
-import { yCollab, yUndoManagerKeymap } from 'y-codemirror.next'
+import { YRange, YSyncConfig, yCollab, ySyncFacet, yUndoManagerKeymap } from 'y-codemirror.next'
 import type { Awareness } from 'y-protocols/awareness'
 import type * as Y from 'yjs'
 
@@ -13,7 +13,26 @@ import { authorship } from './history/authorship.js'
 import { remoteSelections } from './remote-selections.js'
 
 const EDITABLE = placeholder('Write something…')
+const SEARCH_WORDS = EditorState.phrases.of({
+  next: 'Next',
+  previous: 'Previous',
+  all: 'All',
+  'match case': 'Match case',
+  regexp: 'Regular expression',
+  'by word': 'Whole words',
+  replace: 'Replace',
+  'replace all': 'Replace all',
+})
 const READ_ONLY = EditorState.readOnly.of(true)
+
+/** Finds where a caret is once, not twice: each time the whole text is walked, and with each key. */
+class SyncConfig extends YSyncConfig {
+  override toYRange(range: SelectionRange): YRange {
+    if (!range.empty) return super.toYRange(range)
+    const place = this.toYPos(range.head, range.assoc)
+    return new YRange(place, place)
+  }
+}
 
 /** An editor of one shared text. */
 export class TextEditor {
@@ -29,6 +48,8 @@ export class TextEditor {
         doc: text.toString(),
         extensions: [
           yCollab(text, null, { undoManager: undo }),
+          // The last one holds.
+          ySyncFacet.of(new SyncConfig(text, null)),
           remoteSelections(text, awareness),
           keymap.of([
             { key: 'Enter', run: continueList },
@@ -39,6 +60,7 @@ export class TextEditor {
           appearance,
           bracketMatching(),
           search({ top: true }),
+          SEARCH_WORDS,
           highlightSelectionMatches({ minSelectionLength: 3 }),
           this.#editable.of(EDITABLE),
           EditorView.contentAttributes.of({
@@ -55,6 +77,7 @@ export class TextEditor {
 
   /** Lets the text be edited, or only read. */
   allow(editing: boolean): void {
+    if (editing !== this.view.state.readOnly) return
     const effect = this.#editable.reconfigure(editing ? EDITABLE : READ_ONLY)
     this.view.dispatch({ effects: effect })
   }

@@ -8,6 +8,7 @@ import {
   type ViewUpdate,
   WidgetType,
 } from '@codemirror/view'
+import { ySyncAnnotation } from 'y-codemirror.next'
 import type { Awareness } from 'y-protocols/awareness'
 import * as Y from 'yjs'
 
@@ -16,8 +17,12 @@ import { readUser } from './identity.js'
 // The own plugin of y-codemirror.next writes `style` attributes, which a content security policy
 // without 'unsafe-inline' refuses. What is published is the same, so both see each other.
 
+/** The own selection is published so long after it moved, milliseconds: never while a key is handled. */
+const PUBLISH_MS = 40
 /** How long a name stays beside a caret that moved. */
 const NAMED_MS = 2_500
+
+const CARET = 'cm-remote-caret'
 
 interface Selection {
   anchor: number
@@ -56,6 +61,7 @@ class Caret extends WidgetType {
 
   override toDOM(): HTMLElement {
     const caret = document.createElement('span')
+    caret.className = CARET
     const label = document.createElement('span')
     label.className = 'cm-remote-name'
     label.textContent = this.#name
@@ -77,7 +83,7 @@ class Caret extends WidgetType {
   }
 
   #dress(caret: HTMLElement): void {
-    caret.className = this.#named ? 'cm-remote-caret cm-remote-named' : 'cm-remote-caret'
+    caret.classList.toggle('cm-remote-named', this.#named)
     caret.style.setProperty('--person', this.#color)
   }
 }
@@ -92,6 +98,7 @@ class RemoteSelections implements PluginValue {
   /** When each client's caret last moved, and the position it published. */
   readonly #moved = new Map<number, { cursor: string; atMs: number }>()
   #fading: ReturnType<typeof setTimeout> | undefined
+  #publishing: ReturnType<typeof setTimeout> | undefined
 
   constructor(view: EditorView, text: Y.Text, awareness: Awareness) {
     this.#view = view
@@ -102,13 +109,23 @@ class RemoteSelections implements PluginValue {
   }
 
   update(update: ViewUpdate): void {
-    if (update.selectionSet || update.docChanged || update.focusChanged) this.#publish(update)
-    const changed = update.transactions.some((transaction) => transaction.annotation(presenceChanged))
-    if (changed || update.docChanged) this.decorations = this.#decorate(update.state.doc.length)
+    if (update.selectionSet || update.docChanged || update.focusChanged) {
+      this.#publishing ??= setTimeout(() => this.#publish(), PUBLISH_MS)
+    }
+    const isDue = update.transactions.some(
+      (transaction) => transaction.annotation(presenceChanged) || transaction.annotation(ySyncAnnotation),
+    )
+    if (isDue) {
+      this.decorations = this.#decorate(update.state.doc.length)
+      update.view.requestMeasure(this.#turning)
+    }
+    // What is typed here moves the others' carets; where they are is not looked up with each key.
+    else if (update.docChanged) this.decorations = this.decorations.map(update.changes)
   }
 
   destroy(): void {
     clearTimeout(this.#fading)
+    clearTimeout(this.#publishing)
     this.#awareness.off('change', this.#onPresence)
   }
 
@@ -119,13 +136,31 @@ class RemoteSelections implements PluginValue {
 
   readonly #redraw = (): void => this.#view.dispatch({ annotations: presenceChanged.of(true) })
 
-  #publish({ state, view }: ViewUpdate): void {
+  /** Turns names to the left that would not fit to the right of their caret. */
+  readonly #turning = {
+    key: this,
+    read: ({ contentDOM, scrollDOM }: EditorView): [caret: Element, isTurned: boolean][] => {
+      const edge = scrollDOM.getBoundingClientRect().right
+      return [...contentDOM.getElementsByClassName(CARET)].map((caret) => {
+        const width = caret.getElementsByClassName('cm-remote-name')[0]!.getBoundingClientRect().width
+        return [caret, caret.getBoundingClientRect().left + width > edge]
+      })
+    },
+    write: (carets: [caret: Element, isTurned: boolean][]): void => {
+      for (const [caret, isTurned] of carets) caret.classList.toggle('cm-remote-turned', isTurned)
+    },
+  }
+
+  #publish(): void {
+    this.#publishing = undefined
+    const { state, hasFocus } = this.#view
     const presence = this.#awareness.getLocalState()
-    if (!presence || !view.hasFocus) return
-    const { anchor, head } = state.selection.main
+    if (!presence || !hasFocus) return
+    const { anchor, head, empty } = state.selection.main
+    const place = Y.createRelativePositionFromTypeIndex(this.#text, head)
     const cursor = {
-      anchor: Y.createRelativePositionFromTypeIndex(this.#text, anchor),
-      head: Y.createRelativePositionFromTypeIndex(this.#text, head),
+      anchor: empty ? place : Y.createRelativePositionFromTypeIndex(this.#text, anchor),
+      head: place,
     }
     if (JSON.stringify(cursor) === JSON.stringify(presence['cursor'])) return
     this.#awareness.setLocalStateField('cursor', cursor)
@@ -197,7 +232,10 @@ const theme = EditorView.baseTheme({
     bottom: 'calc(100% - 0.15em)',
     left: '-1px',
     zIndex: '5',
+    maxWidth: '14rem',
     padding: '0.2em 0.55em',
+    overflow: 'hidden',
+    textOverflow: 'ellipsis',
     borderRadius: '0.5em 0.5em 0.5em 0',
     backgroundColor: 'var(--person)',
     color: '#fff',
@@ -208,6 +246,11 @@ const theme = EditorView.baseTheme({
     pointerEvents: 'none',
     opacity: '0',
     transition: 'opacity 0.25s',
+  },
+  '.cm-remote-turned > .cm-remote-name': {
+    right: '-1px',
+    left: 'auto',
+    borderRadius: '0.5em 0.5em 0 0.5em',
   },
   '.cm-remote-named > .cm-remote-name, .cm-remote-caret:hover > .cm-remote-name': { opacity: '1' },
 })
