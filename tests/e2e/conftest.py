@@ -10,6 +10,7 @@ from playwright.async_api import Browser, async_playwright
 import collab.server
 from tests.clients.driver import Driver, drive
 from tests.clients.installation import install
+from tests.e2e.pages import check_consoles
 from tests.e2e.serving import Server, in_ci, serve
 
 DEMO = Path(collab.server.__file__).parent / "static" / "demo" / "index.html"
@@ -59,7 +60,7 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium; Playwright's own is not downloaded."""
+    """Debian's Chromium; Playwright's own is not downloaded. Consoles must stay clean in it."""
     chromium = shutil.which("chromium")
     if chromium is None:
         skip_or_fail("chromium")
@@ -68,6 +69,7 @@ async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
         yield browser
+        await check_consoles(browser)
         await browser.close()
 
 

@@ -1,5 +1,7 @@
 """Pages of the demo in a real browser, as people use them."""
 
+import re
+
 import anyio
 from playwright.async_api import Browser, Page
 
@@ -9,6 +11,9 @@ CONNECTED = "[data-testid=status][data-status=connected]"
 NOT_CONNECTED = "[data-testid=status]:not([data-status=connected])"
 SAVED = "[data-testid=saved][data-saved=true]"
 UNSAVED = "[data-testid=saved][data-saved=false]"
+
+_CUT = re.compile(r"net::ERR_|^WebSocket connection to ")
+"""What a browser logs by itself where there is no connection."""
 
 
 async def open_page(
@@ -32,6 +37,19 @@ async def open_page(
     await page.goto(f"http://127.0.0.1:{port}/?doc={DOCUMENT}")
     await wait_until(page, "() => window.collab?.provider.synced")
     return page
+
+
+async def check_consoles(browser: Browser) -> None:
+    """Checks that nothing went wrong in the open pages, and nothing was asked for in vain."""
+    for context in browser.contexts:
+        for page in context.pages:
+            errors = [str(error) for error in await page.page_errors()]
+            errors += [
+                f"{message.text} ({message.location['url']})"
+                for message in await page.console_messages()
+                if message.type in ("error", "warning") and not _CUT.search(message.text)
+            ]
+            assert not errors, f"expected a clean console, got {errors}"
 
 
 async def wait_until(page: Page, condition: str, argument: str | None = None) -> None:

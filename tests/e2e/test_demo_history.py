@@ -133,6 +133,10 @@ async def test_a_restore_reaches_everybody_and_can_be_undone_at_once_or_later(
     await ada.get_by_test_id("restore").click()
     await wait_shows(grace, "Dear reader,")
     await grace.get_by_test_id("open-history").click()
+    # The restore says what it is, and what it took everybody back to.
+    restored = rows(grace).filter(has_text="Restored the text of")
+    await expect(restored).to_have_count(1)
+    await expect(restored).to_contain_text("Ada")
     await rows(grace).filter(has_text="Before Ada restored").click()
     await shows_then(grace, "Dear reader, hello 😀.")
     await grace.get_by_test_id("restore").click()
@@ -245,7 +249,7 @@ async def test_older_changes_come_as_one_scrolls(browser: Browser, server: Serve
 async def test_a_document_that_is_deleted_is_brought_back(browser: Browser, server: Server) -> None:
     ada, _ = await meet(browser, server)
     await ada.get_by_role("button", name="Document", exact=True).click()
-    await ada.get_by_role("button", name="Delete").click()
+    await ada.get_by_role("button", name="Delete", exact=True).click()
     await expect(ada.get_by_role("heading", name="Write something together")).to_be_visible()
     await ada.get_by_test_id("notice-action").click()
     await wait_shows(ada, "Dear reader, hello 😀.")

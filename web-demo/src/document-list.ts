@@ -1,20 +1,13 @@
 import { documentAddress } from './address.js'
 import { recentDocuments } from './device-copy.js'
-import { byId, element } from './elements.js'
+import { byId, element, icon } from './elements.js'
+import { type Page, RequestFailed, type Summary, askJson } from './request.js'
+import { ago } from './times.js'
 
-/** One document as the server lists it. */
-interface Summary {
-  name: string
-  updated_ms: number
-  connections: number
-}
-
-interface Page {
-  documents: Summary[]
-  next: string | null
-}
-
+/** How often the server is asked, where nothing is known to have changed, milliseconds. */
 const REFRESH_MS = 10_000
+/** How long it is not asked again where something has changed: somebody types, milliseconds. */
+const REST_MS = 3_000
 
 /** The list of documents beside the text. */
 export class DocumentList {
@@ -22,6 +15,7 @@ export class DocumentList {
   readonly #more = byId<HTMLButtonElement>('more-documents')
   readonly #note = byId('document-list-note')
   readonly #open: (name: string) => void
+  readonly #delete: (name: string) => void
   #summaries: Summary[] = []
   #next: string | null = null
   /** How many pages of the server's list are shown. */
@@ -32,17 +26,24 @@ export class DocumentList {
   #loading = false
   /** Whether something may have changed since the server was asked. */
   #stale = false
+  #resting: ReturnType<typeof setTimeout> | undefined
+  /** Whether something was stored since it was last asked for that. */
+  #isDue = false
 
-  /** @param open opens a document */
-  constructor(open: (name: string) => void) {
+  /**
+   * @param open opens a document
+   * @param remove deletes one
+   */
+  constructor(open: (name: string) => void, remove: (name: string) => void) {
     this.#open = open
+    this.#delete = remove
     this.#more.addEventListener('click', () => {
       this.#pages += 1
       void this.refresh()
     })
     setInterval(() => document.visibilityState === 'visible' && void this.refresh(), REFRESH_MS)
     document.addEventListener('visibilitychange', () => void this.refresh())
-    window.addEventListener('online', () => void this.refresh())
+    for (const event of ['online', 'offline']) addEventListener(event, () => void this.refresh())
     this.#draw()
     void this.refresh()
   }
@@ -58,6 +59,20 @@ export class DocumentList {
   set here(people: number) {
     this.#here = people
     this.#draw()
+  }
+
+  /** Asks the server again: something was stored, as happens with every word that is typed. */
+  refreshSoon(): void {
+    if (this.#resting !== undefined) {
+      this.#isDue = true
+      return
+    }
+    this.#resting = setTimeout(() => {
+      this.#resting = undefined
+      if (this.#isDue) this.refreshSoon()
+    }, REST_MS)
+    this.#isDue = false
+    void this.refresh()
   }
 
   /** Asks the server again. */
@@ -78,14 +93,15 @@ export class DocumentList {
       const summaries: Summary[] = []
       let next: string | null = null
       for (let page = 0; page < this.#pages && (page === 0 || next !== null); page += 1) {
-        const got: Page = await fetchPage(next)
+        const got: Page<Summary> = await fetchPage(next)
         summaries.push(...got.documents)
         next = got.next
       }
       this.#summaries = summaries
       this.#next = next
       this.#reached = true
-    } catch {
+    } catch (error) {
+      if (!(error instanceof RequestFailed)) throw error
       // Unreachable or not allowed: the list falls back on what this device knows.
       this.#reached = false
     }
@@ -98,7 +114,9 @@ export class DocumentList {
     )
     if (!this.#reached) names.push(...recentDocuments().filter((name) => !listed.has(name)))
     if (this.#current !== null && !names.includes(this.#current)) names.unshift(this.#current)
-    const focused = document.activeElement?.getAttribute('data-name')
+    const focused = this.#list.contains(document.activeElement)
+      ? document.activeElement?.getAttribute('data-name')
+      : null
     this.#list.replaceChildren(...names.map((name) => this.#item(name, listed.get(name))))
     if (focused) {
       this.#list.querySelector<HTMLElement>(`[data-name="${CSS.escape(focused)}"]`)?.focus()
@@ -107,7 +125,7 @@ export class DocumentList {
     this.#note.hidden = this.#reached && names.length > 0
     this.#note.textContent = this.#reached
       ? 'No documents yet.'
-      : 'The server’s list is out of reach. These are the documents you opened on this device.'
+      : 'The server is out of reach. What you opened on this device can be read and written.'
   }
 
   #item(name: string, summary: Summary | undefined): HTMLLIElement {
@@ -131,29 +149,19 @@ export class DocumentList {
       event.preventDefault()
       this.#open(name)
     })
-    return element('li', {}, link)
+    const item = element('li', {}, link)
+    if (summary && this.#reached) item.append(this.#deleteButton(name))
+    return item
+  }
+
+  #deleteButton(name: string): HTMLButtonElement {
+    const button = element('button', { type: 'button', class: 'icon-button', title: 'Delete' }, icon('trash'))
+    button.setAttribute('aria-label', `Delete ${name}`)
+    button.addEventListener('click', () => this.#delete(name))
+    return button
   }
 }
 
-async function fetchPage(after: string | null): Promise<Page> {
-  const address = new URL('api/docs', document.baseURI)
-  if (after !== null) address.searchParams.set('after', after)
-  const response = await fetch(address, { headers: { accept: 'application/json' } })
-  if (!response.ok) throw new Error(`expected the list of documents, got status ${response.status}`)
-  return (await response.json()) as Page
-}
-
-const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' })
-
-/** A time in words, seen from now. */
-function ago(timeMs: number): string {
-  const seconds = Math.max(0, (Date.now() - timeMs) / 1_000)
-  if (seconds < 60) return 'just now'
-  const minutes = seconds / 60
-  if (minutes < 60) return relative.format(-Math.floor(minutes), 'minute')
-  const hours = minutes / 60
-  if (hours < 24) return relative.format(-Math.floor(hours), 'hour')
-  const days = hours / 24
-  if (days < 30) return relative.format(-Math.floor(days), 'day')
-  return new Date(timeMs).toLocaleDateString('en', { dateStyle: 'medium' })
+async function fetchPage(after: string | null): Promise<Page<Summary>> {
+  return askJson('', after === null ? {} : { after })
 }

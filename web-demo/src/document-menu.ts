@@ -1,6 +1,7 @@
 import { byId } from './elements.js'
-import { type Past, RequestFailed } from './history/past.js'
+import type { Past } from './history/past.js'
 import type { Notice } from './notice.js'
+import { RequestFailed } from './request.js'
 
 /** What the menu needs of the open document and the page. */
 export interface MenuSubject {
@@ -9,8 +10,7 @@ export interface MenuSubject {
   notice: Notice
   onhistory: () => void
   onauthors: () => void
-  ondeleted: () => void
-  onundeleted: () => void
+  ondelete: () => void
 }
 
 /** The menu of what can be done with the open document as a whole. */
@@ -29,7 +29,7 @@ export class DocumentMenu {
     choose('menu-history', subject.onhistory)
     choose('menu-authors', subject.onauthors)
     choose('copy-link', () => void this.#copyLink())
-    choose('delete-document', () => void this.#delete())
+    choose('delete-document', () => void this.#deleteStored())
     const download = byId<HTMLAnchorElement>('download')
     download.href = subject.past.download.href
     download.download = `${subject.name.replace(/[\\/:*?"<>|]/g, ' ')}.md`
@@ -53,22 +53,14 @@ export class DocumentMenu {
     }
   }
 
-  async #delete(): Promise<void> {
-    const { name, past, notice, ondeleted, onundeleted } = this.#subject
+  async #deleteStored(): Promise<void> {
+    const { past, notice, ondelete } = this.#subject
     try {
-      await past.delete()
+      if (await past.isStored()) ondelete()
+      else notice.show('Nothing of this document is stored yet.')
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error
-      const isNew = error.status === 404
-      return notice.show(isNew ? 'Nothing of this document is stored yet.' : error.message)
+      notice.show(error.message)
     }
-    ondeleted()
-    notice.show(`Deleted “${name}”.`, {
-      label: 'Undo',
-      run: async () => {
-        await past.undelete()
-        onundeleted()
-      },
-    })
   }
 }

@@ -10,6 +10,7 @@ import { Identity, initials } from './identity.js'
 import { Notice } from './notice.js'
 import { OpenDocument } from './open-document.js'
 import { Sidebar } from './sidebar.js'
+import { Trash } from './trash.js'
 
 declare global {
   interface Window {
@@ -34,9 +35,23 @@ const identity = new Identity((user) => {
   if (opened) opened.user = user
 })
 const sidebar = new Sidebar()
-const list = new DocumentList(visit)
+const list = new DocumentList(visit, (name) => void trash.take(name))
 const dialog = new CreateDialog(visit)
 const notice = new Notice()
+const trash = new Trash({
+  notice,
+  ondeleted: (name) => {
+    if (name === addressedDocument()) leave()
+    else void list.refresh()
+  },
+  onundeleted: (name) => {
+    void list.refresh()
+    const addressed = addressedDocument()
+    if (name === addressed) opened?.provider.reopen()
+    else if (addressed === null) visit(name)
+    else notice.show(`Brought back “${name}”.`)
+  },
+})
 
 function showIdentity(): void {
   const { name, color } = identity.user
@@ -74,15 +89,16 @@ function show(): void {
   if (name !== null) {
     opened = new OpenDocument(connection, name, identity.user, {
       announce,
-      onstored: () => void list.refresh(),
+      onstored: () => list.refreshSoon(),
       oncount: (people) => (list.here = people),
-      ondeleted: leave,
-      onundeleted: () => visit(name),
+      ondelete: () => void trash.take(name),
+      undelete: () => trash.giveBack(name),
       notice,
     })
     const { provider, doc, editor } = opened
     // A document out of bounds has no place in the list.
     provider.on('status', (status) => (list.current = status === 'refused' ? null : name))
+    provider.on('refused', () => void list.refresh())
     window.collab = { provider, connection, doc, view: editor.view }
   }
   list.current = name

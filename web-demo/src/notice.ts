@@ -1,5 +1,5 @@
 import { byId } from './elements.js'
-import { RequestFailed } from './history/past.js'
+import { RequestFailed } from './request.js'
 
 /** How long a notice stays that offers nothing, milliseconds. */
 const STAY_MS = 6_000

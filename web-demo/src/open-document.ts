@@ -1,4 +1,4 @@
-import type { CollabDocument, Connection } from 'collab-provider'
+import { CloseCode, type CollabDocument, type Connection } from 'collab-provider'
 import { Awareness } from 'y-protocols/awareness'
 import * as Y from 'yjs'
 
@@ -15,6 +15,7 @@ import type { Notice } from './notice.js'
 import { PresenceList } from './presence.js'
 import { describe, explainRefusal } from './progress.js'
 import { selectionOf } from './remote-selections.js'
+import { RequestFailed } from './request.js'
 
 /** The root type that holds the text. */
 const ROOT = 'content'
@@ -30,10 +31,10 @@ interface Surroundings {
   onstored: () => void
   /** Told how many people have the document open. */
   oncount: (people: number) => void
-  /** Called when it was deleted here. */
-  ondeleted: () => void
-  /** Called when that was taken back. */
-  onundeleted: () => void
+  /** Called when it is to be deleted. */
+  ondelete: () => void
+  /** Brings it back after it was deleted. */
+  undelete: () => Promise<void>
   notice: Notice
 }
 
@@ -52,6 +53,7 @@ export class OpenDocument {
   readonly #whoWrote: WhoWrote
   #user: User
   #settled = false
+  #mayWrite = true
   #savedTimer: ReturnType<typeof setTimeout> | undefined
   #announced = ''
 
@@ -59,7 +61,7 @@ export class OpenDocument {
     connection: Connection,
     name: string,
     user: User,
-    { announce, onstored, oncount, ondeleted, onundeleted, notice }: Surroundings,
+    { announce, onstored, oncount, ondelete, undelete, notice }: Surroundings,
   ) {
     noteRecent(name)
     this.#announce = announce
@@ -98,10 +100,10 @@ export class OpenDocument {
     byId('show-authors').addEventListener('click', onauthors, { signal: this.#controls.signal })
     const onhistory = (): void => this.#history.open()
     new DocumentMenu(
-      { name, past, notice, onhistory, onauthors, ondeleted, onundeleted },
+      { name, past, notice, onhistory, onauthors, ondelete },
       this.#controls.signal,
     )
-    this.#wire(onstored)
+    this.#wire(onstored, undelete, notice)
     this.#show()
     void this.#copy.settled.then(() => {
       this.#settled = true
@@ -130,11 +132,10 @@ export class OpenDocument {
     byId('refusal').hidden = true
   }
 
-  #wire(onstored: () => void): void {
+  #wire(onstored: () => void, undelete: () => Promise<void>, notice: Notice): void {
     const { provider } = this
     const show = (): void => this.#show()
     provider.on('status', (status) => {
-      this.editor.allow(status !== 'refused')
       if (status === 'connected') this.#whoWrote.refresh()
       show()
     })
@@ -148,6 +149,7 @@ export class OpenDocument {
       const [title, text] = explainRefusal(refusal)
       byId('refusal-title').textContent = title
       byId('refusal-text').textContent = text
+      byId('retry').textContent = refusal.code === CloseCode.NOT_FOUND ? 'Bring it back' : 'Try again'
     })
     const { signal } = this.#controls
     const [undo, redo] = [byId<HTMLButtonElement>('undo'), byId<HTMLButtonElement>('redo')]
@@ -161,16 +163,28 @@ export class OpenDocument {
     showUndo()
     undo.addEventListener('click', () => this.#undo.undo(), { signal })
     redo.addEventListener('click', () => this.#undo.redo(), { signal })
-    byId('retry').addEventListener('click', () => provider.reopen(), { signal })
+    const retry = async (): Promise<void> => {
+      if (provider.refusal?.code !== CloseCode.NOT_FOUND) return provider.reopen()
+      try {
+        await undelete()
+      } catch (error) {
+        if (!(error instanceof RequestFailed)) throw error
+        notice.show(error.message)
+      }
+    }
+    byId('retry').addEventListener('click', () => void retry(), { signal })
   }
 
   #show(): void {
     const { provider } = this
-    const progress = describe(provider, this.#settled, this.#copy.keeps)
+    // Without a connection what was said last holds.
+    if (provider.access !== null) this.#mayWrite = provider.access === 'read-write'
+    this.editor.allow(this.#mayWrite && provider.status !== 'refused')
+    const progress = describe(provider, this.#settled, this.#copy.keeps, this.#mayWrite)
     byId('refusal').hidden = provider.status !== 'refused'
     this.#history.standing = {
       isReachable: provider.status === 'connected',
-      mayWrite: provider.access !== 'readonly',
+      mayWrite: this.#mayWrite,
     }
     const status = byId('status')
     status.textContent = progress.status

@@ -1,4 +1,4 @@
-import type { Progress as Standing, Refusal, Status } from 'collab-provider'
+import { CloseCode, type Progress as Standing, type Refusal, type Status } from 'collab-provider'
 
 /** What the page says of connection and storage. */
 export interface Progress {
@@ -21,16 +21,20 @@ const STATUS: Record<Status, string> = {
  *
  * @param settled whether the copy of this device is loaded, or known not to be there
  * @param keeps whether this device keeps a copy
+ * @param mayWrite whether the server takes changes
  */
 export function describe(
-  { status, saved, pendingChanges }: Pick<Standing, 'status' | 'saved' | 'pendingChanges'>,
+  { status, saved, pendingChanges, refusal }: Pick<Standing, 'status' | 'saved' | 'pendingChanges' | 'refusal'>,
   settled: boolean,
   keeps: boolean,
+  mayWrite: boolean,
 ): Progress {
   const isSaved = saved && settled
-  return { status: STATUS[status], saved: savedText(), isSaved }
+  const isDeleted = refusal?.code === CloseCode.NOT_FOUND
+  return { status: isDeleted ? 'Deleted' : STATUS[status], saved: savedText(), isSaved }
 
   function savedText(): string {
+    if (!mayWrite && pendingChanges === 0 && status !== 'refused') return 'Read only'
     if (isSaved) return 'Saved'
     if (status === 'connecting') return ''
     // Of what a device kept from earlier nobody can say yet whether it waits.
@@ -50,7 +54,7 @@ export function explainRefusal({ code, reason }: Refusal): [title: string, text:
     case 4403:
       return ['You have no access to this document', 'Ask the person who shared it to let you in.']
     case 4404:
-      return ['There is no such document', 'It may have been deleted, or its address is not quite right.']
+      return ['This document was deleted', 'Somebody put it into the trash. It can be brought back, for everybody.']
     default:
       return ['The server refused this document', reason]
   }

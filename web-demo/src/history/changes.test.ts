@@ -71,6 +71,21 @@ test('a version stands above the moment it ends in, and shows what came since th
   ])
 })
 
+test('the change after the point that was named before a restore is told to be one', () => {
+  const mark = { ...version('Before Ada restored “First” (Nov 23, 2026, 2:05:12 PM)', 4), author: '~Ada' }
+  const restored = (changes: Change[]): unknown[] =>
+    rowsOf(changes, [mark], true).map((row) => row.kind === 'moment' && [row.moment.firstSeq, row.restore?.what])
+  // What was written before and after it within a minute stands by itself.
+  expect(
+    restored([change('~Ada', [6, 9], [25, 30]), change('~Ada', [5, 5], [20, 20]), change('~Ada', [1, 4], [0, 10])]),
+  ).toEqual([[6, undefined], [5, '“First”'], false, [1, undefined]])
+  expect(restored([change('~Grace', [5, 5], [20, 20]), change('~Ada', [1, 4], [0, 10])])).toEqual([
+    [5, undefined],
+    false,
+    [1, undefined],
+  ])
+})
+
 test('versions of pages that are not loaded wait for them', () => {
   const changes = [change('~Ada', [50, 60], [200, 210])]
   const rows = rowsOf(changes, [version('old', 7), version('auto', 3, true)], false)

@@ -1,3 +1,5 @@
+import { type Restore, restoresIn } from './restores.js'
+
 /** How long somebody rests before what follows is another change, seconds: short, so that turns stay apart. */
 export const PAUSE_SECONDS = 2
 /** How long somebody rests before it is another moment, where nobody else writes meanwhile, milliseconds. */
@@ -40,7 +42,7 @@ export interface Moment {
 
 /** A row of the history: a moment or a version, with the point it leads to. */
 export type Row =
-  | { kind: 'moment'; seq: number; before: number; moment: Moment }
+  | { kind: 'moment'; seq: number; before: number; moment: Moment; restore: Restore | null }
   | { kind: 'version'; seq: number; before: number; version: Version }
 
 /** The changes with one more entry, gathered as the server gathers them. */
@@ -111,7 +113,8 @@ export function rowsOf(
   isWhole: boolean,
 ): Row[] {
   const people = versions.filter(({ automatic }) => !automatic)
-  const moments = momentsOf(changes, people.map(({ seq }) => seq))
+  const restores = restoresIn(people)
+  const moments = momentsOf(changes, [...people.map(({ seq }) => seq), ...restores.keys()])
   const oldest = moments.at(-1)?.firstSeq ?? Infinity
   const named = versions
     .filter(({ automatic, seq }) => !automatic || (isWhole && seq < oldest))
@@ -125,7 +128,11 @@ export function rowsOf(
   const shown = isWhole ? rows : rows.filter(({ seq }) => seq >= oldest)
   shown.push(
     ...moments.map((moment): Row => {
-      return { kind: 'moment', seq: moment.lastSeq, before: moment.firstSeq - 1, moment }
+      const { firstSeq, lastSeq, authors } = moment
+      // Where somebody else wrote between the name and the restore, it is not told apart.
+      const named = restores.get(firstSeq)
+      const restore = named && authors.length === 1 && authors[0] === named.author ? named : null
+      return { kind: 'moment', seq: lastSeq, before: firstSeq - 1, moment, restore }
     }),
   )
   const rank = (row: Row): number => (row.kind === 'version' ? row.version.created_ms : 0)

@@ -1,6 +1,7 @@
 import { byId } from '../elements.js'
+import { RequestFailed } from '../request.js'
 import type { Version } from './changes.js'
-import { type Past, RequestFailed } from './past.js'
+import type { Past } from './past.js'
 
 /** Asks for the name of a version, and gives it. */
 export class NamingDialog {
@@ -41,7 +42,8 @@ export class NamingDialog {
 
   async #submit(): Promise<void> {
     const name = this.#name.value.trim()
-    if (name === '') return void (this.#error.textContent = 'A version needs a name.')
+    const fault = versionFault(name)
+    if (fault !== null) return void (this.#error.textContent = fault)
     try {
       const version = await this.#past.nameVersion(name, this.#seq)
       this.#dialog.close()
@@ -53,8 +55,18 @@ export class NamingDialog {
   }
 }
 
+const UNREADABLE = 'A name is at most 200 bytes long and reads neither as a number nor as a date.'
+
+/** What is plainly wrong with a version's name; null where the server may take it. */
+export function versionFault(name: string): string | null {
+  if (name === '') return 'A version needs a name.'
+  const bytes = new TextEncoder().encode(name).byteLength
+  const isPoint = /^(\p{Nd}+|\d{4}-\d\d-\d\d([T ].*)?)$/u.test(name)
+  return bytes > 200 || isPoint ? UNREADABLE : null
+}
+
 function explain({ status, message }: RequestFailed): string {
-  if (status === 400) return 'A name is at most 200 bytes long and reads neither as a number nor as a date.'
+  if (status === 400) return UNREADABLE
   if (status === 409) return 'There is a version of this name already.'
   if (status === 404) return 'There is nothing to name yet.'
   return message

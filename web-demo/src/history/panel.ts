@@ -1,10 +1,12 @@
 import { byId, element } from '../elements.js'
 import type { Notice } from '../notice.js'
+import { RequestFailed } from '../request.js'
 import type { Authors } from './authors.js'
 import { type Row, dayOf, keyOf, timesOf } from './changes.js'
 import { NamingDialog } from './naming-dialog.js'
-import { type Past, RequestFailed } from './past.js'
+import type { Past } from './past.js'
 import { Preview } from './preview.js'
+import { nameBeforeRestore, shownName } from './restores.js'
 import { RowList, who } from './row-list.js'
 import { Timeline } from './timeline.js'
 
@@ -145,11 +147,11 @@ export class HistoryPanel {
     const { past, authors, announce } = this.#subject
     this.#chosen = row
     const authorsOf = row.kind === 'version' ? [row.version.author] : row.moment.authors
-    byId('preview-title').textContent = row.kind === 'version' ? row.version.name : when(row)
+    byId('preview-title').textContent = row.kind === 'version' ? shownName(row.version.name) : when(row)
     byId('preview-who').replaceChildren(
       row.kind === 'version' && row.version.automatic
         ? element('span', {}, when(row))
-        : who(authorsOf.map((author) => authors.describe(author))),
+        : who(authorsOf.map((author) => authors.describe(author)), row.kind === 'moment' ? row.restore : null),
     )
     const text = byId('preview-text')
     text.setAttribute('aria-busy', 'true')
@@ -192,8 +194,8 @@ export class HistoryPanel {
     this.#restore.disabled = true
     try {
       // What there was has a name from now on: the way back for everybody, when the notice is gone.
-      const time = new Date().toLocaleString('en', { dateStyle: 'medium', timeStyle: 'medium' })
-      const before = await past.nameVersion(`Before ${past.writer} restored, ${time}`, null)
+      const name = nameBeforeRestore(past.writer, lastingName(row), Date.now())
+      const before = await past.nameVersion(name, null)
       let changed = false
       try {
         changed = (await past.restore(row.seq)).changed
@@ -296,6 +298,13 @@ export class HistoryPanel {
         ? 'This is the text as it is now'
         : ''
   }
+}
+
+/** What the text of a row is called, also in years. */
+function lastingName(row: Row): string {
+  if (row.kind === 'version') return `“${shownName(row.version.name)}”`
+  const format = { day: 'numeric', month: 'short', hour: 'numeric', minute: '2-digit' } as const
+  return `the text of ${new Date(row.moment.lastMs).toLocaleString('en', format)}`
 }
 
 /** When a row was, in words. */

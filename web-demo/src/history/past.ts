@@ -1,20 +1,10 @@
+import { type Ask, type Page, RequestFailed, type Summary, addressOf, ask, askJson, pathOf } from '../request.js'
 import { type Change, PAUSE_SECONDS, type Version } from './changes.js'
 import type { Difference, Hunk } from './hunks.js'
 import { type AttributedRun, type Run, readRuns } from './runs.js'
 
 /** How many changes a page has. */
 const PAGE = 200
-
-/** A request that came to nothing. Its message is for people. */
-export class RequestFailed extends Error {
-  /** The HTTP status; 0 where there was no answer. */
-  readonly status: number
-
-  constructor(status: number, message: string) {
-    super(message)
-    this.status = status
-  }
-}
 
 /** A page of changes, the newest first. */
 export interface ChangePage {
@@ -27,6 +17,8 @@ export class Past {
   readonly #document: string
   readonly #root: string
   readonly #getName: () => string
+  /** Whether the server is known to have stored something of it. */
+  #isStored = false
 
   /**
    * @param root the root type that holds the text
@@ -45,38 +37,50 @@ export class Past {
 
   /** Where the server tells what happens in the document. */
   get events(): URL {
-    return this.#address('events')
+    return addressOf(this.#path('events'))
   }
 
   /** Where the text can be downloaded. */
   get download(): URL {
-    return this.#address('content', { format: 'text', root: this.#root })
+    return addressOf(this.#path('content'), { format: 'text', root: this.#root })
+  }
+
+  /**
+   * Whether the server has stored anything of the document.
+   *
+   * @throws RequestFailed where it does not say
+   */
+  async isStored(): Promise<boolean> {
+    if (this.#isStored) return true
+    // The list says so without an error: what a new document lacks is none, and browsers log those.
+    const query = { prefix: this.#document, limit: '1' }
+    const { documents } = await askJson<Page<Summary>>('', query)
+    return (this.#isStored = documents[0]?.name === this.#document)
   }
 
   /** Changes, the newest first; none where the document has none yet. */
   async changes(before: number | null): Promise<ChangePage> {
     const query: Record<string, string> = { limit: String(PAGE), pause: String(PAUSE_SECONDS) }
     if (before !== null) query['before'] = String(before)
-    return orWhereThereIsNone(this.#get('history', query), { changes: [], next: null })
+    return this.#get('history', query, { changes: [], next: null })
   }
 
   async versions(): Promise<Version[]> {
     const none = { versions: [] as Version[] }
-    return (await orWhereThereIsNone(this.#get<typeof none>('versions'), none)).versions
+    return (await this.#get('versions', {}, none)).versions
   }
 
   /** The text as it was. */
   async text(seq: number): Promise<string> {
     const query = { format: 'text', root: this.#root, at: String(seq) }
-    const text = this.#ask('content', { query }).then((response) => response.text())
-    return orWhereThereIsNone(text, '')
+    const answer = async (): Promise<string> => (await ask(this.#path('content'), { query })).text()
+    return this.#whereStored(answer, '')
   }
 
   /** What distinguishes the text at a point from what it was before. */
   async hunks(from: number, to: number): Promise<Hunk[]> {
     const query = { root: this.#root, from: String(from), to: String(to) }
-    const none = { differences: [] as Difference[] }
-    const { differences } = await orWhereThereIsNone(this.#get<typeof none>('diff', query), none)
+    const { differences } = await this.#get('diff', query, { differences: [] as Difference[] })
     return differences.find(({ root }) => root === this.#root)?.hunks ?? []
   }
 
@@ -84,101 +88,49 @@ export class Past {
   async attribution(): Promise<{ text: string; runs: Run[] }> {
     const query = { root: this.#root, pause: String(PAUSE_SECONDS) }
     const none = { texts: [] as { path: unknown[]; runs: AttributedRun[] }[] }
-    const { texts } = await orWhereThereIsNone(this.#get<typeof none>('attribution', query), none)
+    const { texts } = await this.#get('attribution', query, none)
     return readRuns(texts.find(({ path }) => path.length === 1)?.runs ?? [])
   }
 
   /** Takes the document back to a point, for everybody. */
   async restore(seq: number): Promise<{ changed: boolean }> {
-    const response = await this.#ask('restore', { method: 'POST', body: { to: seq } })
+    const response = await this.#change('restore', { method: 'POST', body: { to: seq } })
     return (await response.json()) as { changed: boolean }
   }
 
   /** Names a point; the newest one where none is given. */
   async nameVersion(name: string, seq: number | null): Promise<Version> {
     const body = seq === null ? { name } : { name, at: seq }
-    return (await (await this.#ask('versions', { method: 'POST', body })).json()) as Version
+    return (await (await this.#change('versions', { method: 'POST', body })).json()) as Version
   }
 
   /** Forgets the name of a version. */
   async forgetVersion(version: string): Promise<void> {
-    await this.#ask(`versions/${encodeURIComponent(version)}`, { method: 'DELETE' })
+    await this.#change(`versions/${encodeURIComponent(version)}`, { method: 'DELETE' })
   }
 
-  /** Puts the document into the trash. */
-  async delete(): Promise<void> {
-    await this.#ask('', { method: 'DELETE' })
+  #path(path: string): string {
+    return `${pathOf(this.#document)}/${path}`
   }
 
-  /** Brings it back out of the trash. */
-  async undelete(): Promise<void> {
-    await this.#ask('undelete', { method: 'POST' })
+  async #get<Answer>(path: string, query: Record<string, string>, none: Answer): Promise<Answer> {
+    return this.#whereStored(() => askJson<Answer>(this.#path(path), query), none)
   }
 
-  async #get<Answer>(path: string, query: Record<string, string> = {}): Promise<Answer> {
-    return (await (await this.#ask(path, { query })).json()) as Answer
-  }
-
-  #address(path: string, query: Record<string, string> = {}): URL {
-    const document = `api/docs/${encodeURIComponent(this.#document)}`
-    const address = new URL(path === '' ? document : `${document}/${path}`, window.document.baseURI)
-    for (const [name, value] of Object.entries(query)) address.searchParams.set(name, value)
-    return address
-  }
-
-  async #ask(
-    path: string,
-    { method = 'GET', query = {}, body }: {
-      method?: string
-      query?: Record<string, string>
-      body?: unknown
-    },
-  ): Promise<Response> {
-    // Who changes something says who they are, as on the connection.
-    const name = this.writer
-    const address = this.#address(path, method === 'GET' || !name ? query : { ...query, name })
-    const init: RequestInit = { method, headers: { accept: 'application/json' } }
-    if (body !== undefined) {
-      init.headers = { ...init.headers, 'content-type': 'application/json' }
-      init.body = JSON.stringify(body)
-    }
-    let response: Response
+  /** A document that nobody has written in yet has no history, and that is no failure. */
+  async #whereStored<Answer>(answer: () => Promise<Answer>, none: Answer): Promise<Answer> {
+    if (!(await this.isStored())) return none
     try {
-      response = await fetch(address, init)
-    } catch {
-      throw new RequestFailed(0, explain(0))
+      return await answer()
+    } catch (error) {
+      if (error instanceof RequestFailed && error.status === 404) return none
+      throw error
     }
-    if (!response.ok) throw new RequestFailed(response.status, explain(response.status))
-    return response
   }
-}
 
-/** What a status of a refusal means, for people. */
-export function explain(status: number): string {
-  switch (status) {
-    case 0:
-      return 'The server is out of reach.'
-    case 401:
-      return 'You need to sign in for this.'
-    case 403:
-      return 'You may not do this here.'
-    case 404:
-      return 'The history does not reach back so far.'
-    case 409:
-      return 'The server cannot do this to the document as it is now.'
-    case 410:
-      return 'The document was deleted.'
-    default:
-      return status < 500 ? 'The server refused this.' : 'The server cannot do this now. Try again later.'
-  }
-}
-
-/** A document that nobody has written in yet has no history, and that is no failure. */
-async function orWhereThereIsNone<Answer>(answer: Promise<Answer>, none: Answer): Promise<Answer> {
-  try {
-    return await answer
-  } catch (error) {
-    if (error instanceof RequestFailed && error.status === 404) return none
-    throw error
+  /** Who changes something says who they are, as on the connection. */
+  async #change(path: string, wish: Ask): Promise<Response> {
+    const name = this.writer
+    return ask(this.#path(path), name ? { ...wish, query: { name } } : wish)
   }
 }

@@ -1,6 +1,7 @@
-import { byId, element } from '../elements.js'
+import { byId, element, icon } from '../elements.js'
 import type { Author } from './authors.js'
 import { type Row, type Version, dayOf, keyOf, timesOf } from './changes.js'
+import { type Restore, shownName } from './restores.js'
 
 /** How many people a row names before it counts the rest. */
 const NAMED = 3
@@ -77,11 +78,14 @@ export class RowList {
     const button = element('button', { type: 'button', class: `row ${row.kind}` })
     if (isChosen) button.setAttribute('aria-current', 'true')
     const title =
-      row.kind === 'version' ? row.version.name : timesOf(row.moment.firstMs, row.moment.lastMs)
+      row.kind === 'version'
+        ? shownName(row.version.name)
+        : timesOf(row.moment.firstMs, row.moment.lastMs)
     const head = element('span', { class: 'row-title' }, element('bdi', {}, title))
     if (row.kind === 'version') head.prepend(icon('flag'))
+    else if (row.restore) head.prepend(icon('history'))
     if (isNewest) head.append(element('span', { class: 'row-tag' }, 'Newest'))
-    button.append(head, row.kind === 'version' ? namedBy(row.version, authors[0]!) : who(authors))
+    button.append(head, row.kind === 'version' ? namedBy(row.version, authors[0]!) : who(authors, row.restore))
     button.addEventListener('click', () => this.#options.onchoose(row))
     return button
   }
@@ -96,8 +100,8 @@ export class RowList {
   }
 }
 
-/** The people of a row, each with their colour. */
-export function who(authors: readonly Author[]): HTMLElement {
+/** The people of a row, each with their colour; and what they restored, where it was that. */
+export function who(authors: readonly Author[], restore: Restore | null = null): HTMLElement {
   const named = authors.slice(0, NAMED).map(({ name, color, isKnown }) => {
     const person = element('span', { class: 'person' }, element('bdi', {}, name))
     person.style.setProperty('--person', color)
@@ -106,6 +110,7 @@ export function who(authors: readonly Author[]): HTMLElement {
   })
   const rest = authors.length - NAMED
   const more = rest > 0 ? [element('span', { class: 'more' }, `and ${rest} more`)] : []
+  if (restore) more.push(element('span', { class: 'restored' }, 'Restored ', element('bdi', {}, restore.what)))
   return element('span', { class: 'row-who' }, ...named, ...more)
 }
 
@@ -127,15 +132,4 @@ function known(): Element {
   mark.setAttribute('aria-label', 'signed in')
   mark.removeAttribute('aria-hidden')
   return mark
-}
-
-const SVG = 'http://www.w3.org/2000/svg'
-
-function icon(name: string): SVGElement {
-  const svg = document.createElementNS(SVG, 'svg')
-  const use = document.createElementNS(SVG, 'use')
-  use.setAttribute('href', `#icon-${name}`)
-  svg.setAttribute('aria-hidden', 'true')
-  svg.append(use)
-  return svg
 }

@@ -1,5 +1,6 @@
+import { RequestFailed } from '../request.js'
 import { type Change, type Entry, type Row, type Version, grow, rowsOf } from './changes.js'
-import { type Past, RequestFailed } from './past.js'
+import type { Past } from './past.js'
 
 /** Something that happened in the document, as the server tells it. */
 type Happening =

@@ -2,9 +2,10 @@ import type { EditorView } from '@codemirror/view'
 import type * as Y from 'yjs'
 
 import { byId, element } from '../elements.js'
+import { RequestFailed } from '../request.js'
 import type { Authors } from './authors.js'
 import { setAuthorship, shownRuns } from './authorship.js'
-import { type Past, RequestFailed } from './past.js'
+import type { Past } from './past.js'
 import { fitRuns, sharesOf } from './runs.js'
 
 /** How long the text rests before the server is asked again, milliseconds. */

@@ -1,0 +1,123 @@
+"""The demo's page around the text: the list of documents, the trash, and who may only read."""
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+from starlette.requests import HTTPConnection
+
+from collab.access import Access, Identity
+from collab.server import Collab
+from collab.storage.memory import MemoryStore
+from tests.e2e.pages import (
+    CONNECTED,
+    DOCUMENT,
+    SAVED,
+    open_page,
+    type_at_end,
+    wait_shows,
+    wait_until,
+)
+from tests.e2e.serving import Server
+from tests.server.hosts import front_door
+
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.anyio,
+    pytest.mark.browser,
+    pytest.mark.slow,
+]
+
+WITHIN_MS = 20_000
+
+expect.set_options(timeout=WITHIN_MS)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # Playwright's.
+
+
+async def delete_by_menu(page: Page) -> None:
+    await page.get_by_role("button", name="Document", exact=True).click()
+    await page.get_by_role("button", name="Delete", exact=True).click()
+
+
+async def test_a_new_document_has_an_empty_history_and_asks_for_nothing_in_vain(
+    browser: Browser, server: Server
+) -> None:
+    # The browser's fixture fails the test where anything is logged, such as a 404.
+    page = await open_page(browser, server.port, name="Ada")
+    await page.get_by_test_id("show-authors").click()
+    await expect(page.get_by_test_id("legend")).to_contain_text("Nothing is written yet")
+    await page.get_by_test_id("open-history").click()
+    await expect(page.locator("#history-empty")).to_be_visible()
+    await delete_by_menu(page)
+    await expect(page.get_by_test_id("notice")).to_contain_text(
+        "Nothing of this document is stored"
+    )
+
+    await type_at_end(page, "Dear reader,")
+    await expect(page.get_by_test_id("history-list").get_by_role("button")).to_have_count(1)
+    await expect(page.get_by_test_id("legend")).to_contain_text("Ada")
+
+
+async def test_a_document_is_deleted_in_the_list_and_comes_back_out_of_the_trash(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port)
+    await type_at_end(page, "Dear reader,")
+    await page.wait_for_selector(SAVED)
+    await page.goto(f"{server.url}/")
+    listed = page.get_by_test_id("document-list").get_by_role("link", name=DOCUMENT)
+    await listed.hover()
+    await page.get_by_role("button", name=f"Delete {DOCUMENT}").click()
+    await expect(listed).to_have_count(0)
+    await page.get_by_role("button", name="Dismiss").click()
+
+    trash = page.get_by_role("dialog", name="Trash")
+    await page.get_by_test_id("open-trash").click()
+    await expect(trash).to_contain_text("Deleted just now")
+    await page.get_by_role("button", name=f"Bring back {DOCUMENT}").click()
+    await wait_shows(page, "Dear reader,")
+    await expect(listed).to_be_visible()
+    await page.get_by_test_id("open-trash").click()
+    await expect(trash).to_contain_text("Nothing is in the trash")
+
+
+async def test_who_has_a_document_open_that_is_deleted_is_told_and_can_bring_it_back(
+    browser: Browser, server: Server
+) -> None:
+    ada = await open_page(browser, server.port, name="Ada")
+    grace = await open_page(browser, server.port, name="Grace")
+    await type_at_end(ada, "Dear reader,")
+    await ada.wait_for_selector(SAVED)
+    await delete_by_menu(ada)
+    told = grace.get_by_test_id("refusal")
+    await expect(told).to_contain_text("This document was deleted")
+    await expect(grace.get_by_test_id("status")).to_have_text("Deleted")
+    await told.get_by_role("button", name="Bring it back").click()
+    await grace.wait_for_selector(CONNECTED)
+    await type_at_end(grace, " hello.")
+    await grace.wait_for_selector(SAVED)
+    await wait_shows(grace, "Dear reader, hello.")
+
+
+async def test_who_may_only_read_is_told_so_and_cannot_type(browser: Browser) -> None:
+    async def authenticate(connection: HTTPConnection) -> Identity:
+        name = connection.query_params.get("name")
+        return Identity(name=name, access=Access.WRITE if name == "Ada" else Access.READ)
+
+    async with front_door(Collab(MemoryStore(), authenticate=authenticate, demo=True)) as port:
+        ada = await open_page(browser, port, name="Ada")
+        await type_at_end(ada, "Dear reader,")
+        reader = await open_page(browser, port, name="Vera")
+        await wait_shows(reader, "Dear reader,")
+        await expect(reader.get_by_test_id("saved")).to_have_text("Read only")
+        await type_at_end(reader, " hello.")
+        await type_at_end(ada, " farewell.")
+        await wait_shows(reader, "Dear reader, farewell.")
+
+        # Without a connection what was said last holds.
+        await reader.context.set_offline(True)
+        await wait_until(reader, "() => window.collab.provider.status === 'offline'")
+        await type_at_end(reader, " hello.")
+        await wait_shows(reader, "Dear reader, farewell.")

@@ -1,0 +1,87 @@
+/** A request that came to nothing. Its message is for people. */
+export class RequestFailed extends Error {
+  /** The HTTP status; 0 where there was no answer. */
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** One document as the server lists it. */
+export interface Summary {
+  name: string
+  updated_ms: number
+  connections: number
+}
+
+/** A page of the server's list of documents. */
+export interface Page<Entry> {
+  documents: Entry[]
+  next: string | null
+}
+
+export interface Ask {
+  method?: string
+  query?: Record<string, string>
+  body?: unknown
+}
+
+/** Where something of the server's API is, by its path below `api/docs`. */
+export function addressOf(path: string, query: Record<string, string> = {}): URL {
+  const address = new URL(`api/docs${path}`, document.baseURI)
+  for (const [name, value] of Object.entries(query)) address.searchParams.set(name, value)
+  return address
+}
+
+/** The path of a document below `api/docs`. */
+export function pathOf(name: string): string {
+  return `/${encodeURIComponent(name)}`
+}
+
+/**
+ * Asks the server, and waits for an answer that is none of its refusals.
+ *
+ * @throws RequestFailed where there is none
+ */
+export async function ask(path: string, { method = 'GET', query = {}, body }: Ask = {}): Promise<Response> {
+  const init: RequestInit = { method, headers: { accept: 'application/json' } }
+  if (body !== undefined) {
+    init.headers = { ...init.headers, 'content-type': 'application/json' }
+    init.body = JSON.stringify(body)
+  }
+  let response: Response
+  try {
+    response = await fetch(addressOf(path, query), init)
+  } catch {
+    throw new RequestFailed(0, explain(0))
+  }
+  if (!response.ok) throw new RequestFailed(response.status, explain(response.status))
+  return response
+}
+
+/** Asks for JSON: see `ask`. */
+export async function askJson<Answer>(path: string, query: Record<string, string> = {}): Promise<Answer> {
+  return (await (await ask(path, { query })).json()) as Answer
+}
+
+/** What a status of a refusal means, for people. */
+export function explain(status: number): string {
+  switch (status) {
+    case 0:
+      return 'The server is out of reach.'
+    case 401:
+      return 'You need to sign in for this.'
+    case 403:
+      return 'You may not do this here.'
+    case 404:
+      return 'The history does not reach back so far.'
+    case 409:
+      return 'The server cannot do this to the document as it is now.'
+    case 410:
+      return 'The document was deleted.'
+    default:
+      return status < 500 ? 'The server refused this.' : 'The server cannot do this now. Try again later.'
+  }
+}
