@@ -13,10 +13,11 @@ import pycrdt
 
 from collab import lib0, state_vector
 from collab.errors import BrokenDocument, PoisonedUpdate, ProtocolError, TooLarge
+from collab.joining import MAX_LOOSE, continues, join
 from collab.nesting import LOOK_LEVELS, MAX_LEVELS, estimate_levels, measure_levels
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.store import Stored
-from collab.structs import Kind, read_deletions, read_structs
+from collab.structs import Kind, Struct, read_deletions, read_structs
 
 _REPLAY_MERGE = 100
 """Log entries merged before they are applied: with more, merging costs more than it saves."""
@@ -39,7 +40,7 @@ _TYPED = re.compile(
 """What most updates are: one short string beside its neighbours, and no deletions."""
 
 
-def check_update(update: bytes) -> None:
+def check_update(update: bytes) -> bytes:
     """Checks that bytes are an update that can be kept and passed on; no promise that it applies.
 
     They are read strictly first (what typing gives is known at a glance), because the CRDT takes
@@ -48,15 +49,20 @@ def check_update(update: bytes) -> None:
     and types that Yjs does not know and that clients fail on, and deletions that overlap or stand
     in no order, of which its merging loses some.
 
+    Returns:
+        The update to keep: as it came; where many of its structs continue the one before, with
+        those joined, as the CRDT takes long to join them.
+
     Raises:
         PoisonedUpdate: they are not.
     """
     try:
-        if not is_typed(update):
-            _read_strictly(update)
+        if not is_typed(update) and _read_strictly(update) > MAX_LOOSE:
+            update = join(update)
         pycrdt.get_state(update)
     except BaseException as error:  # noqa: BLE001 - see _poisoned
         raise _poisoned(update, error) from None
+    return update
 
 
 def is_typed(update: bytes) -> bool:
@@ -69,9 +75,11 @@ def is_typed(update: bytes) -> bool:
     return len(rest) == update[text - 1] + 1 and rest[-1] == 0 and rest.isascii()
 
 
-def _read_strictly(update: bytes) -> None:
+def _read_strictly(update: bytes) -> int:
+    """Reads an update, and tells how many of its structs continue the one before."""
     structs = read_structs(update)
-    count = 0
+    count = loose = 0
+    before: Struct | None = None
     while True:
         try:
             struct = next(structs)
@@ -87,6 +95,9 @@ def _read_strictly(update: bytes) -> None:
             raise ProtocolError(f"expected structs that cover a clock, got none at {struct.clock}")
         if struct.kind is Kind.JSON:
             raise ProtocolError("expected values as Yjs 13 writes them, got JSON content")
+        if before is not None and continues(update, before, struct):
+            loose += 1
+        before = struct
     client, reached = -1, 0
     for deletion in read_deletions(update, deletions):
         if deletion.client != client:
@@ -99,6 +110,7 @@ def _read_strictly(update: bytes) -> None:
         reached = deletion.clock + deletion.length
         if deletion.clock + deletion.length > _MAX_CLOCK:
             raise ProtocolError(f"expected clocks of up to {_MAX_CLOCK}, got {deletion.clock}")
+    return loose
 
 
 def merge(updates: Sequence[bytes]) -> bytes:

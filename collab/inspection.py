@@ -50,9 +50,8 @@ def inspect_update(update: bytes) -> Inspection:
     Raises:
         PoisonedUpdate: it is none that a document takes.
     """
-    check_update(update)
     document = Document()
-    document.apply(update)
+    document.apply(check_update(update))
     counts: dict[int, int] = {}
     clocks: dict[int, int] = {}
     structs = read_structs(update)

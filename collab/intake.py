@@ -64,8 +64,8 @@ def take_in(state: bytes | None, changes: Iterable[NewEntry]) -> Intake:
             if change.update == EMPTY_UPDATE:
                 known += 1
                 continue
-            check_update(change.update)
-            news = document.integrate(change.update)
+            update = check_update(change.update)
+            news = document.integrate(update)
         except PoisonedUpdate as error:
             refused.append(Refused(position=position, reason=str(error)))
             document = _replayed(state, entries)
@@ -73,7 +73,7 @@ def take_in(state: bytes | None, changes: Iterable[NewEntry]) -> Intake:
         if news is None:
             known += 1
         else:
-            entries.append(replace(change, update=_unknown_part(change.update, here)))
+            entries.append(replace(change, update=_unknown_part(update, here)))
     effect = document.diff(before) if entries else None
     return Intake(entries=entries, effect=effect, known=known, refused=refused)
 

@@ -1,6 +1,7 @@
 """Replay: a document built from its log, with what does not apply left out."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from collab.document import Document, check_update, merge
@@ -51,7 +52,7 @@ class Replay:
         self.left_out.sort(key=lambda refused: refused.seq or 0)
 
     def _take_group(self, group: Sequence[Entry]) -> None:
-        readable = [entry for entry in group if self._is_readable(entry)]
+        readable = [entry for entry in map(self._read, group) if entry is not None]
         if not readable:
             return
         try:
@@ -61,13 +62,13 @@ class Replay:
             for entry in readable:
                 self._try(entry)
 
-    def _is_readable(self, entry: Entry) -> bool:
+    def _read(self, entry: Entry) -> Entry | None:
         try:
-            check_update(entry.update)
+            update = check_update(entry.update)
         except PoisonedUpdate as error:
             self._leave_out(entry, error)
-            return False
-        return True
+            return None
+        return entry if update is entry.update else replace(entry, update=update)
 
     def _try(self, entry: Entry) -> None:
         try:

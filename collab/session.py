@@ -1,6 +1,6 @@
 """Session: one client's protocol state in one room, without any input or output of its own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collab.access import Access, Identity
 from collab.document import check_update
@@ -80,7 +80,9 @@ class Session:
         """
         message = self._decode(frame)
         if isinstance(message, (Update, SyncStep2)) and message.update != EMPTY_UPDATE:
-            check_update(message.update)
+            kept = check_update(message.update)
+            if kept is not message.update:
+                return replace(message, update=kept)
         return message
 
     def follow(self, message: Message | None) -> Effect | None:

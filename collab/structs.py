@@ -18,7 +18,7 @@ MAX_NESTING = 256
 
 HAS_ORIGIN = 0x80
 _HAS_RIGHT_ORIGIN = 0x40
-_HAS_PARENT_SUB = 0x20
+HAS_PARENT_SUB = 0x20
 _ASTRAL_LEADS = bytes(range(0xF0, 0xF5))  # UTF-8 lead bytes of what UTF-16 writes as a pair
 _BLOCK_BYTES = 1024 * 1024
 """Longer strings are decoded in blocks: text with emoji takes four bytes a character in memory."""
@@ -217,7 +217,7 @@ def read_struct(update: bytes, position: int, client: int, clock: int) -> Struct
             parent, position = _read_id(update, position)
         else:
             raise ProtocolError(f"expected a parent marked 0 or 1, got {is_root}")
-        if info & _HAS_PARENT_SUB:
+        if info & HAS_PARENT_SUB:
             parent_sub, position = read_var_string(update, position)
     length, end = measure(update, position)
     return Struct(

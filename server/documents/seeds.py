@@ -43,7 +43,7 @@ async def open_seeded(store: Store, name: str, seed: Seed | None) -> Opened:
         update = await seed(name)
         if update is None or update == EMPTY_UPDATE:
             return opened
-        await anyio.to_thread.run_sync(check_update, update)
+        update = await anyio.to_thread.run_sync(check_update, update)
     except Exception as error:
         unforeseen = None if isinstance(error, CollabError) else error
         logger.error("seeding %r: %s", name, error, exc_info=unforeseen)
@@ -114,10 +114,9 @@ def make_seed(content: bytes, ending: str) -> bytes:
     """
     if ending == ".update":
         try:
-            check_update(content)
+            return check_update(content)
         except PoisonedUpdate as error:
             raise InvalidSeed(str(error)) from error
-        return content
     if ending == ".json":
         return seed_roots(parse_roots(content))
     try:

@@ -68,7 +68,6 @@ def _update_of(body: bytes, media_type: str) -> bytes:
     if media_type == "application/json":
         return seed_roots(parse_roots(body))
     if media_type == "application/octet-stream":
-        check_update(body)
-        return body
+        return check_update(body)
     expected = "expected text/plain, application/json or application/octet-stream"
     raise InvalidQuery(f"{expected}, got {media_type[:50]!r}")

@@ -117,7 +117,7 @@ async def take_in_update(rooms: Rooms, name: str, update: bytes, *, author: str 
         raise InvalidQuery("expected an update as the body, got nothing")
     if update == EMPTY_UPDATE:
         return
-    await anyio.to_thread.run_sync(check_update, update)
+    update = await anyio.to_thread.run_sync(check_update, update)
     time_ms = time.time_ns() // 1_000_000
     entry = NewEntry(update=update, time_ms=time_ms, author=author)
     room = await rooms.acquire(name, seeded=False)

@@ -55,7 +55,8 @@ class LongMessages:
         clients, _ = read_var_uint(message.update, 0)
         if clients > self._max_clients:
             raise TooLarge(f"expected at most {self._max_clients} clients, got {clients}")
-        session.read(frame)
+        message = session.read(frame)
+        assert isinstance(message, (Update, SyncStep2))  # as it was decoded
         if estimate_levels(message.update) > MAX_LEVELS < measure_levels(message.update):
             raise TooLarge(f"expected at most {MAX_LEVELS} types inside each other, got more")
         *parts, last = split(message.update, self._part_bytes)

@@ -1,0 +1,119 @@
+"""Joining: an update says the same with fewer structs, and is applied in no time."""
+
+import json
+import random
+from typing import Any
+
+import pycrdt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collab.access import Access, Identity
+from collab.comparison import difference
+from collab.document import Document, check_update, merge
+from collab.joining import MAX_LOOSE, join
+from collab.lib0 import write_var_string, write_var_uint
+from collab.protocol import yjs
+from collab.protocol.messages import Update
+from collab.render.export import export
+from collab.replay import Replay
+from collab.session import Session
+from collab.store import Entry
+from collab.structs import Kind, read_structs
+from tests.core.history.histories import make_log
+
+ANY, STRING = 8, 4
+MANY = 40_000
+"""Structs that the CRDT takes minutes to join where they are values, and seconds otherwise."""
+
+
+def one_by_one(contents: list[bytes], kind: int = ANY, key: str | None = None) -> bytes:
+    """An update with a struct for each content, each after the one before."""
+    client, root = write_var_uint(7), b"\x01" + write_var_string("root")
+    structs = [bytes((kind,)) + root + contents[0]]
+    if key is not None:
+        structs = [bytes((kind | 0x20,)) + root + write_var_string(key) + contents[0]]
+    flags = kind | 0x80 | (0x20 if key is not None else 0)
+    for clock, content in enumerate(contents[1:]):
+        structs.append(bytes((flags,)) + client + write_var_uint(clock) + content)
+    return b"\x01" + write_var_uint(len(structs)) + client + b"\x00" + b"".join(structs) + b"\x00"
+
+
+def values(count: int) -> list[bytes]:
+    return [b"\x01\x77" + write_var_string(f"{number}") for number in range(count)]
+
+
+def document_of(*updates: bytes) -> Document:
+    document = Document()
+    for update in updates:
+        document.apply(update)
+    return document
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 2**32), moves=st.integers(1, 80))
+def test_an_update_says_the_same_when_it_is_joined(seed: int, moves: int) -> None:
+    log = make_log(random.Random(seed), moves)
+    if not log:
+        return
+    whole = merge(log)
+    assert difference(document_of(join(whole)), document_of(whole)) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "contents"),
+    [
+        pytest.param(ANY, values(9), id="values"),
+        pytest.param(STRING, [write_var_string(each) for each in "aéλ z"], id="characters"),
+    ],
+)
+def test_what_continues_is_joined_as_the_crdt_does(kind: int, contents: list[bytes]) -> None:
+    update = one_by_one(contents, kind)
+    assert join(update) == document_of(update).encode()
+    assert len(list(read_structs(join(update)))) == 1
+
+
+def test_entries_of_a_map_are_not_joined() -> None:
+    update = one_by_one(values(9), key="key")
+    assert join(update) == update
+
+
+def test_what_was_written_before_something_is_not_joined_with_what_was_not() -> None:
+    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=7)
+    array = doc.get("root", type=pycrdt.Array)
+    array.append("last")
+    array.insert(0, "a")
+    array.insert(1, "b")
+    array.append("after it")
+    assert join(doc.get_update()) == doc.get_update()
+
+
+def test_an_update_of_few_structs_is_kept_as_it_came() -> None:
+    update = one_by_one(values(MAX_LOOSE + 1))
+    assert check_update(update) is update
+    assert len(check_update(one_by_one(values(MAX_LOOSE + 2)))) < len(update)
+
+
+def test_a_difference_with_gaps_is_joined() -> None:
+    contents = values(9)
+    whole = one_by_one(contents)
+    first, *_, last = (pycrdt.get_update(one_by_one(contents[:end]), b"\x00") for end in (3, 9))
+    rest = pycrdt.get_update(last, pycrdt.get_state(one_by_one(contents[:6])))
+    skipping = pycrdt.merge_updates(first, rest)
+    assert Kind.SKIP in {struct.kind for struct in read_structs(skipping)}
+    joined = document_of(join(skipping), whole)
+    assert joined.encode() == document_of(whole).encode()
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(60)
+def test_what_was_added_one_by_one_is_taken_in_in_time() -> None:
+    update = one_by_one(values(MANY))
+    message = Session(Identity(), Access.WRITE).read(yjs.update(update))
+    assert isinstance(message, Update)
+    document = document_of(message.update)
+    replay = Replay()
+    replay.take([Entry(seq=1, update=update, time_ms=0, author=None)])
+    assert replay.document.encode() == document.encode()
+    assert len(json.loads(export(document, "json"))["root"]) == MANY
