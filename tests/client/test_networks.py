@@ -154,7 +154,7 @@ async def test_what_is_saved_survives_sigkill_and_what_is_not_is_sent_again(
 
         first = await start()
         async with collab.connect(first.url, room) as document:
-            for number in range(5):
+            for number in range(3):
                 for word in range(20):
                     write(document, f"{number}.{word} ")
                     await anyio.lowlevel.checkpoint()

@@ -34,7 +34,7 @@ def test_after_sigkill_clients_a_fresh_one_and_export_agree_to_the_byte(
     with ExitStack() as servers:
         server = servers.enter_context(serve(store))
         clients = gather(driver, server.websockets, ROOM, CLIENTS)
-        for kills in range(1, (100 if SOAK else 10) + 1):
+        for kills in range(1, (100 if SOAK else 3) + 1):
             type_all(clients, seed=kills)
             for client in clients:
                 client.wait_acknowledged_more()
@@ -62,7 +62,7 @@ def test_what_was_echoed_to_its_writer_survives_sigkill(driver: Driver, store: P
         server = servers.enter_context(serve(store))
         clients = gather(driver, server.websockets, ROOM, CLIENTS)
         type_all(clients, seed=1)
-        for _ in range(100 if SOAK else 4):
+        for _ in range(100 if SOAK else 3):
             for client in chance.sample(clients, k=chance.randint(1, CLIENTS)):
                 client.wait_acknowledged_more()
             server.kill()

@@ -3,15 +3,17 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+import anyio.to_thread
 import pycrdt
 from websockets.asyncio.client import ClientConnection, connect
 
 from collab.protocol import yjs
 from collab.protocol.messages import SyncStep2, Update
+from collab.state_vector import decode
 from tests.e2e.serving import Server
 
 MIB = 1024 * 1024
@@ -20,19 +22,39 @@ _LEAST_UPDATES = 100
 _FLOOR_SECONDS = 0.3
 """What is no harm whatever the quiet run was: the machine runs other things as well."""
 _ARRIVE_SECONDS = 20.0
+_ATTACKS = 3
+"""How often an attack is made at most."""
+
+T = TypeVar("T")
 
 
-@asynccontextmanager
-async def unharmed(server: Server, memory_bytes: int) -> AsyncIterator[None]:
-    """Has two people type in another room while something goes on, and checks that it was no harm.
+async def unharmed(server: Server, memory_bytes: int, attack: Callable[[], T]) -> T:
+    """Has two people type in another room during an attack, and checks that it was no harm.
 
     All their updates arrive; 99 of 100 take no more than three times what they took before; the
-    server takes no more memory on top than it may; and it lives.
+    server takes no more memory on top than it may; and it lives. What an attack holds up it holds
+    up every time, and what else the machine does only now and then: where they were late, it is
+    made again.
 
     Args:
         server: the server.
         memory_bytes: what it may take beside what it has.
+        attack: makes the attack, in a thread, as often as it is called.
+
+    Returns:
+        What the attack returned, the last time.
     """
+    for _ in range(_ATTACKS):
+        outcome, quiet, attacked = await _watch(server, memory_bytes, attack)
+        if attacked <= max(3 * quiet, _FLOOR_SECONDS):
+            return outcome
+    raise AssertionError(f"expected no harm, got {attacked:.3f} s, quiet {quiet:.3f} s, each time")
+
+
+async def _watch(
+    server: Server, memory_bytes: int, attack: Callable[[], T]
+) -> tuple[T, float, float]:
+    """Makes an attack once; gives what it returned, and what typing took before and meanwhile."""
     room = f"{server.websockets}/elsewhere"
     async with connect(room, compression=None) as typing, connect(room, compression=None) as seeing:
         pair = _Pair(typing, seeing)
@@ -42,15 +64,14 @@ async def unharmed(server: Server, memory_bytes: int) -> AsyncIterator[None]:
         attack_over = asyncio.Event()
         typed = asyncio.create_task(pair.type_until(attack_over))
         try:
-            yield
+            outcome = await anyio.to_thread.run_sync(attack)
         finally:
             attack_over.set()
             attacked = await typed
         assert server.process.poll() is None
         taken = _peak_bytes(server.process.pid) - before
         assert taken <= memory_bytes, f"{taken / MIB:.0f} MiB"
-        bound = max(3 * _p99(quiet), _FLOOR_SECONDS)
-        assert _p99(attacked) <= bound, f"{_p99(attacked):.3f} s, quiet {_p99(quiet):.3f} s"
+        return outcome, _p99(quiet), _p99(attacked)
 
 
 class _Pair:
@@ -70,7 +91,7 @@ class _Pair:
 
     async def type_until(self, over: asyncio.Event) -> list[float]:
         """Types for a while, and until something is over; tells how long each update took."""
-        due: dict[bytes, float] = {}
+        due: dict[int, float] = {}
         took: list[float] = []
         typed = asyncio.Event()
 
@@ -82,8 +103,8 @@ class _Pair:
                 if isinstance(message, Update):
                     here.apply_update(message.update)
                     now = time.monotonic()
-                    seen = [each for each in due if _has(here, each)]
-                    took.extend(now - due.pop(each) for each in seen)
+                    known = _clock(here)
+                    took.extend(now - due.pop(clock) for clock in [*due] if clock <= known)
 
         async with asyncio.timeout(_ARRIVE_SECONDS + 60), asyncio.TaskGroup() as tasks:
             seeing = tasks.create_task(see())
@@ -95,12 +116,12 @@ class _Pair:
                 await asyncio.sleep(begun + count * _PERIOD_SECONDS - time.monotonic())
                 before = self._doc.get_state()
                 self._text += "x"
-                due[self._doc.get_state()] = begun + count * _PERIOD_SECONDS
+                due[_clock(self._doc)] = begun + count * _PERIOD_SECONDS
                 await self._typing.send(yjs.update(self._doc.get_update(before)))
                 count += 1
             typed.set()
             self._text += "."  # Somebody who has seen everything already waits for one more.
-            due[self._doc.get_state()] = time.monotonic()
+            due[_clock(self._doc)] = time.monotonic()
             await self._typing.send(yjs.update(self._doc.get_update(before)))
             async with asyncio.timeout(_ARRIVE_SECONDS):
                 await seeing
@@ -120,9 +141,9 @@ async def _drain(socket: ClientConnection) -> None:
         await socket.recv()
 
 
-def _has(doc: "pycrdt.Doc[pycrdt.Text]", state: bytes) -> bool:
-    """Whether a document has all that a state vector of its one writer names."""
-    return len(doc.get_state()) > len(state) or doc.get_state() >= state
+def _clock(doc: "pycrdt.Doc[pycrdt.Text]") -> int:
+    """How much a document has of its one writer."""
+    return sum(decode(doc.get_state()).values())
 
 
 def _done() -> asyncio.Event:

@@ -6,9 +6,9 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
-import anyio.to_thread
 import pytest
 
 from tests.e2e.serving import Server, serve
@@ -70,8 +70,7 @@ def cut_all(port: int, count: int, said: bytes) -> None:
 async def test_what_never_comes_is_not_waited_for(
     impatient: Server, said: bytes, count: int
 ) -> None:
-    async with unharmed(impatient, 96 * MIB):
-        await anyio.to_thread.run_sync(cut_all, impatient.port, count, said)
+    await unharmed(impatient, 96 * MIB, partial(cut_all, impatient.port, count, said))
 
 
 async def test_heads_that_come_a_byte_now_and_then_are_cut(impatient: Server) -> None:
@@ -87,8 +86,7 @@ async def test_heads_that_come_a_byte_now_and_then_are_cut(impatient: Server) ->
                 gone, _, _ = select.select([each.socket for each in going], [], [], DRIP_SECONDS)
                 going = [each for each in going if each.socket not in gone and each.send(b"x")]
 
-    async with unharmed(impatient, 64 * MIB):
-        await anyio.to_thread.run_sync(run)
+    await unharmed(impatient, 64 * MIB, run)
 
 
 async def test_heads_that_never_end_are_refused(impatient: Server) -> None:
@@ -102,8 +100,7 @@ async def test_heads_that_never_end_are_refused(impatient: Server) -> None:
                     taken += 1
                 assert taken < 64
 
-    async with unharmed(impatient, 64 * MIB):
-        await anyio.to_thread.run_sync(run)
+    await unharmed(impatient, 64 * MIB, run)
 
 
 async def test_sockets_whose_other_end_is_gone_are_dropped(impatient: Server) -> None:
@@ -117,8 +114,7 @@ async def test_sockets_whose_other_end_is_gone_are_dropped(impatient: Server) ->
             for attacker in attackers:
                 attacker.until_cut()
 
-    async with unharmed(impatient, 64 * MIB):
-        await anyio.to_thread.run_sync(run)
+    await unharmed(impatient, 64 * MIB, run)
 
 
 async def test_ten_thousand_connections_that_never_speak(tmp_path: Path, many_files: int) -> None:
@@ -146,8 +142,7 @@ async def test_ten_thousand_connections_that_never_speak(tmp_path: Path, many_fi
 
     options = ("--handshake-seconds", "5")
     with serve(tmp_path / "collab.db", options=options) as server:
-        async with unharmed(server, 256 * MIB):
-            await anyio.to_thread.run_sync(run, server.port)
+        await unharmed(server, 256 * MIB, partial(run, server.port))
 
 
 async def test_event_streams_that_nobody_reads_take_little(impatient: Server) -> None:
@@ -158,8 +153,7 @@ async def test_event_streams_that_nobody_reads_take_little(impatient: Server) ->
             for attacker in attackers:
                 assert attacker.socket.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 200"
 
-    async with unharmed(impatient, 96 * MIB):
-        await anyio.to_thread.run_sync(run)
+    await unharmed(impatient, 96 * MIB, run)
 
 
 async def test_long_bodies_that_are_no_update_are_refused(impatient: Server) -> None:
@@ -175,6 +169,5 @@ async def test_long_bodies_that_are_no_update_are_refused(impatient: Server) -> 
                 answers.append(attacker.socket.recv(12, socket.MSG_WAITALL))
         return answers
 
-    async with unharmed(impatient, 256 * MIB):
-        answers = await anyio.to_thread.run_sync(run)
+    answers = await unharmed(impatient, 256 * MIB, run)
     assert answers == [b"HTTP/1.1 400"] * 4

@@ -5,7 +5,6 @@ import json
 import zlib
 from collections.abc import Callable, Iterable
 
-import anyio.to_thread
 import pytest
 
 from collab.close import CloseCode
@@ -120,8 +119,7 @@ async def test_who_sends_what_is_made_to_harm_is_closed(server: Server, attack: 
                 closes.append(attacker.close_code())
         return closes
 
-    async with unharmed(server, memory_bytes):
-        closes = await anyio.to_thread.run_sync(run)
+    closes = await unharmed(server, memory_bytes, run)
     assert {code for code in closes if code is not None} <= codes, closes
 
 
@@ -131,8 +129,7 @@ async def test_changes_whose_dependencies_never_come_are_bounded(server: Server)
             attacker.send(*lost_dependencies())
             return attacker.close_code()
 
-    async with unharmed(server, 128 * MIB):
-        assert await anyio.to_thread.run_sync(run) in (CloseCode.MALFORMED, None)
+    assert await unharmed(server, 128 * MIB, run) in (CloseCode.MALFORMED, None)
 
 
 def fragments() -> bytes:
@@ -165,8 +162,7 @@ async def test_a_flood_is_read_slowly(native: Server, flood: str) -> None:
             attacker.socket.settimeout(2.0)  # The rest of it waits until the server reads on.
             attacker.send(sent)
 
-    async with unharmed(native, 64 * MIB):
-        await anyio.to_thread.run_sync(run)
+    await unharmed(native, 64 * MIB, run)
 
 
 async def test_a_flood_of_application_messages_is_held_back(server: Server) -> None:
@@ -179,8 +175,7 @@ async def test_a_flood_of_application_messages_is_held_back(server: Server) -> N
             attacker.socket.settimeout(2.0)
             attacker.send(sent)
 
-    async with unharmed(server, 64 * MIB):
-        await anyio.to_thread.run_sync(run)
+    await unharmed(server, 64 * MIB, run)
 
 
 @pytest.mark.parametrize("kept", ["messages", "addresses"])
@@ -196,8 +191,7 @@ async def test_who_brings_no_token_has_little_kept(server: Server, kept: str) ->
             attacker.send_frames(*frames)
             return attacker.close_code()
 
-    async with unharmed(server, 64 * MIB):
-        assert await anyio.to_thread.run_sync(run) in (CloseCode.MALFORMED, None)
+    assert await unharmed(server, 64 * MIB, run) in (CloseCode.MALFORMED, None)
 
 
 async def test_a_decompression_bomb_is_not_unpacked(server: Server) -> None:
@@ -213,6 +207,5 @@ async def test_a_decompression_bomb_is_not_unpacked(server: Server) -> None:
             attacker.send(frame(packed, packed=True))
             return attacker.close_code()
 
-    async with unharmed(server, 64 * MIB):
-        code = await anyio.to_thread.run_sync(run)
+    code = await unharmed(server, 64 * MIB, run)
     assert code in (None, PROTOCOL_ERROR, CloseCode.MALFORMED, CloseCode.TOO_LARGE)

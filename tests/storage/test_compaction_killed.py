@@ -1,5 +1,6 @@
 """Compaction that is killed: every entry is there once, in its row or in its block."""
 
+import os
 import random
 import sqlite3
 import subprocess
@@ -20,7 +21,7 @@ from tests.storage.compacting_process import typed
 pytestmark = pytest.mark.anyio
 
 PROCESS = Path(__file__).with_name("compacting_process.py")
-ROUNDS = 6
+ROUNDS = 40 if os.environ.get("COLLAB_SOAK") == "1" else 3
 
 
 def run_until_killed(address: str, lines: int) -> int:
@@ -42,8 +43,9 @@ def run_until_killed(address: str, lines: int) -> int:
 async def check_after_kills(address: str) -> None:
     """Kills a process that packs and drops, again and again, and looks at what is there."""
     draw = random.Random(4)
-    dropped = 0
-    for _ in range(ROUNDS):
+    dropped = rounds = 0
+    while rounds < ROUNDS or not dropped:  # A kill may come before anything was dropped.
+        rounds += 1
         reported = run_until_killed(address, draw.randrange(2, 12))
         async with open_store(address, create=False) as store:
             entries: list[Entry] = [entry async for entry in store.entries("kept")]
@@ -59,7 +61,6 @@ async def check_after_kills(address: str) -> None:
         assert states[0].encode() == states[1].encode()
         assert len(str(states[0].doc.get("text", type=pycrdt.Text))) == len(entries)
         dropped = base.seq
-    assert dropped > 0
 
 
 async def test_a_kill_while_packing_and_dropping_loses_and_doubles_nothing(tmp_path: Path) -> None:

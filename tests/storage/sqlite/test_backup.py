@@ -22,7 +22,7 @@ from collab.storage.sqlite.store_copy import Backup
 from collab.store import Append, NewEntry
 
 WRITER = Path(__file__).parents[1] / "writing_process.py"
-ROUNDS = 200 if os.environ.get("COLLAB_SOAK") else 8
+ROUNDS = 200 if os.environ.get("COLLAB_SOAK") else 4
 
 
 def fill(path: Path, documents: Sequence[str], *, entries: int = 1, size: int = 100) -> Path:
