@@ -228,9 +228,9 @@ export class Client extends EventEmitter {
     this.#link.refresh()
   }
 
-  /** Types a recorded history as fast as the socket takes it; resolves once all was echoed. */
-  async replay({ path }) {
-    const edits = await replay(this, path)
+  /** Types a recorded history, and may wait for echoes meanwhile; resolves once all was echoed. */
+  async replay({ path, waits = false }) {
+    const edits = await replay(this, path, waits)
     await this.when_acknowledged()
     return edits
   }

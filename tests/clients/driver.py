@@ -312,8 +312,9 @@ class Client:
         self.host.call(self.name, "destroy")
 
     def replay(self, path: Path, within: float) -> int:
-        """Types a recorded history, waits for its echo, and returns the number of edits."""
-        edits: int = self.host.call(self.name, "replay", path=str(path), within=within)
+        """Types a recorded history, echo by echo, and returns the number of edits."""
+        arguments = {"path": str(path), "waits": True}
+        edits: int = self.host.call(self.name, "replay", within=within, **arguments)
         return edits
 
     def wait_synced(self, within: float = WITHIN_SECONDS) -> None:

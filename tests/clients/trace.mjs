@@ -5,11 +5,12 @@ const BREATH = 200
 const MOST_BUFFERED_BYTES = 256 * 1024
 
 /**
- * Types a recorded history, one transaction an update, as fast as the client's socket takes it.
+ * Types a recorded history, one transaction an update, as fast as the client's socket takes it, or
+ * as its changes become durable: then not all at once.
  *
  * The format is that of https://github.com/josephg/editing-traces: positions are code points.
  */
-export async function replay(client, path) {
+export async function replay(client, path, waits) {
   const { startContent, txns } = JSON.parse(gunzipSync(await readFile(path)))
   if (startContent !== '') throw new Error('expected a history that starts from nothing')
   const astral = new AstralCharacters()
@@ -29,7 +30,7 @@ export async function replay(client, path) {
       }
     })
     edits += patches.length
-    if (index % BREATH === 0) await drained(client)
+    if (index % BREATH === 0) await (waits ? client.when_acknowledged() : drained(client))
   }
   return edits
 }

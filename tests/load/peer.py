@@ -55,6 +55,7 @@ class Peer(WSListener):
         steps_2: how many of them were a step 2.
         present: what it was told of each client last: clock and state, "null" where it is gone.
         closed: code of the close frame, ``CUT`` where the socket ended without one; None before.
+        answers: whether it answers a step 1.
     """
 
     def __init__(self, keeps: bool, pool: dict[bytes, bytes]) -> None:
@@ -64,6 +65,7 @@ class Peer(WSListener):
         self.steps_2 = 0
         self.present: dict[int, tuple[int, str]] = {}
         self.closed: int | None = None
+        self.answers = True
         self._keeps = keeps
         self._pool = pool
         self._clocks: dict[int, int] = {}
@@ -149,7 +151,7 @@ class Peer(WSListener):
         if self._keeps:
             self.frames.append((now, payload))
         kind = payload[:2]
-        if kind == STEP_1:
+        if kind == STEP_1 and self.answers:
             self.say(yjs.sync_step2(EMPTY_UPDATE))
         elif kind == STEP_2:
             self.steps_2 += 1

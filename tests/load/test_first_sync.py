@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.alone, pytest.mark.anyio, pytest.mark.node, pytest.mar
 SOAK = os.environ.get("COLLAB_SOAK") == "1"
 MB = 1_000_000
 
-DOCUMENT_BYTES = 60 * MB if SOAK else 8 * MB
+DOCUMENT_BYTES = 60 * MB if SOAK else 6 * MB
 LINK_BITS = 16 * MB if SOAK else 8 * MB
 SYNC_SECONDS = DOCUMENT_BYTES * 8 / LINK_BITS
 WITHIN_SECONDS = 5 * SYNC_SECONDS + 30

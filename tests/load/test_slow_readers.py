@@ -182,6 +182,8 @@ async def test_a_reader_that_is_blocked_too_long_is_closed_with_1013_and_else_cu
             tasks.start_soon(block, slow, writer, Author(1))
             await in_thread(wait_until, partial(has_closed_one, base))
             if reads_on:
+                # A word to a socket that was closed meanwhile would take the goodbye's place.
+                slow.answers = False
                 slow.read_on()
                 await slow.until(lambda: slow.closed is not None, what="an end")
                 assert slow.closed == CloseCode.TRY_AGAIN_LATER
