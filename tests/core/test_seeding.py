@@ -63,6 +63,33 @@ def test_the_bytes_never_change() -> None:
     )
 
 
+@settings(deadline=None)
+@given(roots)
+def test_the_bytes_are_those_of_a_doc_filled_in_one_transaction(content: dict[str, Json]) -> None:
+    def shared(value: Json) -> Any:
+        if isinstance(value, list):
+            return pycrdt.Array([shared(each) for each in value])
+        if isinstance(value, dict):
+            return pycrdt.Map({key: shared(value[key]) for key in sorted(value)})
+        return value
+
+    seed = seed_roots(content)
+    (client,) = state_vector.decode(merged(seed).state_vector) or (1,)
+    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=client)
+    with doc.transaction():
+        for name, value in sorted(content.items()):
+            doc[name] = pycrdt.Text(value) if isinstance(value, str) else shared(value)
+    assert seed == doc.get_update()
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(60)
+def test_a_long_list_is_made_in_time() -> None:
+    """Filling an array with so many values takes the CRDT minutes."""
+    values: list[Json] = [f"{number}" for number in range(100_000)]
+    assert json.loads(export(merged(seed_roots({"list": values})), "json")) == {"list": values}
+
+
 def test_another_process_makes_the_same_bytes() -> None:
     program = (
         "import json, sys; from collab.seeding import seed_roots; "
