@@ -69,14 +69,25 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOn:
+    """How many changes the sender has passed on so far: what it answers next holds all of them.
+
+    Attributes:
+        number: how many, since it opened the document.
+    """
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The document was deleted or put in another's place: it is to be opened anew."""
 
 
-RelayMessage = Shown | Told | Asked | Answered | Ended | Revoked
+RelayMessage = Shown | Told | Asked | Answered | Ended | Revoked | PassedOn
 """All of them are about one document but ``Revoked``."""
 
-_SHOWN, _TOLD, _ASKED, _ANSWERED, _ENDED, _REVOKED = range(6)
+_SHOWN, _TOLD, _ASKED, _ANSWERED, _ENDED, _REVOKED, _PASSED_ON = range(7)
 
 
 def encode(message: RelayMessage) -> bytes:
@@ -96,6 +107,8 @@ def encode(message: RelayMessage) -> bytes:
     if isinstance(message, Revoked):
         about = lib0.write_var_string(message.revocation.encode())
         return bytes([_REVOKED]) + about + lib0.write_var_uint(message.time_ms)
+    if isinstance(message, PassedOn):
+        return bytes([_PASSED_ON]) + lib0.write_var_uint(message.number)
     return bytes([_ENDED])
 
 
@@ -126,6 +139,9 @@ def decode(frame: bytes) -> RelayMessage:
         message = Answered(update, known or None, clients)
     elif kind == _ENDED:
         message = Ended()
+    elif kind == _PASSED_ON:
+        number, position = lib0.read_var_uint(frame, position)
+        message = PassedOn(number)
     elif kind == _REVOKED:
         about, position = lib0.read_var_string(frame, position)
         time_ms, position = lib0.read_var_uint(frame, position)

@@ -1,13 +1,16 @@
 """Bus: what carries changes and messages between the instances of one server."""
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
+
+from collab.server.bus.marks import Mark
 
 
 class Receiver(Protocol):
     """Who hears what comes from the bus. Nothing here waits or raises."""
 
-    def changed(self, document: str, update: bytes, instance: str) -> None:
+    def changed(self, document: str, update: bytes, instance: str, number: int | None) -> None:
         """Another instance has taken in a change, and logs it.
 
         Changes of one instance come in its order, may come twice, and may be missed: then
@@ -16,6 +19,24 @@ class Receiver(Protocol):
         Args:
             document: document name.
             update: the change.
+            instance: whose.
+            number: its number among that one's changes of the document, from 1 each time it opens
+                it; None where that one does not say which of them are durable.
+        """
+        ...
+
+    def reopened(self, document: str, instance: str) -> None:
+        """Another instance has opened the document anew: what it passed on before is durable."""
+        ...
+
+    def marked(self, document: str, mark: Mark, instance: str) -> None:
+        """Changes of another instance are durable.
+
+        It comes after those changes, and may be missed: the next one tells more.
+
+        Args:
+            document: document name.
+            mark: which; without seqs where some of those changes were not heard here.
             instance: whose.
         """
         ...
@@ -30,6 +51,10 @@ class Receiver(Protocol):
 
     def announced(self, frame: bytes, instance: str) -> None:
         """Another instance says something that is about no document; ``collab.relay`` reads it."""
+        ...
+
+    def cut_off(self) -> None:
+        """The others cannot be heard any more, until ``returned``."""
         ...
 
     def returned(self) -> None:
@@ -88,8 +113,28 @@ class Bus(Protocol):
         """Tells all others of a change, and those that come before it is durable."""
         ...
 
-    def committed(self, document: str, changes: int) -> None:
-        """The store has so many more of the changes, in their order: they need not be kept here."""
+    def committed(self, document: str, seqs: Sequence[range]) -> None:
+        """The store has more of the changes, the oldest first: they need not be kept here.
+
+        The others are told with the next change, when the document comes to rest, or when they
+        want to know.
+
+        Args:
+            document: document name.
+            seqs: for each of those changes, the seqs of its entries in the log.
+        """
+        ...
+
+    def want(self, document: str, instance: str, number: int) -> None:
+        """Has another instance tell when its changes up to a number are durable.
+
+        ``Receiver.marked`` is called in the end, unless that instance leaves or dies. What a change
+        says meanwhile needs no question.
+        """
+        ...
+
+    def passed_on(self, document: str) -> int:
+        """Number of the last change that this instance has passed on; 0 where there is none."""
         ...
 
     def announce(self, frame: bytes) -> None:

@@ -2,13 +2,15 @@
 
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
 
 from collab.server.bus.bus import Receiver
+from collab.server.bus.marks import Mark
+from collab.server.bus.numbers import Numbers
 from collab.server.tasks import spawner
 
 
@@ -40,6 +42,7 @@ class InProcessBus:
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake = anyio.Event()
         self._receiver: Receiver | None = None
+        self._numbers: dict[str, Numbers] = {}
 
     @asynccontextmanager
     async def joined(self, receiver: Receiver) -> AsyncIterator[None]:
@@ -59,18 +62,42 @@ class InProcessBus:
     async def subscribe(self, document: str) -> None:
         """Hears of a document from here on."""
         self._documents.add(document)
+        self._numbers[document] = Numbers()
 
     def unsubscribe(self, document: str) -> None:
         """Hears of it no more."""
         self._documents.discard(document)
+        self._numbers.pop(document, None)
 
     def change(self, document: str, update: bytes) -> None:
         """Tells all others of a change."""
+        numbers = self._numbers.get(document)
+        if numbers is None:
+            return
+        number = numbers.begin_own(update)
         for other in self._others(document):
-            other.put(other.take_change, document, update, self.instance)
+            other.put(other.take_change, document, update, self.instance, number)
 
-    def committed(self, document: str, changes: int) -> None:
-        """Nothing is kept here."""
+    def committed(self, document: str, seqs: Sequence[range]) -> None:
+        """Tells all others at once: nothing is asked for here."""
+        numbers = self._numbers.get(document)
+        if numbers is None:
+            return
+        numbers.commit_own(seqs)
+        mark = numbers.take_mark()
+        for other in self._others(document):
+            other.put(other.take_mark, document, mark, self.instance)
+
+    def want(self, document: str, instance: str, number: int) -> None:
+        """Asks at once: who comes later has missed what was told."""
+        other = self._exchange.buses.get(instance)
+        if other is not None:
+            other.put(other.take_question, document, number, self)
+
+    def passed_on(self, document: str) -> int:
+        """Number of the last change that this instance has passed on."""
+        numbers = self._numbers.get(document)
+        return numbers.passed_on if numbers is not None else 0
 
     def announce(self, frame: bytes) -> None:
         """Tells all others something that is about no document."""
@@ -89,10 +116,28 @@ class InProcessBus:
         self._inbox.append(partial(call, *arguments))
         self._wake.set()
 
-    def take_change(self, document: str, update: bytes, instance: str) -> None:
+    def take_change(self, document: str, update: bytes, instance: str, number: int) -> None:
         """Passes a change on."""
-        if self._receiver is not None:
-            self._receiver.changed(document, update, instance)
+        numbers = self._numbers.get(document)
+        if self._receiver is not None and numbers is not None:
+            if numbers.restarts(instance, number):
+                self._receiver.reopened(document, instance)
+            numbers.follows(instance, number)
+            self._receiver.changed(document, update, instance, number)
+
+    def take_mark(self, document: str, mark: Mark, instance: str) -> None:
+        """Passes on what is durable."""
+        numbers = self._numbers.get(document)
+        if self._receiver is not None and numbers is not None:
+            known = numbers.knows(instance, mark)
+            told = mark if known else Mark(mark.durable, mark.durable)
+            self._receiver.marked(document, told, instance)
+
+    def take_question(self, document: str, number: int, asker: "InProcessBus") -> None:
+        """Tells what is durable already; what is not will be told in any case."""
+        numbers = self._numbers.get(document)
+        if numbers is None or numbers.reaches(number):
+            asker.put(asker.take_mark, document, Mark(number, number), self.instance)
 
     def take_frame(self, document: str, frame: bytes, instance: str) -> None:
         """Passes on what was said."""

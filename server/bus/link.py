@@ -26,7 +26,7 @@ _STREAM_SECONDS = 60
 
 _APPEND = f"""
 local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', {_STREAM_ENTRIES}, '*',
-                      'i', ARGV[1], 'u', ARGV[2])
+                      'i', ARGV[1], 'n', ARGV[2], 'u', ARGV[3])
 redis.call('EXPIRE', KEYS[1], {_STREAM_SECONDS})
 return id
 """
@@ -53,12 +53,14 @@ class Appended:
     Attributes:
         channel: the stream: it has the name of the document's channel.
         instance: whose change it is.
+        number: its number among that one's.
         payload: the change.
         placed: called with its id in the stream.
     """
 
     channel: str
     instance: str
+    number: int
     payload: bytes
     placed: Callable[[bytes], None]
 
@@ -285,7 +287,8 @@ class Link:
             publish = "SPUBLISH" if self._sharded else "PUBLISH"
             pipeline.execute_command(publish, command.channel, command.payload)
         elif isinstance(command, Appended):
-            pipeline.evalsha(self._script, 1, command.channel, command.instance, command.payload)
+            own = (command.instance, command.number, command.payload)
+            pipeline.evalsha(self._script, 1, command.channel, *own)
         else:
             pipeline.xdel(command.channel, *command.ids)
 

@@ -1,15 +1,22 @@
 """The bus over Valkey or Redis: publish/subscribe, and a stream for what the store is slow with.
 
 A change is one command: it is published, with its number among its instance's changes of the
-document, so that a gap shows. Who comes later reads the store, and asks the others. What is not
-durable after a while goes into the document's stream as well, and stays there until it is: until
-then only the instances that have the document open know it, and they may all end.
+document, so that a gap shows, and with a mark of which of them are durable by now
+(``collab.server.bus.marks``). Where no change follows, the mark goes out when the document comes to
+rest; whoever cannot wait asks, for all documents at once. Who comes later reads the store, and asks
+the others. What is not durable after a while goes into the document's stream as well, and stays
+there until it is: until then only the instances that have the document open know it, and they may
+all end.
+
+What is published of a document, and in private: a kind, the instance, and the rest, with spaces
+between. ``u:MARK NUMBER INSTANCE UPDATE`` is a change, an empty one where the mark alone is news;
+``f INSTANCE FRAME`` is for ``collab.relay``; ``w INSTANCE`` asks for marks of documents, and
+``m INSTANCE`` tells them. A change without a mark is of an instance that has none to give.
 """
 
 import logging
 import secrets
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -21,9 +28,13 @@ from redis.crc import key_slot
 
 from collab import lib0
 from collab.errors import ProtocolError, SettingsError
+from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.bus.bus import Receiver
 from collab.server.bus.deployment import CONNECT_SECONDS, FAILURES, Deployment
 from collab.server.bus.link import Appended, Command, Link, Published, Removed
+from collab.server.bus.marks import Mark, decode_mark, encode_mark
+from collab.server.bus.numbers import Numbers, Own
+from collab.server.bus.questions import Questions
 
 logger = logging.getLogger("collab")
 
@@ -36,6 +47,10 @@ _SUBSCRIBE_SECONDS = 2.0
 _DOCUMENTS_AT_ONCE = 100
 _LATE_SECONDS = 0.25
 """How long the store may take at least before a change goes into the stream."""
+_ASK_SECONDS = 0.05
+"""How long a mark may be awaited before it is asked for: twice as long at most."""
+_REST_SECONDS = 2.5
+"""How long a document is quiet before its last mark goes out: twice as long at most."""
 
 
 class ValkeyBus:
@@ -55,11 +70,14 @@ class ValkeyBus:
         self._everyone = f"{prefix}:instances"
         self._private = f"{prefix}:i:"
         self._shared = f"{prefix}:d:"
-        self._subscribed: dict[str, _Subscription] = {}
-        self._uncommitted: dict[str, _Subscription] = {}
+        self._subscribed: dict[str, Numbers] = {}
+        self._uncommitted: dict[str, Numbers] = {}
         self._confirmations: dict[str, anyio.Event] = {}
         self._late: set[str] = set()
         self._subscribing = anyio.Lock()
+        self._unmarked: dict[str, Numbers] = {}
+        self._questions = Questions()
+        self._asking = anyio.Event()
         self._heard_at: dict[str, float] = {}
         self._receiver: Receiver | None = None
         self._tasks: TaskGroup | None = None
@@ -78,6 +96,8 @@ class ValkeyBus:
             tasks.start_soon(self._stay_linked, connected)
             tasks.start_soon(self._beat)
             tasks.start_soon(self._keep_late)
+            tasks.start_soon(self._ask)
+            tasks.start_soon(self._mark_rest)
             with anyio.move_on_after(CONNECT_SECONDS):
                 await connected.wait()
             try:
@@ -91,7 +111,7 @@ class ValkeyBus:
 
     async def subscribe(self, document: str) -> None:
         """Hears of a document from here on."""
-        self._subscribed[document] = _Subscription()
+        self._subscribed[document] = Numbers()
         if self.failure is not None:
             return
         channel = self._channel(document)
@@ -112,6 +132,8 @@ class ValkeyBus:
         """Hears of it no more."""
         self._subscribed.pop(document, None)
         self._uncommitted.pop(document, None)
+        self._unmarked.pop(document, None)
+        self._questions.forget_document(document)
         if self._tasks is not None:
             self._tasks.start_soon(self._unsubscribe, document)
 
@@ -122,16 +144,30 @@ class ValkeyBus:
             return
         number = subscription.begin_own(update)
         self._uncommitted[document] = subscription
-        head = f"u {number} {self.instance} ".encode()
-        self._put(Published(self._channel(document), head + update))
+        self._publish_change(document, subscription, number, update)
 
-    def committed(self, document: str, changes: int) -> None:
-        """So many more of the changes are durable."""
+    def committed(self, document: str, seqs: Sequence[range]) -> None:
+        """More of the changes are durable."""
         subscription = self._subscribed.get(document)
-        if subscription is not None:
-            kept = subscription.commit_own(changes)
-            if kept:
-                self._put(Removed(self._channel(document), kept))
+        if subscription is None:
+            return
+        kept = subscription.commit_own(seqs)
+        self._unmarked[document] = subscription
+        if kept:
+            self._put(Removed(self._channel(document), kept))
+        if subscription.askers:
+            for asker, number in subscription.take_answered():
+                self._tell(asker, [(document, subscription.mark(number))])
+
+    def want(self, document: str, instance: str, number: int) -> None:
+        """Has another instance tell when its changes up to a number are durable."""
+        self._questions.add(document, instance, number)
+        self._asking.set()
+
+    def passed_on(self, document: str) -> int:
+        """Number of the last change that this instance has passed on."""
+        subscription = self._subscribed.get(document)
+        return subscription.passed_on if subscription is not None else 0
 
     def announce(self, frame: bytes) -> None:
         """Tells all others something that is about no document."""
@@ -145,6 +181,19 @@ class ValkeyBus:
         else:
             name = lib0.write_var_string(document)
             self._put(Published(self._private + to, head + name + frame))
+
+    def _publish_change(
+        self, document: str, subscription: Numbers, number: int, update: bytes
+    ) -> None:
+        mark = encode_mark(subscription.take_mark())
+        head = b"u:%b %d %b " % (mark, number, self.instance.encode())
+        self._put(Published(self._channel(document), head + update))
+
+    def _tell(self, instance: str, marks: Sequence[tuple[str, Mark]]) -> None:
+        told = bytearray(f"m {self.instance} ".encode())
+        for document, mark in marks:
+            told += lib0.write_var_string(document) + lib0.write_var_bytes(encode_mark(mark))
+        self._put(Published(self._private + instance, bytes(told)))
 
     def _channel(self, document: str) -> str:
         """A document's stream and its channel have one name: a cluster's node has both."""
@@ -245,13 +294,44 @@ class ValkeyBus:
             if channel == self._everyone:
                 self._take_announced(payload)
             elif channel.startswith(self._private):
-                _, instance, rest = payload.split(b" ", 2)
-                document, position = lib0.read_var_string(rest, 0)
-                self._pass_on(document, rest[position:], instance.decode())
+                self._take_private(payload)
             else:
                 self._take_news(channel.removeprefix(self._shared), payload)
         except (ValueError, ProtocolError):
             logger.error("expected what an instance publishes on %s, got %r", channel, payload)
+
+    def _take_private(self, payload: bytes) -> None:
+        kind, sender, rest = payload.split(b" ", 2)
+        instance = sender.decode()
+        if kind == b"w":
+            self._take_questions(rest, instance)
+        elif kind == b"m":
+            position = 0
+            while position < len(rest):
+                document, position = lib0.read_var_string(rest, position)
+                mark, position = lib0.read_var_bytes(rest, position)
+                subscription = self._subscribed.get(document)
+                if subscription is not None:
+                    self._pass_on_mark(document, subscription, decode_mark(mark), instance)
+        else:
+            document, position = lib0.read_var_string(rest, 0)
+            self._pass_on(document, rest[position:], instance)
+
+    def _take_questions(self, rest: bytes, instance: str) -> None:
+        known = []
+        position = 0
+        while position < len(rest):
+            document, position = lib0.read_var_string(rest, position)
+            number, position = lib0.read_var_uint(rest, position)
+            subscription = self._subscribed.get(document)
+            if subscription is None:  # Closed, after its last commit.
+                known.append((document, Mark(number, number)))
+            elif subscription.reaches(number):
+                known.append((document, subscription.mark(number)))
+            else:
+                subscription.askers[instance] = number
+        if known:
+            self._tell(instance, known)
 
     def _take_news(self, document: str, payload: bytes) -> None:
         subscription = self._subscribed.get(document)
@@ -261,12 +341,22 @@ class ValkeyBus:
             _, sender, frame = payload.split(b" ", 2)
             self._pass_on(document, frame, sender.decode())
             return
-        _, number, sender, update = payload.split(b" ", 3)
+        kind, digits, sender, update = payload.split(b" ", 3)
         instance = sender.decode()
-        if instance != self.instance:
-            if not subscription.follows(instance, int(number)):
-                self._tell_missed(document)
-            self._pass_on_change(document, update, instance)
+        if instance == self.instance:
+            return
+        number = int(digits)
+        mark = decode_mark(kind[2:]) if kind.startswith(b"u:") else None
+        assert self._receiver is not None
+        if subscription.restarts(instance, number):
+            self._questions.forget(document, instance)
+            self._receiver.reopened(document, instance)
+        if not subscription.follows(instance, number):
+            self._tell_missed(document)
+        if update != EMPTY_UPDATE:
+            self._pass_on_change(document, update, instance, None if mark is None else number)
+        if mark is not None:
+            self._pass_on_mark(document, subscription, mark, instance)
 
     def _take_announced(self, payload: bytes) -> None:
         kind, _, rest = payload.partition(b" ")
@@ -279,6 +369,7 @@ class ValkeyBus:
             self._receiver.announced(frame, instance)
         elif kind == b"left":
             self._heard_at.pop(instance, None)
+            self._questions.forget_instance(instance)
             assert self._receiver is not None
             self._receiver.left(instance)
         elif kind == b"alive":
@@ -305,7 +396,10 @@ class ValkeyBus:
             for channel, entries in zip(some, await link.read(some), strict=True):
                 document = channel.removeprefix(self._shared)
                 for _, fields in entries:
-                    self._pass_on_change(document, fields[b"u"], fields[b"i"].decode())
+                    digits = fields.get(b"n")
+                    number = None if digits is None else int(digits)
+                    instance = fields[b"i"].decode()
+                    self._pass_on_change(document, fields[b"u"], instance, number)
 
     async def _keep_late(self) -> None:
         """Has streams keep what the store is slow with."""
@@ -315,11 +409,36 @@ class ValkeyBus:
                 channel = self._channel(document)
                 for own in subscription.take_late():
                     placed = partial(self._place, channel, own)
-                    self._put(Appended(channel, self.instance, own.update, placed))
+                    self._put(Appended(channel, self.instance, own.number, own.update, placed))
                 if subscription.durable:
                     del self._uncommitted[document]
 
-    def _place(self, channel: str, own: "_Own", id_: bytes) -> None:
+    async def _mark_rest(self) -> None:
+        """Tells what is durable of documents that have come to rest."""
+        while True:
+            await anyio.sleep(_REST_SECONDS)
+            for document, subscription in tuple(self._unmarked.items()):
+                if subscription.marked:
+                    del self._unmarked[document]
+                elif self._heard_at and (number := subscription.take_rest()) is not None:
+                    self._publish_change(document, subscription, number, EMPTY_UPDATE)
+
+    async def _ask(self) -> None:
+        """Asks for marks that do not come by themselves."""
+        while True:
+            if not self._questions:
+                self._asking = anyio.Event()
+                await self._asking.wait()
+            await anyio.sleep(_ASK_SECONDS)
+            if self.failure is not None:
+                continue
+            for instance, wanted in self._questions.take_due(time.monotonic()).items():
+                asked = bytearray(f"w {self.instance} ".encode())
+                for document, number in wanted:
+                    asked += lib0.write_var_string(document) + lib0.write_var_uint(number)
+                self._put(Published(self._private + instance, bytes(asked)))
+
+    def _place(self, channel: str, own: Own, id_: bytes) -> None:
         """A change of this instance is in its stream."""
         own.id = id_
         if own.committed:
@@ -331,11 +450,22 @@ class ValkeyBus:
             assert self._receiver is not None
             self._receiver.heard(document, frame, instance)
 
-    def _pass_on_change(self, document: str, update: bytes, instance: str) -> None:
+    def _pass_on_change(
+        self, document: str, update: bytes, instance: str, number: int | None
+    ) -> None:
         if instance != self.instance and document in self._subscribed:
             self._note(instance)
             assert self._receiver is not None
-            self._receiver.changed(document, update, instance)
+            self._receiver.changed(document, update, instance, number)
+
+    def _pass_on_mark(
+        self, document: str, subscription: Numbers, mark: Mark, instance: str
+    ) -> None:
+        if not subscription.knows(instance, mark):
+            mark = Mark(mark.durable, mark.durable)
+        self._questions.answer(document, instance, mark.durable)
+        assert self._receiver is not None
+        self._receiver.marked(document, mark, instance)
 
     def _tell_missed(self, document: str) -> None:
         if document in self._subscribed:
@@ -356,6 +486,7 @@ class ValkeyBus:
             dead = [each for each, at in self._heard_at.items() if at < limit]
             for instance in dead:
                 del self._heard_at[instance]
+                self._questions.forget_instance(instance)
             turn = sum(other < self.instance for other in self._heard_at)
             for instance in dead:
                 logger.warning("instance %s is gone without a word", instance)
@@ -383,80 +514,9 @@ class ValkeyBus:
     def _cut_off(self, error: Exception) -> None:
         if self.failure is None:
             logger.error("cut off from the bus: documents are served and stored: %s", error)
+            assert self._receiver is not None
+            self._receiver.cut_off()
         self.failure = str(error) or type(error).__name__
         for confirmed in self._confirmations.values():
             confirmed.set()
         self._confirmations.clear()
-
-
-class _Own:
-    """A change of this instance that was not durable when it was passed on.
-
-    Attributes:
-        update: the change.
-        waited: whether it was looked at before.
-        kept: whether it was put into the stream.
-        id: its id there, once that is known.
-        committed: whether it is durable.
-    """
-
-    __slots__ = ("committed", "id", "kept", "update", "waited")
-
-    def __init__(self, update: bytes) -> None:
-        self.update = update
-        self.waited = False
-        self.kept = False
-        self.id: bytes | None = None
-        self.committed = False
-
-
-class _Subscription:
-    """What is known of the changes of one document."""
-
-    def __init__(self) -> None:
-        self._heard: dict[str, int] = {}
-        self._own = 0
-        self._uncommitted: deque[_Own] = deque()
-
-    @property
-    def durable(self) -> bool:
-        """Whether all changes of this instance are."""
-        return not self._uncommitted
-
-    def follows(self, instance: str, number: int) -> bool:
-        """Notes a change of another instance; tells whether it comes next after what was heard.
-
-        So does the first that is heard, and the first after that instance opened it anew.
-        """
-        last = self._heard.get(instance)
-        self._heard[instance] = number
-        return last is None or number in (1, last + 1)
-
-    def forget(self) -> None:
-        """What was heard last is not what was said last."""
-        self._heard.clear()
-
-    def begin_own(self, update: bytes) -> int:
-        """Notes a change of this instance; returns its number."""
-        self._own += 1
-        self._uncommitted.append(_Own(update))
-        return self._own
-
-    def commit_own(self, changes: int) -> Sequence[bytes]:
-        """So many of them, the oldest, are durable; returns ids of those in the stream."""
-        kept = []
-        for _ in range(min(changes, len(self._uncommitted))):
-            own = self._uncommitted.popleft()
-            own.committed = True
-            if own.id is not None:
-                kept.append(own.id)
-        return kept
-
-    def take_late(self) -> Sequence[_Own]:
-        """Those that the last look has found already, each once."""
-        late = [own for own in self._uncommitted if own.waited and not own.kept]
-        for own in late:
-            own.kept = True
-        for own in self._uncommitted:
-            own.waited = True
-        return late

@@ -8,13 +8,14 @@ from collab.document import Document, merge
 from collab.errors import CollabError, DocumentDeleted, PoisonedUpdate, ServerBusy
 from collab.happenings import Changed
 from collab.protocol import yjs
-from collab.protocol.messages import Receipt, SyncStep2, Update
+from collab.protocol.messages import EMPTY_UPDATE, Receipt, SyncStep2, Update
 from collab.server.rooms.changes import Change, entries_of, now_ms, parts_of, receipts_of
 from collab.server.rooms.delivery import Delivery
 from collab.server.rooms.facilities import Facilities
 from collab.server.rooms.journal import Journal
-from collab.server.rooms.member import Member
+from collab.server.rooms.member import Batch, Member
 from collab.server.rooms.opening import Opened
+from collab.server.rooms.promises import Left, Promises
 from collab.server.rooms.readback import Readback
 from collab.server.rooms.recovery import Load, Recovery
 from collab.server.rooms.relay import Relay
@@ -69,16 +70,23 @@ class Content:
         self._relay = relay
         self._changes = Window(timers, settings.window_max_seconds, self._flush)
         self._readback = Readback(
-            entries_after, lambda: self._journal.seq, self._take_stored, timers, spawn
+            entries_after,
+            lambda: self._journal.seq,
+            lambda: self._journal.behind,
+            self._take_stored,
+            timers,
+            spawn,
         )
         self._journal = Journal(
             opened.stored,
             facilities.persister,
             settings,
-            released=self._released,
+            relay.promises if relay is not None else Promises(),
+            committed=self._committed,
+            released=delivery.release,
             slow=delivery.stop_waiting,
             gone=gone,
-            overtaken=self.read_back,
+            overtaken=self._readback.look_if_behind,
         )
         self._recovery = Recovery(
             self._name, load, facilities.refusals, facilities.metrics, settings, gone
@@ -134,7 +142,7 @@ class Content:
         if self._pending:
             self._pending.append((member, receipt))
         else:
-            self._delivery.answer(member, receipt.accepted, self._journal.newest)
+            self._delivery.answer(member, receipt.accepted, self._awaited())
 
     def integrate(self, member: Member, effect: SyncStep2) -> None:
         """Takes in a step 2: passes on what of it is new, acknowledges all of it."""
@@ -156,9 +164,9 @@ class Content:
         elif self._rebuilding:
             return  # It does not apply.
         elif receipt is not None:
-            self._delivery.answer(member, receipt.accepted, self._journal.newest)
+            self._delivery.answer(member, receipt.accepted, self._awaited())
         elif member.session.dialect.echoes:
-            self._delivery.acknowledge(member, update, self._journal.newest)
+            self._delivery.acknowledge(member, update, self._awaited())
 
     def read_on(self, member: Member) -> None:
         """Reads from a member again; what still holds it back has it read from later."""
@@ -227,7 +235,22 @@ class Content:
         self._journal.run_ahead()
         self._pending.append((self._relay.seat, Update(update)))
         self._changes.touch()
-        self._readback.look()
+        if self._feeds.are_followed(self._name):
+            self._readback.look()
+
+    def take_mark(self, seqs: Sequence[range], place: int) -> None:
+        """What others have taken in is durable.
+
+        Args:
+            seqs: where it is in the log; nothing where that is not known.
+            place: that of the last of it among the promises; 0 where it is not known.
+        """
+        if seqs and not self._stopped:
+            if self._feeds.are_followed(self._name) or self._rebuilding:
+                self._readback.look()  # For what else its entries say; or for what is in them.
+            else:
+                self._journal.marked(seqs)
+        self._journal.release()
 
     def integrate_relayed(self, update: bytes) -> None:
         """Takes in what another instance has that may be known here for the most part."""
@@ -243,31 +266,33 @@ class Content:
         if news is not None:
             self._journal.run_ahead()
             self._publish({self._relay.seat: news}, {}, [], news, state_before, own=None)
-            self._readback.look()
 
     def read_back(self) -> None:
         """Others have written to the document, or may have: what they wrote is read."""
         self._readback.look()
 
-    async def secure(self, updates: Sequence[bytes]) -> None:
-        """Logs what the store has not of changes that an instance has passed on and died.
+    async def secure(self, left: Left) -> None:
+        """Logs what the store has not of changes that another instance has passed on, and waits.
 
         Args:
-            updates: those changes; what others are about to log is not among them.
+            left: those changes; what others are about to log is not among them.
 
         Raises:
             StoreError: the store cannot be read.
             ServerBusy: the document cannot be looked at now.
+            CollabError: the room has ended.
         """
         stored = (await self._load()).document
         await self._quiet()
         # As they came: what is new with them may be changes of others that have waited for them.
-        missing = [update for update in updates if stored.integrate(update) is not None]
+        missing = [update for update in left.updates if stored.integrate(update) is not None]
+        if left.whole and (rest := self.document.diff(stored.state_vector)) != EMPTY_UPDATE:
+            missing.append(rest)
         if missing:
             lost = merge(missing)
             logger.warning("%r: logging what another instance did not commit any more", self._name)
             entry = NewEntry(update=lost, time_ms=now_ms())
-            self._journal.write(
+            batch = self._journal.write(
                 self.document,
                 [entry],
                 parts={},
@@ -276,6 +301,9 @@ class Content:
                 frame=yjs.update(lost),
                 state_before=self.document.state_vector,
             )
+            while self._journal.awaits(batch):
+                await self._journal.next_change()
+                self.refuse_if_ended()
 
     # How it comes to the store.
 
@@ -303,8 +331,8 @@ class Content:
             await self._journal.next_change()
             self.refuse_if_ended()
             self.flush()
-        newest = self._journal.last
-        while self._journal.awaits(newest):
+        last, newest = self._journal.last, self._awaited()
+        while self._journal.awaits(last) or (newest is not None and not newest.durable):
             await self._journal.next_change()
             self.refuse_if_ended()
 
@@ -364,11 +392,17 @@ class Content:
         if news is not None:
             self._publish({}, {}, list(entries), news, state_before, own=news)
 
-    def _released(self) -> None:
-        """Batches are durable."""
+    def _committed(self) -> None:
+        """Batches are committed."""
         if self._relay is not None:
             self._relay.committed()
-        self._delivery.release()
+
+    def _awaited(self) -> Batch | None:
+        """The batch that whoever is told that all is durable waits for; None where all is."""
+        newest = self._journal.newest
+        if newest is not None and newest.after and self._relay is not None:
+            self._relay.want()
+        return newest
 
     def _take_stored(self, entries: Sequence[Entry]) -> bool:
         """Takes in what the log has beyond the room; tells whether it could."""
@@ -461,7 +495,9 @@ class Content:
         )
         if self._relay is not None and own is not None:
             self._relay.change(own, batch)
-        return self._delivery.deliver(batch, wait=starts_at_once)
+            if batch.after:
+                self._relay.want()
+        return self._delivery.deliver(batch, wait=starts_at_once and not batch.after)
 
     def _recover(self, suspects: Sequence[Change]) -> None:
         """Finds the update that broke the document, closes its sender, and goes on without it."""

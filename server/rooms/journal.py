@@ -1,5 +1,6 @@
 """Journal: what of one document is on its way to the store, and when a checkpoint is due."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import anyio
@@ -8,6 +9,7 @@ from collab.document import Document
 from collab.errors import DocumentDeleted
 from collab.server.rooms.member import Batch, Member
 from collab.server.rooms.persister import Persister, Write
+from collab.server.rooms.promises import Promises
 from collab.server.settings import Settings
 from collab.store import Entry, NewEntry, Stored
 
@@ -24,6 +26,8 @@ class Journal:
         stored: what the room was made of.
         persister: where writes go.
         settings: bounds.
+        promises: what other instances are to make durable.
+        committed: called when batches are committed.
         released: called when a batch is durable.
         slow: called when a commit takes too long to keep anybody waiting for it.
         gone: called when the document is gone, and nothing of it will be committed.
@@ -31,7 +35,6 @@ class Journal:
 
     Attributes:
         seq: the seq up to which the room has every committed entry.
-        newest: the newest batch that is not durable yet, or None.
     """
 
     def __init__(
@@ -39,23 +42,27 @@ class Journal:
         stored: Stored,
         persister: Persister,
         settings: Settings,
+        promises: Promises,
         *,
+        committed: Callable[[], None],
         released: Callable[[], None],
         slow: Callable[[], None],
         gone: Callable[[DocumentDeleted], None],
         overtaken: Callable[[], None],
     ) -> None:
         self.seq = stored.seq
-        self.newest: Batch | None = None
         self._name = stored.document
         self._persister = persister
         self._settings = settings
+        self._promises = promises
+        self._committed = committed
         self._released = released
         self._slow = slow
         self._gone = gone
         self._overtaken = overtaken
-        self._own_ahead: set[int] = set()
+        self._ahead: set[int] = set()
         self._uncommitted: list[Write] = []
+        self._unreleased: deque[Batch] = deque()
         self._changed: anyio.Event | None = None
         self._entries_logged = stored.seq - stored.checkpoint_seq
         self._bytes_logged = sum(len(entry.update) for entry in stored.entries)
@@ -68,8 +75,18 @@ class Journal:
         return self._checkpoint_bytes + self._bytes_logged
 
     @property
+    def newest(self) -> Batch | None:
+        """The newest batch that is not durable yet, or None."""
+        return self._unreleased[-1] if self._unreleased else None
+
+    @property
+    def behind(self) -> bool:
+        """Whether others have committed what the room was not told of."""
+        return bool(self._ahead)
+
+    @property
     def durable(self) -> bool:
-        """Whether everything that was written is durable."""
+        """Whether everything that was written here is durable."""
         return not self._uncommitted
 
     @property
@@ -94,8 +111,7 @@ class Journal:
     ) -> Batch:
         """Hands changes to the persister, with a checkpoint where one is due.
 
-        Where there is nothing to store and nobody to tell, the batch is durable at once: others
-        store it.
+        Where there is nothing to store and nobody to tell, it is not: others store it.
 
         Args:
             document: with the changes applied.
@@ -117,12 +133,14 @@ class Journal:
             receipts=receipts,
             frame=frame,
             state_before=state_before,
+            after=self._promises.newest,
         )
+        self._unreleased.append(batch)
         if entries or receipts or batch.checkpoint is not None:
-            self.newest = batch
             self._submit(batch)
         else:
-            batch.durable = True
+            batch.committed = True
+            self.release()
         return batch
 
     def checkpoint(self, document: Document) -> None:
@@ -145,19 +163,34 @@ class Journal:
         """The room takes in these entries of the log, which follow what it had.
 
         Returns:
-            Those of them that it did not write itself.
+            Those of them that it neither wrote itself nor was told of.
         """
         others = [
-            entry for entry in entries if entry.seq > self.seq and entry.seq not in self._own_ahead
+            entry for entry in entries if entry.seq > self.seq and entry.seq not in self._ahead
         ]
-        self.seq = max(self.seq, entries[-1].seq)
-        self._own_ahead = {seq for seq in self._own_ahead if seq > self.seq}
         if others:
-            # A checkpoint that waits was encoded without them, and would be written on a seq that
-            # has them. The next one comes in its turn.
-            for write in self._uncommitted:
-                write.checkpoint = None
+            self._drop_checkpoints()
+        self.seq = max(self.seq, entries[-1].seq)
+        self._advance()
         return others
+
+    def marked(self, seqs: Sequence[range]) -> None:
+        """The room has what others have committed under these seqs, in order."""
+        news = {seq for each in seqs for seq in each if seq > self.seq}
+        if news:
+            self._drop_checkpoints()
+            self._ahead |= news
+            self._advance()
+
+    def release(self) -> None:
+        """Releases what waits for batches that are durable by now."""
+        unreleased = self._unreleased
+        released = False
+        while unreleased and unreleased[0].committed and self._promises.kept(unreleased[0].after):
+            unreleased.popleft().durable = released = True
+        if released:
+            self._released()
+            self.announce()
 
     def announce(self) -> None:
         """Wakes those who wait for a change."""
@@ -174,29 +207,46 @@ class Journal:
     # What the persister calls.
 
     def committed(self, write: Write, seq: int) -> None:
-        """A write is durable: what waited for it is released."""
-        self.seq = seq
+        """A write is committed: what waited for it is released, unless it waits for others'."""
+        self.seq = max(self.seq, seq)
+        self._advance()
         del self._uncommitted[0]
         if isinstance(write, Batch):
-            write.durable = True
-            if write is self.newest:
-                self.newest = None
-            self._released()
+            write.committed = True
+            self._committed()
+            self.release()
         self.announce()
 
     def overtaken(self, own: range) -> None:
         """Others have written to the document."""
-        self._own_ahead.update(own)
-        self._overtaken()
+        self._ahead.update(own)
+        self._advance()
+        if self.behind:
+            self._overtaken()
 
     def refused(self, error: DocumentDeleted) -> None:
         """The document was deleted: what waits is not committed any more."""
         self._uncommitted.clear()
+        self._unreleased.clear()
         self._gone(error)
 
     def commit_is_slow(self) -> None:
         """The store keeps writers waiting."""
         self._slow()
+
+    def _advance(self) -> None:
+        while self.seq + 1 in self._ahead:
+            self.seq += 1
+        if self._ahead:
+            self._ahead = {seq for seq in self._ahead if seq > self.seq}
+
+    def _drop_checkpoints(self) -> None:
+        """Leaves out checkpoints that wait: they were encoded without what others have logged.
+
+        They would be written on a seq that has it. The next one comes in its turn.
+        """
+        for write in self._uncommitted:
+            write.checkpoint = None
 
     def _submit(self, write: Write) -> None:
         self._uncommitted.append(write)

@@ -21,10 +21,22 @@ class Batch(Write):
         receipts: what writers want to be sent when it is durable, encoded, in their order.
         frame: all changes, merged and encoded.
         state_before: encoded state vector of the document without them.
-        durable: whether they are committed.
+        after: place of the newest change of another instance among them or before them, for which
+            they wait; 0 for none. See ``collab.server.rooms.promises``.
+        committed: whether this instance has committed what it is to commit of them.
+        durable: whether all of them are durable, and all before them.
     """
 
-    __slots__ = ("_others", "durable", "frame", "parts", "receipts", "state_before")
+    __slots__ = (
+        "_others",
+        "after",
+        "committed",
+        "durable",
+        "frame",
+        "parts",
+        "receipts",
+        "state_before",
+    )
 
     def __init__(
         self,
@@ -37,12 +49,15 @@ class Batch(Write):
         receipts: Mapping["Member", Sequence[bytes]],
         frame: bytes,
         state_before: bytes,
+        after: int = 0,
     ) -> None:
         super().__init__(owner, document, entries, checkpoint)
         self.parts = parts
         self.receipts = receipts
         self.frame = frame
         self.state_before = state_before
+        self.after = after
+        self.committed = False
         self.durable = False
         self._others: Others[Member] | None = None
 

@@ -71,9 +71,10 @@ class Write:
         entries: changes in order; may be empty where only a checkpoint is written.
         checkpoint: whole state after ``entries``, or None.
         size: bytes of both.
+        seqs: the seqs of ``entries`` in the log, once they are committed.
     """
 
-    __slots__ = ("checkpoint", "document", "entries", "owner", "size")
+    __slots__ = ("checkpoint", "document", "entries", "owner", "seqs", "size")
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class Write:
         self.document = document
         self.entries = entries
         self.checkpoint = checkpoint
+        self.seqs = range(0)
         self.size = sum(len(entry.update) for entry in entries) + len(checkpoint or b"")
 
 
@@ -184,9 +186,11 @@ class Persister:
             alarm.cancel()
         writes, self._committing = self._committing, []
         seqs = {write.document: write.owner.seq for write in writes}
+        firsts: dict[str, int] = {}
         overtaken: dict[str, range] = {}
         for append, seq in zip(appends, newest, strict=True):
             own = range(seq - len(append.entries) + 1, seq + 1)
+            firsts[append.document] = own.start
             if own.start == seqs[append.document] + 1:
                 seqs[append.document] = seq
             elif seq > seqs[append.document]:
@@ -195,6 +199,9 @@ class Persister:
                 self._changed(append, seq)
         for write in writes:
             self.uncommitted_bytes -= write.size
+            first = firsts[write.document]
+            firsts[write.document] += len(write.entries)
+            write.seqs = range(first, firsts[write.document])
             try:
                 write.owner.committed(write, seqs[write.document])
             except Exception:

@@ -22,6 +22,7 @@ class Readback:
     Args:
         entries_after: the document's log after a seq.
         seq: the seq up to which the room has every entry.
+        behind: whether others have committed what the room was not told of.
         take: takes entries in; tells whether it could.
         timers: wake it.
         spawn: runs it.
@@ -31,25 +32,42 @@ class Readback:
         self,
         entries_after: Callable[[int], AsyncIterator[Entry]],
         seq: Callable[[], int],
+        behind: Callable[[], bool],
         take: Callable[[Sequence[Entry]], bool],
         timers: Timers,
         spawn: Spawn,
     ) -> None:
         self._entries_after = entries_after
         self._seq = seq
+        self._behind = behind
         self._take = take
         self._timers = timers
         self._spawn = spawn
         self._due = False
+        self._needed = False
+        self._seq_then = 0
 
     def look(self) -> None:
         """Somebody else has written, or may have."""
+        self._needed = True
+        self.look_if_behind()
+
+    def look_if_behind(self) -> None:
+        """Somebody else has written; they may tell what before it is time to read."""
         if not self._due:
             self._due = True
+            self._seq_then = self._seq()
             self._timers.call_later(_SECONDS, lambda: self._spawn(self._read))
 
     async def _read(self) -> None:
         self._due = False
+        needed, self._needed = self._needed, False
+        if not needed:
+            if not self._behind():
+                return
+            if self._seq() > self._seq_then:  # They do tell, if not everything at this moment.
+                self.look_if_behind()
+                return
         batch: list[Entry] = []
         taken = True
         try:

@@ -12,11 +12,13 @@ import anyio
 from collab import relay
 from collab.access import ANYONE, Access
 from collab.close import CloseCode
-from collab.errors import CollabError, ProtocolError, ServerBusy
+from collab.errors import CollabError, ProtocolError
 from collab.presence import Elsewhere, Present
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.bus.bus import Bus
+from collab.server.bus.marks import Mark
 from collab.server.rooms.member import Batch, Member
+from collab.server.rooms.promises import Promises
 from collab.session import Session
 
 if TYPE_CHECKING:
@@ -27,12 +29,9 @@ logger = logging.getLogger("collab")
 _EARLY_MAX_BYTES = 16 * 1024 * 1024
 """What may come while a document is loading; beyond it, the others are asked for it afterwards."""
 
-_UNCOMMITTED_SECONDS = 60.0
-"""Changes of an instance that are older than that when it dies are durable: or its store failed,
-and the clients that made them still wait for it."""
-
-_UNCOMMITTED_MAX_BYTES = 4 * 1024 * 1024
-"""What is kept of one instance's changes in one document for that case, the newest of it."""
+_CUT_OFF_SECONDS = 1.0
+"""How long an instance that hears nobody any more leaves the others to commit what they passed on;
+and how long one that could not look waits before it does so again."""
 
 _TURN_SECONDS = 0.5
 """Survivors look after what a dead instance left one after the other: who comes next finds in the
@@ -42,8 +41,9 @@ store what the one before has logged."""
 class Relay:
     """Passes a room's changes, presence and messages on, and takes in the others'.
 
-    What others have taken in, they log; this side does where they die before they have. In the room
-    it is a source like a member, without a connection: ``seat``.
+    What others have taken in, they log, and acknowledgements that depend on it wait until they say
+    so; this side logs it where they die before they have, or cannot be heard. In the room it is a
+    source like a member, without a connection: ``seat``.
 
     Args:
         name: document name.
@@ -51,6 +51,7 @@ class Relay:
 
     Attributes:
         seat: whose changes these are, in the room.
+        promises: what others have taken in, and may not have logged yet.
     """
 
     def __init__(self, name: str, bus: Bus) -> None:
@@ -61,7 +62,10 @@ class Relay:
         self._early: list[Callable[[], None]] = []
         self._early_bytes = 0
         self._uncommitted: deque[Batch] = deque()
-        self._passed_on: dict[str, _PassedOn] = {}
+        self.promises = Promises()
+        self._passed_on: dict[str, int] = {}
+        self._wanted = 0
+        self._securing: set[str] = set()
         self._returns = False
 
     def enter(self, room: "Room") -> None:
@@ -85,13 +89,24 @@ class Relay:
         self._uncommitted.append(batch)
 
     def committed(self) -> None:
-        """Batches have become durable: others can read them from the store from now on."""
-        changes = 0
-        while self._uncommitted and self._uncommitted[0].durable:
-            self._uncommitted.popleft()
-            changes += 1
-        if changes:
-            self._bus.committed(self._name, changes)
+        """Batches are committed: others can read them from the store from now on."""
+        seqs = []
+        while self._uncommitted and self._uncommitted[0].committed:
+            seqs.append(self._uncommitted.popleft().seqs)
+        if seqs:
+            self._bus.committed(self._name, seqs)
+
+    def want(self) -> None:
+        """Somebody waits until all that others have passed on so far is durable."""
+        newest = self.promises.newest
+        if newest <= self._wanted:
+            return
+        self._wanted = newest
+        if self._bus.failure is not None:
+            self.cut_off()
+            return
+        for instance, number in self.promises.wanted():
+            self._bus.want(self._name, instance, number)
 
     def show(self, clients: Sequence[Present]) -> None:
         """Passes on presence of clients that are, or were, connected here."""
@@ -108,14 +123,33 @@ class Relay:
 
     # What comes in.
 
-    def changed(self, update: bytes, instance: str) -> None:
+    def changed(self, update: bytes, instance: str, number: int | None) -> None:
         """Another instance has taken in a change."""
         room = self._room
         if room is None:
-            self._wait(partial(self.changed, update, instance), len(update))
+            self._wait(partial(self.changed, update, instance, number), len(update))
             return
-        self._note(update, instance)
+        self.promises.add(instance, number, update, time.monotonic())
         room.content.take_relayed(update)
+        if number is None:
+            room.content.read_back()  # It will not say where that is in the log.
+
+    def reopened(self, instance: str) -> None:
+        """Another instance has opened the document anew."""
+        if self._room is None:
+            self._wait(partial(self.reopened, instance), 0)
+        else:
+            self._keep(self._room, instance)
+
+    def marked(self, mark: Mark, instance: str) -> None:
+        """Changes of another instance are durable."""
+        room = self._room
+        if room is None:
+            # Some of them may not be waiting here, for want of space.
+            self._wait(partial(self.marked, Mark(mark.durable, mark.durable), instance), 0)
+            return
+        place = self.promises.mark(instance, mark.durable)
+        room.content.take_mark(mark.seqs, place)
 
     def heard(self, frame: bytes, instance: str) -> None:
         """Another instance says something."""
@@ -135,11 +169,18 @@ class Relay:
             self._room.content.read_back()
             self._ask()
 
+    def cut_off(self) -> None:
+        """Nobody can be heard any more: who waits for the others' changes waits for this side."""
+        room = self._room
+        if room is not None and not self.promises.kept(self._wanted):
+            for instance in self.promises.instances:
+                self._look_after(room, instance, _CUT_OFF_SECONDS)
+
     def left(self, instance: str) -> None:
         """Another instance has left, after its last commit."""
         if self._room is not None:
             self._room.forget_instance(instance)
-            self._passed_on.pop(instance, None)
+            self._keep(self._room, instance)
 
     def died(self, instance: str, *, turn: int) -> None:
         """Another instance is gone without a word; see ``Receiver.died``."""
@@ -147,9 +188,7 @@ class Relay:
         if room is None:
             return
         room.forget_instance(instance)
-        passed_on = self._passed_on.pop(instance, None)
-        if passed_on is not None and (updates := passed_on.since(time.monotonic())):
-            room.spawn(partial(self._secure, room, updates, turn))
+        self._look_after(room, instance, turn * _TURN_SECONDS)
 
     def _take(self, room: "Room", message: relay.RelayMessage, instance: str) -> None:
         if isinstance(message, relay.Shown):
@@ -162,11 +201,16 @@ class Relay:
             lacks = room.document.diff(message.state_vector)
             known = room.document.state_vector
             answer = relay.Answered(lacks, known, room.presence.own())
+            self._say(relay.PassedOn(self._bus.passed_on(self._name)), to=instance)
             self._say(answer, to=instance)
+        elif isinstance(message, relay.PassedOn):
+            self._passed_on[instance] = message.number
         elif isinstance(message, relay.Answered):
             self._show(room, message.clients, instance)
+            number = self._passed_on.pop(instance, None)
+            if number != 0 and (number is not None or message.update != EMPTY_UPDATE):
+                self.promises.add(instance, number, message.update, time.monotonic())
             if message.update != EMPTY_UPDATE:
-                self._note(message.update, instance)
                 room.content.integrate_relayed(message.update)
             if message.state_vector is not None and self._returns:
                 back = room.document.diff(message.state_vector)
@@ -194,48 +238,39 @@ class Relay:
             self._early.append(call)
             self._early_bytes += size
 
-    def _note(self, update: bytes, instance: str) -> None:
-        """Keeps a change for the case that its instance dies before it is durable."""
-        passed_on = self._passed_on.setdefault(instance, _PassedOn())
-        passed_on.add(update, time.monotonic())
+    def _keep(self, room: "Room", instance: str) -> None:
+        """All that an instance has passed on is durable."""
+        self.promises.forget(instance)
+        room.content.take_mark((), 0)
 
-    async def _secure(self, room: "Room", updates: Sequence[bytes], turn: int) -> None:
-        """Logs what a dead instance has passed on and not committed, unless another one has."""
-        await anyio.sleep(turn * _TURN_SECONDS)
+    def _look_after(self, room: "Room", instance: str, seconds: float) -> None:
+        """Has what an instance passed on logged here, unless it is; that is seen after a while."""
+        if instance in self._securing:
+            return
+        if self.promises.left(instance, time.monotonic()).updates:
+            self._securing.add(instance)
+            room.spawn(partial(self._secure, room, instance, seconds))
+        else:
+            self._keep(room, instance)
+
+    async def _secure(self, room: "Room", instance: str, seconds: float) -> None:
+        """Logs what an instance has passed on and not committed, unless another one has."""
         try:
-            await room.content.secure(updates)
-        except CollabError as error:
-            logger.error("looking after what an instance left of %r: %s", self._name, error)
-            if isinstance(error, ServerBusy):
-                room.spawn(partial(self._secure, room, updates, turn + 1))
-
-
-class _PassedOn:
-    """The changes of another instance that may not be durable yet."""
-
-    __slots__ = ("_bytes", "_updates")
-
-    def __init__(self) -> None:
-        self._updates: deque[tuple[float, bytes]] = deque()
-        self._bytes = 0
-
-    def add(self, update: bytes, now: float) -> None:
-        """Keeps one more."""
-        self._updates.append((now, update))
-        self._bytes += len(update)
-        self._forget(now)
-
-    def since(self, now: float) -> Sequence[bytes]:
-        """Those that are not too old."""
-        self._forget(now)
-        return [update for _, update in self._updates]
-
-    def _forget(self, now: float) -> None:
-        updates = self._updates
-        while updates and (
-            self._bytes > _UNCOMMITTED_MAX_BYTES or now - updates[0][0] > _UNCOMMITTED_SECONDS
-        ):
-            self._bytes -= len(updates.popleft()[1])
+            while True:
+                await anyio.sleep(seconds)
+                left = self.promises.left(instance, time.monotonic())
+                try:
+                    await room.content.secure(left)
+                except CollabError as error:
+                    if room.ended:
+                        return
+                    logger.error("looking after what an instance left of %r: %s", self._name, error)
+                    seconds = _CUT_OFF_SECONDS
+                else:
+                    break
+            self._keep(room, instance)
+        finally:
+            self._securing.discard(instance)
 
 
 class _Nowhere:

@@ -8,6 +8,7 @@ from collab import relay
 from collab.errors import ProtocolError
 from collab.revocation import Revoked
 from collab.server.bus.bus import Bus
+from collab.server.bus.marks import Mark
 from collab.server.rooms.relay import Relay
 
 logger = logging.getLogger("collab")
@@ -77,9 +78,17 @@ class Relays:
 
     # What the bus calls.
 
-    def changed(self, document: str, update: bytes, instance: str) -> None:
+    def changed(self, document: str, update: bytes, instance: str, number: int | None) -> None:
         """See ``Receiver``, and so for those below."""
-        self._call(document, lambda tie: tie.changed(update, instance))
+        self._call(document, lambda tie: tie.changed(update, instance, number))
+
+    def reopened(self, document: str, instance: str) -> None:
+        """Likewise."""
+        self._call(document, lambda tie: tie.reopened(instance))
+
+    def marked(self, document: str, mark: Mark, instance: str) -> None:
+        """Likewise."""
+        self._call(document, lambda tie: tie.marked(mark, instance))
 
     def heard(self, document: str, frame: bytes, instance: str) -> None:
         """Likewise."""
@@ -98,6 +107,11 @@ class Relays:
             return
         if isinstance(message, Revoked) and self._revoked is not None:
             self._revoked(message)
+
+    def cut_off(self) -> None:
+        """Likewise."""
+        for document in tuple(self._relays):
+            self._call(document, Relay.cut_off)
 
     def returned(self) -> None:
         """Likewise."""

@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from collab.server.bus.deployment import Entrance, Standalone
+from collab.server.bus.marks import Mark
 from collab.server.bus.valkey import ValkeyBus
 from tests.valkey import ValkeyProcess, one_server
 
@@ -36,6 +37,10 @@ class Ear:
 
     def __init__(self) -> None:
         self.changes: list[bytes] = []
+        self.numbers: list[int | None] = []
+        self.marks: list[Mark] = []
+        self.reopenings = 0
+        self.cuts = 0
         self.frames: list[bytes] = []
         self.announcements: list[bytes] = []
         self.misses = 0
@@ -44,8 +49,21 @@ class Ear:
         self.dead: dict[str, int] = {}
         self._changed = anyio.Event()
 
-    def changed(self, document: str, update: bytes, instance: str) -> None:
+    def changed(self, document: str, update: bytes, instance: str, number: int | None) -> None:
         self.changes.append(update)
+        self.numbers.append(number)
+        self._announce()
+
+    def reopened(self, document: str, instance: str) -> None:
+        self.reopenings += 1
+        self._announce()
+
+    def marked(self, document: str, mark: Mark, instance: str) -> None:
+        self.marks.append(mark)
+        self._announce()
+
+    def cut_off(self) -> None:
+        self.cuts += 1
         self._announce()
 
     def heard(self, document: str, frame: bytes, instance: str) -> None:
@@ -156,7 +174,7 @@ async def test_what_the_store_is_slow_with_is_kept_until_it_is_durable(line: Lin
         one.change("d", b"b")
         await ear.until(lambda: ear.changes == [b"a", b"b"])
         assert await line.kept("d", 2) == [b"a", b"b"]
-        one.committed("d", 2)
+        one.committed("d", [range(1, 2), range(2, 3)])
         await line.until_empty("d")
         assert (ear.changes, ear.misses) == ([b"a", b"b"], 0)
 
@@ -167,7 +185,7 @@ async def test_what_is_durable_soon_never_goes_into_the_stream(line: Line) -> No
             await bus.subscribe("d")
             await bus.subscribe("slow")
         one.change("d", b"a")
-        one.committed("d", 1)
+        one.committed("d", [range(1, 2)])
         one.change("slow", b"b")
         await ear.until(lambda: ear.changes == [b"a", b"b"])
         assert await line.kept("slow", 1) == [b"b"]  # By now "d" would have been kept as well.
@@ -181,7 +199,7 @@ async def test_one_that_comes_later_hears_what_is_not_durable_yet_and_nothing_tw
         await one.subscribe("d")
         for change in (b"a", b"b", b"c"):
             one.change("d", change)
-        one.committed("d", 1)
+        one.committed("d", [range(1, 2)])
         assert await line.kept("d", 2) == [b"b", b"c"]
         async with line.bus() as (after, ear):
             await after.subscribe("d")
@@ -269,3 +287,109 @@ async def test_a_document_opened_anew_at_once_is_heard_of(line: Line) -> None:
             one.say("d", b"%d" % number)
             await ear.until(lambda number=number: ear.frames[-1:] == [b"%d" % number])  # type: ignore[misc]  # a closure in a loop
             other.unsubscribe("d")
+
+
+async def test_a_change_tells_which_of_those_before_it_are_durable_and_where(line: Line) -> None:
+    async with line.bus() as (one, _), line.bus() as (other, ear):
+        await one.subscribe("d")
+        await other.subscribe("d")
+        one.change("d", b"a")
+        one.change("d", b"b")
+        one.committed("d", [range(7, 8)])
+        one.change("d", b"c")
+        await ear.until(lambda: len(ear.marks) == 3)
+        assert ear.numbers == [1, 2, 3]
+        assert ear.marks == [Mark(0, 0, []), Mark(0, 0, []), Mark(1, 0, [range(7, 8)])]
+
+
+async def test_who_asks_is_told_at_once_what_is_durable_and_later_what_becomes_so(
+    line: Line,
+) -> None:
+    async with line.bus() as (one, _), line.bus() as (other, ear), line.bus() as (third, apart):
+        for bus in (one, other, third):
+            await bus.subscribe("d")
+        one.change("d", b"a")
+        await ear.until(lambda: ear.changes == [b"a"])
+        one.committed("d", [range(1, 2)])
+        other.want("d", one.instance, 1)
+        await ear.until(lambda: ear.marks[-1] == Mark(1, 0, [range(1, 2)]))
+        one.change("d", b"b")
+        other.want("d", one.instance, 2)
+        await ear.until(lambda: len(ear.changes) == 2)
+        heard = len(ear.marks)
+        with anyio.move_on_after(0.3):  # It is asked twice over by then, and there is no answer.
+            await ear.until(lambda: len(ear.marks) > heard)
+        assert len(ear.marks) == heard
+        one.committed("d", [range(5, 6)])
+        await ear.until(lambda: ear.marks[-1] == Mark(2, 1, [range(5, 6)]))
+        # Who did not ask hears it with the next change.
+        one.change("d", b"c")
+        await apart.until(lambda: apart.marks[-1] == Mark(2, 1, [range(5, 6)]))
+
+
+async def test_who_has_closed_the_document_has_committed_all_of_it(line: Line) -> None:
+    async with line.bus() as (one, _), line.bus() as (other, ear):
+        await one.subscribe("d")
+        await other.subscribe("d")
+        one.change("d", b"a")
+        await ear.until(lambda: ear.changes == [b"a"])
+        one.unsubscribe("d")
+        other.want("d", one.instance, 1)
+        await ear.until(lambda: ear.marks[-1].durable == 1)
+
+
+async def test_a_document_that_rests_is_marked_once_and_nothing_is_missed(line: Line) -> None:
+    async with line.bus() as (one, _), line.bus() as (other, ear):
+        await one.subscribe("d")
+        await other.subscribe("d")
+        one.change("d", b"a")
+        one.committed("d", [range(3, 4)])
+        await ear.until(lambda: ear.marks[-1:] == [Mark(2, 0, [range(3, 4)])])
+        one.change("d", b"b")
+        await ear.until(lambda: ear.changes == [b"a", b"b"])
+        assert (ear.numbers, ear.misses) == ([1, 3], 0)
+
+
+async def test_an_instance_of_the_release_before_is_understood_and_tells_no_marks(
+    line: Line,
+) -> None:
+    async with line.bus() as (bus, ear), line.bus():
+        await bus.subscribe("d")
+        await line.publish("d", b"u 1 before a b")
+        await line.publish("d", b"u 2 before c")
+        await ear.until(lambda: ear.changes == [b"a b", b"c"])
+        assert (ear.numbers, ear.marks, ear.misses) == ([None, None], [], 0)
+
+
+async def test_seqs_of_changes_that_were_missed_are_not_told(line: Line) -> None:
+    async with line.bus() as (bus, ear), line.bus():
+        await bus.subscribe("d")
+        await line.publish("d", b"u:0,0 1 one a")
+        await line.publish("d", b"u:2,0,1-2 3 one c")
+        await ear.until(lambda: len(ear.marks) == 2)
+        assert ear.marks[1] == Mark(2, 2)
+        assert ear.misses == 1
+
+
+async def test_who_opens_a_document_anew_has_committed_what_it_passed_on_before(
+    line: Line,
+) -> None:
+    async with line.bus() as (other, ear), line.bus() as (one, _):
+        await other.subscribe("d")
+        for _ in range(2):
+            await one.subscribe("d")
+            one.change("d", b"a")
+            one.change("d", b"b")
+            one.unsubscribe("d")
+        await ear.until(lambda: len(ear.changes) == 4)
+        assert (ear.reopenings, ear.misses) == (1, 0)
+
+
+async def test_a_late_change_in_the_stream_has_its_number(line: Line) -> None:
+    async with line.bus() as (one, _):
+        await one.subscribe("d")
+        one.change("d", b"a")
+        assert await line.kept("d", 1) == [b"a"]
+        async with line.bus() as (after, ear):
+            await after.subscribe("d")
+            assert (ear.changes, ear.numbers) == ([b"a"], [1])

@@ -16,6 +16,7 @@ from collab.server.bus.bus import Bus
 from collab.server.bus.deployment import Entrance, Standalone
 from collab.server.bus.in_process import Exchange
 from collab.server.bus.valkey import ValkeyBus
+from collab.server.rooms.promises import Left
 from collab.server.settings import Settings
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, NewEntry
@@ -242,7 +243,7 @@ async def test_what_an_instance_does_not_commit_any_more_is_logged_by_another_on
             await bob.read_until(lambda: bob.text == "hello")
             await eve.read_until(lambda: eve.text == "hello")
             for survivor, server in ((bob, two), (eve, three)):
-                await survivor.room.content.secure([ann.doc.get_update()])
+                await survivor.room.content.secure(Left([ann.doc.get_update()], whole=False))
                 await server.persister.settle()
             assert len(await entries(path)) == 1
         held.let_append()

@@ -1,0 +1,176 @@
+"""Promises: changes that other instances have passed on, and are to make durable."""
+
+from collections import deque
+from collections.abc import Sequence
+
+_UNMARKED_SECONDS = 60.0
+"""Changes of an instance that tells no marks: those that are older are durable when it dies, or its
+store failed, and the clients that made them still wait for it."""
+
+_KEPT_MAX_BYTES = 4 * 1024 * 1024
+"""What is kept of one instance's changes in one document for the case that it dies, the newest of
+it; what is not must be looked for in the whole document."""
+
+
+class Promises:
+    """What others have passed on of one document, in the order in which it came.
+
+    Each has a place in that order. An acknowledgement given here waits for all places before it:
+    it may be about such a change, or about one that depends on it.
+    """
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._given: dict[str, _Given] = {}
+
+    @property
+    def newest(self) -> int:
+        """Place of the newest one that is not kept yet; 0 where all are."""
+        return max((given.newest for given in self._given.values()), default=0)
+
+    def kept(self, place: int) -> bool:
+        """Whether all up to a place are durable."""
+        return all(not given.oldest or given.oldest > place for given in self._given.values())
+
+    def add(self, instance: str, number: int | None, update: bytes, now: float) -> None:
+        """Notes a change.
+
+        Args:
+            instance: whose.
+            number: its number among that one's; None where that one tells no marks.
+            update: the change.
+            now: seconds on the monotonic clock.
+        """
+        given = self._given.setdefault(instance, _Given())
+        if number is not None:
+            if number <= given.durable:
+                return
+            given.number = max(given.number, number)
+        self._last += 1
+        given.add(_Promise(self._last, number, update, now))
+
+    def mark(self, instance: str, durable: int) -> int:
+        """An instance's changes up to a number are durable.
+
+        Returns:
+            The place of the last of them; 0 where none was waited for.
+        """
+        given = self._given.setdefault(instance, _Given())
+        return given.mark(durable)
+
+    def wanted(self) -> Sequence[tuple[str, int]]:
+        """The instances that have not kept theirs, and the number of the newest of each."""
+        return [(name, given.number) for name, given in self._given.items() if given.newest]
+
+    def left(self, instance: str, now: float) -> "Left":
+        """What may not be durable of an instance's changes."""
+        given = self._given.get(instance)
+        return given.left(now) if given is not None else Left((), whole=False)
+
+    def forget(self, instance: str) -> None:
+        """All of an instance's are durable."""
+        self._given.pop(instance, None)
+
+    @property
+    def instances(self) -> Sequence[str]:
+        """Those that have not kept theirs."""
+        return [name for name, given in self._given.items() if given.newest]
+
+
+class Left:
+    """What an instance has left behind.
+
+    Attributes:
+        updates: the changes that may not be durable, in their order.
+        whole: whether there are more, which are not known apart any more.
+    """
+
+    __slots__ = ("updates", "whole")
+
+    def __init__(self, updates: Sequence[bytes], *, whole: bool) -> None:
+        self.updates = updates
+        self.whole = whole
+
+
+class _Promise:
+    """A change of another instance.
+
+    Attributes:
+        place: when it came.
+        number: its number among its instance's, or None.
+        update: the change; empty where it is not kept any more.
+        came_at: seconds on the monotonic clock.
+    """
+
+    __slots__ = ("came_at", "number", "place", "update")
+
+    def __init__(self, place: int, number: int | None, update: bytes, came_at: float) -> None:
+        self.place = place
+        self.number = number
+        self.update = update
+        self.came_at = came_at
+
+
+class _Given:
+    """The promises of one instance.
+
+    Attributes:
+        number: that of the last change that came.
+        durable: that of the last one that is known to be durable.
+    """
+
+    __slots__ = ("_bytes", "_promises", "_stripped", "durable", "number")
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.durable = 0
+        self._promises: deque[_Promise] = deque()
+        self._stripped = 0
+        self._bytes = 0
+
+    @property
+    def oldest(self) -> int:
+        """Place of the oldest that is waited for; 0 where none is."""
+        first = self._promises[0] if self._promises else None
+        return first.place if first is not None and first.number is not None else 0
+
+    @property
+    def newest(self) -> int:
+        """Place of the newest, likewise."""
+        last = self._promises[-1] if self._promises else None
+        return last.place if last is not None and last.number is not None else 0
+
+    def add(self, promise: _Promise) -> None:
+        self._promises.append(promise)
+        self._bytes += len(promise.update)
+        self._bound(promise.came_at)
+
+    def mark(self, durable: int) -> int:
+        self.durable = max(self.durable, durable)
+        place = 0
+        while self._promises and (self._promises[0].number or 0) <= durable:
+            place = self._promises[0].place
+            self._drop()
+        return place
+
+    def left(self, now: float) -> Left:
+        self._bound(now)
+        kept = [promise.update for promise in self._promises if promise.update]
+        return Left(kept, whole=self._stripped > 0)
+
+    def _bound(self, now: float) -> None:
+        promises = self._promises
+        while promises and promises[0].number is None and self._is_old(promises[0], now):
+            self._drop()
+        while self._bytes > _KEPT_MAX_BYTES:
+            stripped = promises[self._stripped]
+            self._bytes -= len(stripped.update)
+            stripped.update = b""
+            self._stripped += 1
+
+    def _is_old(self, promise: _Promise, now: float) -> bool:
+        return self._bytes > _KEPT_MAX_BYTES or now - promise.came_at > _UNMARKED_SECONDS
+
+    def _drop(self) -> None:
+        self._bytes -= len(self._promises.popleft().update)
+        self._stripped = max(self._stripped - 1, 0)

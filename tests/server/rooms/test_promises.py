@@ -1,0 +1,249 @@
+"""What other instances have passed on: acknowledgements wait until it is durable, however it is."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from collab.protocol import yjs
+from collab.server.bus.bus import Bus
+from collab.server.bus.deployment import Entrance, Standalone
+from collab.server.bus.in_process import Exchange
+from collab.server.bus.valkey import ValkeyBus
+from collab.server.rooms.promises import Promises
+from collab.storage.sqlite import SQLiteStore
+from collab.store import Entry
+from tests.server.stores import SteeredStore
+from tests.server.wire import DEADLINE_SECONDS, Client, House, house
+from tests.valkey import one_server
+
+pytestmark = pytest.mark.anyio
+
+MakeBus = Callable[[], Bus]
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Standalone]:
+    with one_server() as server:
+        yield Standalone(Entrance("redis", "", ""), (server.host, server.port))
+
+
+@pytest.fixture(params=["in process", "valkey"])
+def make_bus(request: pytest.FixtureRequest, anyio_backend_name: str, tmp_path: Path) -> MakeBus:
+    if request.param == "in process":
+        return Exchange().bus
+    if anyio_backend_name != "asyncio":
+        pytest.skip("the client of Valkey needs asyncio")
+    deployment = request.getfixturevalue("valkey")
+    return lambda: ValkeyBus(deployment, prefix=str(tmp_path))
+
+
+class CountingStore(SteeredStore):
+    """A steered store that counts how often logs are read."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(SQLiteStore(path))
+        self.reads = 0
+
+    def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
+        self.reads += 1
+        return super().entries(document, after_seq)
+
+
+@asynccontextmanager
+async def pair(
+    tmp_path: Path, make_bus: MakeBus
+) -> AsyncIterator[tuple[CountingStore, House, CountingStore, House]]:
+    """Two instances, each with its own way to one store."""
+    stores = [CountingStore(tmp_path / "collab.db") for _ in range(2)]
+    async with (
+        house(stores[0], bus=make_bus()) as one,
+        house(stores[1], bus=make_bus()) as other,
+    ):
+        yield stores[0], one, stores[1], other
+
+
+async def come(server: House, client_id: int) -> Client:
+    return Client(await server.rooms.acquire("d"), client_id=client_id).connect()
+
+
+async def move(client: Client, server: House) -> Client:
+    """Has a client leave, and come to another instance with what it has."""
+    client.leave()
+    room = await server.rooms.acquire("d")
+    moved = Client(room, client_id=client.client_id, doc=client.doc).connect()
+    # As y-websocket does it: the answer to the question it was asked.
+    moved.say(yjs.sync_step2(client.doc.get_update()))
+    return moved
+
+
+def came_back(client: Client, word: bytes) -> bool:
+    """Whether an update with a word reached a client: where it is its own, that acknowledges it."""
+    return any(word in update for update in client.acknowledged)
+
+
+async def entries(tmp_path: Path) -> int:
+    async with SQLiteStore(tmp_path / "collab.db", create=False) as opened:
+        return len([entry async for entry in opened.entries("d")])
+
+
+async def test_who_comes_with_a_change_is_acknowledged_when_its_first_server_has_committed_it(
+    tmp_path: Path, make_bus: MakeBus
+) -> None:
+    async with pair(tmp_path, make_bus) as (held, one, _, other):
+        ann, bob = await come(one, 1), await come(other, 2)
+        held.hold_appends()
+        ann.type("hello")
+        await bob.read_until(lambda: bob.text == "hello")
+        moved = await move(ann, other)
+        # What is asked for in vain until then has its answer in the end.
+        bob.type(" there")
+        await other.persister.settle()
+        moved.read()
+        bob.read()
+        assert not came_back(moved, b"hello")
+        assert not came_back(bob, b" there")
+        held.let_append()
+        await moved.read_until(lambda: came_back(moved, b"hello"))
+        assert await entries(tmp_path) == 2
+        await bob.read_until(lambda: came_back(bob, b" there"))
+
+
+async def test_what_a_server_does_not_commit_any_more_is_logged_and_then_acknowledged(
+    tmp_path: Path, make_bus: MakeBus
+) -> None:
+    async with pair(tmp_path, make_bus) as (held, one, _, other):
+        ann, bob = await come(one, 1), await come(other, 2)
+        held.hold_appends()
+        ann.type("hello")
+        await bob.read_until(lambda: bob.text == "hello")
+        moved = await move(ann, other)
+        assert one.relays is not None
+        assert other.relays is not None
+        other.relays.died(one.relays.instance, turn=0)
+        assert not came_back(moved, b"hello")
+        await moved.read_until(lambda: came_back(moved, b"hello"))
+        assert await entries(tmp_path) == 1
+        held.let_append()
+
+
+async def test_who_is_cut_off_logs_what_others_may_not_have_committed_and_acknowledges_it(
+    tmp_path: Path, make_bus: MakeBus
+) -> None:
+    async with pair(tmp_path, make_bus) as (held, one, _, other):
+        ann, bob = await come(one, 1), await come(other, 2)
+        held.hold_appends()
+        ann.type("hello")
+        await bob.read_until(lambda: bob.text == "hello")
+        moved = await move(ann, other)
+        assert other.relays is not None
+        other.relays.cut_off()
+        assert not came_back(moved, b"hello")
+        await moved.read_until(lambda: came_back(moved, b"hello"))
+        assert await entries(tmp_path) == 1
+        held.let_append()
+
+
+async def test_a_store_that_cannot_be_read_is_asked_again_before_anything_is_acknowledged(
+    tmp_path: Path, make_bus: MakeBus, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with pair(tmp_path, make_bus) as (held, one, failing, other):
+        ann, bob = await come(one, 1), await come(other, 2)
+        held.hold_appends()
+        ann.type("hello")
+        await bob.read_until(lambda: bob.text == "hello")
+        moved = await move(ann, other)
+        assert one.relays is not None
+        assert other.relays is not None
+        failing.load_failure = StoreUnavailable("gone")
+        other.relays.died(one.relays.instance, turn=0)
+        with anyio.fail_after(DEADLINE_SECONDS):
+            while "looking after what an instance left" not in caplog.text:
+                await anyio.lowlevel.checkpoint()
+        moved.read()
+        assert not came_back(moved, b"hello")
+        failing.load_failure = None
+        await moved.read_until(lambda: came_back(moved, b"hello"))
+        assert await entries(tmp_path) == 1
+        held.let_append()
+
+
+async def test_an_exchange_that_goes_well_reads_nothing_from_the_store(
+    tmp_path: Path, make_bus: MakeBus
+) -> None:
+    async with pair(tmp_path, make_bus) as (ones, one, others, other):
+        ann, bob = await come(one, 1), await come(other, 2)
+        began = anyio.current_time()
+        words = 0
+        while anyio.current_time() < began + 2.5:  # Two looks would have come, and more.
+            for writer, reader in ((ann, bob), (bob, ann)):
+                before = len(writer.acknowledged)
+                words += 1
+                writer.type(f"{words} ")
+                await reader.read_until(lambda: reader.text.endswith(f"{words} "))  # noqa: B023
+                await writer.read_until(lambda: len(writer.acknowledged) > before)  # noqa: B023
+        assert (ones.reads, others.reads) == (0, 0)
+        assert words > 20
+        # Both know where all of it is in the log, but for what was typed last.
+        for client in (ann, bob):
+            assert client.room.content.seq >= words - 1
+
+
+class TestPlaces:
+    """The order in which others' changes came, and what of them is durable."""
+
+    def test_what_came_before_a_place_is_kept_when_each_instance_has_kept_its_own(self) -> None:
+        promises = Promises()
+        promises.add("one", 1, b"a", 0.0)
+        promises.add("other", 1, b"b", 0.0)
+        promises.add("one", 2, b"c", 0.0)
+        assert promises.newest == 3
+        assert promises.mark("one", 1) == 1
+        assert promises.kept(1)
+        assert not promises.kept(2)
+        promises.mark("one", 2)
+        assert not promises.kept(3)
+        promises.mark("other", 1)
+        assert promises.kept(3)
+        assert promises.newest == 0
+
+    def test_a_mark_that_is_lost_is_made_good_by_the_next(self) -> None:
+        promises = Promises()
+        for number in (1, 2, 3):
+            promises.add("one", number, b"a", 0.0)
+        promises.mark("one", 3)
+        assert promises.kept(3)
+
+    def test_a_change_that_is_durable_before_it_comes_is_not_waited_for(self) -> None:
+        promises = Promises()
+        promises.mark("one", 4)
+        promises.add("one", 4, b"a", 0.0)
+        assert promises.newest == 0
+
+    def test_an_instance_that_opened_the_document_anew_begins_anew(self) -> None:
+        promises = Promises()
+        promises.add("one", 9, b"a", 0.0)
+        promises.mark("one", 9)
+        promises.forget("one")
+        promises.add("one", 1, b"b", 0.0)
+        assert promises.wanted() == [("one", 1)]
+
+    def test_an_instance_that_tells_no_marks_is_not_waited_for_but_looked_after(self) -> None:
+        promises = Promises()
+        promises.add("old", None, b"a", 0.0)
+        assert promises.newest == 0
+        assert promises.left("old", 59.0).updates == [b"a"]
+        assert promises.left("old", 61.0).updates == []
+
+    def test_what_is_too_much_to_keep_is_still_waited_for(self) -> None:
+        promises = Promises()
+        for number in range(1, 6):
+            promises.add("one", number, bytes(1 << 20), 0.0)
+        left = promises.left("one", 1e6)
+        assert (len(left.updates), left.whole) == (4, True)
+        assert not promises.kept(1)
+        promises.mark("one", 1)
+        assert not promises.left("one", 1e6).whole
