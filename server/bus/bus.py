@@ -53,6 +53,10 @@ class Receiver(Protocol):
         """Another instance says something that is about no document; ``collab.relay`` reads it."""
         ...
 
+    def unanswered(self, document: str, instance: str) -> None:
+        """Another instance does not tell what is wanted, for a second or longer; see ``want``."""
+        ...
+
     def cut_off(self) -> None:
         """The others cannot be heard any more, until ``returned``."""
         ...
@@ -128,8 +132,9 @@ class Bus(Protocol):
     def want(self, document: str, instance: str, number: int) -> None:
         """Has another instance tell when its changes up to a number are durable.
 
-        ``Receiver.marked`` is called in the end, unless that instance leaves or dies. What a change
-        says meanwhile needs no question.
+        ``Receiver.marked`` is called in the end, unless that instance leaves or dies, and
+        ``Receiver.unanswered`` while that takes long. What a change says meanwhile needs no
+        question.
         """
         ...
 

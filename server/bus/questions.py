@@ -1,9 +1,24 @@
 """Questions: which changes of other instances this one waits for to be durable."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 _AGAIN_SECONDS = 1.0
 """When a question that was not answered is asked again: the answer may have been lost."""
+
+
+class Due(NamedTuple):
+    """A question that is to be asked now.
+
+    Attributes:
+        document: about which document.
+        number: up to which change.
+        again: whether it was asked before.
+    """
+
+    document: str
+    number: int
+    again: bool
 
 
 class Questions:
@@ -42,20 +57,21 @@ class Questions:
         """Nobody waits any more."""
         self._open = {key: each for key, each in self._open.items() if key[0] != document}
 
-    def take_due(self, now: float) -> Mapping[str, Sequence[tuple[str, int]]]:
+    def take_due(self, now: float) -> Mapping[str, Sequence[Due]]:
         """What the last look has found already, and is not asked.
 
         Args:
             now: seconds on the monotonic clock.
 
         Returns:
-            Documents and numbers, by instance.
+            What is to be asked, by instance.
         """
-        due: dict[str, list[tuple[str, int]]] = {}
+        due: dict[str, list[Due]] = {}
         for (document, instance), question in self._open.items():
             if question.seen and question.again_at <= now:
+                again = question.again_at > 0
                 question.again_at = now + _AGAIN_SECONDS
-                due.setdefault(instance, []).append((document, question.number))
+                due.setdefault(instance, []).append(Due(document, question.number, again))
             question.seen = True
         return due
 

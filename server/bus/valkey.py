@@ -434,8 +434,11 @@ class ValkeyBus:
                 continue
             for instance, wanted in self._questions.take_due(time.monotonic()).items():
                 asked = bytearray(f"w {self.instance} ".encode())
-                for document, number in wanted:
+                for document, number, again in wanted:
                     asked += lib0.write_var_string(document) + lib0.write_var_uint(number)
+                    if again:
+                        assert self._receiver is not None
+                        self._receiver.unanswered(document, instance)
                 self._put(Published(self._private + instance, bytes(asked)))
 
     def _place(self, channel: str, own: Own, id_: bytes) -> None:

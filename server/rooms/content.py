@@ -271,6 +271,16 @@ class Content:
         """Others have written to the document, or may have: what they wrote is read."""
         self._readback.look()
 
+    async def stores(self, updates: Sequence[bytes]) -> bool:
+        """Whether the store has changes that another instance has passed on.
+
+        Raises:
+            StoreError: it cannot be read.
+            PoisonedUpdate: they do not apply.
+        """
+        stored = (await self._load()).document
+        return all(stored.integrate(update) is None for update in updates)
+
     async def secure(self, left: Left) -> None:
         """Logs what the store has not of changes that another instance has passed on, and waits.
 

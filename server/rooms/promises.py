@@ -62,6 +62,11 @@ class Promises:
         """The instances that have not kept theirs, and the number of the newest of each."""
         return [(name, given.number) for name, given in self._given.items() if given.newest]
 
+    def number(self, instance: str) -> int:
+        """Number of the last change of an instance that came."""
+        given = self._given.get(instance)
+        return given.number if given is not None else 0
+
     def left(self, instance: str, now: float) -> "Left":
         """What may not be durable of an instance's changes."""
         given = self._given.get(instance)

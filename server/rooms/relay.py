@@ -12,7 +12,7 @@ import anyio
 from collab import relay
 from collab.access import ANYONE, Access
 from collab.close import CloseCode
-from collab.errors import CollabError, ProtocolError
+from collab.errors import CollabError, ProtocolError, ServerBusy, StoreError
 from collab.presence import Elsewhere, Present
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.bus.bus import Bus
@@ -66,6 +66,7 @@ class Relay:
         self._passed_on: dict[str, int] = {}
         self._wanted = 0
         self._securing: set[str] = set()
+        self._looking_up: set[str] = set()
         self._returns = False
 
     def enter(self, room: "Room") -> None:
@@ -169,6 +170,13 @@ class Relay:
             self._room.content.read_back()
             self._ask()
 
+    def unanswered(self, instance: str) -> None:
+        """Another instance does not say what is durable: perhaps it died when all of it was."""
+        room = self._room
+        if room is not None and instance not in self._looking_up:
+            self._looking_up.add(instance)
+            room.spawn(partial(self._look_up, room, instance))
+
     def cut_off(self) -> None:
         """Nobody can be heard any more: who waits for the others' changes waits for this side."""
         room = self._room
@@ -238,6 +246,19 @@ class Relay:
             self._early.append(call)
             self._early_bytes += size
 
+    async def _look_up(self, room: "Room", instance: str) -> None:
+        """Sees whether the store has what an instance has passed on so far."""
+        now = time.monotonic()
+        left, number = self.promises.left(instance, now), self.promises.number(instance)
+        try:
+            if not left.whole and await room.content.stores(left.updates):
+                place = self.promises.mark(instance, number)
+                room.content.take_mark((), place)
+        except CollabError as error:
+            logger.error("looking up what an instance passed on of %r: %s", self._name, error)
+        finally:
+            self._looking_up.discard(instance)
+
     def _keep(self, room: "Room", instance: str) -> None:
         """All that an instance has passed on is durable."""
         self.promises.forget(instance)
@@ -265,6 +286,8 @@ class Relay:
                     if room.ended:
                         return
                     logger.error("looking after what an instance left of %r: %s", self._name, error)
+                    if not isinstance(error, (ServerBusy, StoreError)):
+                        break
                     seconds = _CUT_OFF_SECONDS
                 else:
                     break

@@ -108,6 +108,10 @@ class Relays:
         if isinstance(message, Revoked) and self._revoked is not None:
             self._revoked(message)
 
+    def unanswered(self, document: str, instance: str) -> None:
+        """Likewise."""
+        self._call(document, lambda tie: tie.unanswered(instance))
+
     def cut_off(self) -> None:
         """Likewise."""
         for document in tuple(self._relays):

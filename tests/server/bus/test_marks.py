@@ -5,7 +5,7 @@ import pytest
 from collab.errors import ProtocolError
 from collab.server.bus.marks import Mark, decode_mark, encode_mark, joined
 from collab.server.bus.numbers import Numbers
-from collab.server.bus.questions import Questions
+from collab.server.bus.questions import Due, Questions
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_a_question_is_asked_at_the_second_look_and_again_after_a_second() -> No
     questions = Questions()
     questions.add("d", "one", 4)
     assert questions.take_due(10.0) == {}
-    assert questions.take_due(10.1) == {"one": [("d", 4)]}
+    assert questions.take_due(10.1) == {"one": [Due("d", 4, again=False)]}
     assert questions.take_due(10.2) == {}
-    assert questions.take_due(11.2) == {"one": [("d", 4)]}
+    assert questions.take_due(11.2) == {"one": [Due("d", 4, again=True)]}
     questions.answer("d", "one", 4)
     assert not questions
 
@@ -96,10 +96,10 @@ def test_what_comes_up_after_a_question_is_asked_in_its_turn() -> None:
     questions.add("d", "one", 4)
     questions.take_due(10.0)
     questions.add("d", "one", 6)
-    assert questions.take_due(10.1) == {"one": [("d", 4)]}
+    assert questions.take_due(10.1) == {"one": [Due("d", 4, again=False)]}
     questions.answer("d", "one", 5)
     assert questions.take_due(10.2) == {}
-    assert questions.take_due(10.3) == {"one": [("d", 6)]}
+    assert questions.take_due(10.3) == {"one": [Due("d", 6, again=False)]}
 
 
 def test_what_nobody_can_answer_or_waits_for_is_not_asked() -> None:

@@ -41,6 +41,7 @@ class Ear:
         self.marks: list[Mark] = []
         self.reopenings = 0
         self.cuts = 0
+        self.unanswered_questions: list[str] = []
         self.frames: list[bytes] = []
         self.announcements: list[bytes] = []
         self.misses = 0
@@ -60,6 +61,10 @@ class Ear:
 
     def marked(self, document: str, mark: Mark, instance: str) -> None:
         self.marks.append(mark)
+        self._announce()
+
+    def unanswered(self, document: str, instance: str) -> None:
+        self.unanswered_questions.append(document)
         self._announce()
 
     def cut_off(self) -> None:
@@ -325,6 +330,18 @@ async def test_who_asks_is_told_at_once_what_is_durable_and_later_what_becomes_s
         # Who did not ask hears it with the next change.
         one.change("d", b"c")
         await apart.until(lambda: apart.marks[-1] == Mark(2, 1, [range(5, 6)]))
+
+
+async def test_what_is_not_answered_for_a_second_is_told_to_who_wants_to_know(line: Line) -> None:
+    async with line.bus() as (one, _), line.bus() as (other, ear):
+        await one.subscribe("d")
+        await other.subscribe("d")
+        one.change("d", b"a")
+        await ear.until(lambda: ear.changes == [b"a"])
+        other.want("d", one.instance, 1)
+        await ear.until(lambda: ear.unanswered_questions == ["d"])
+        one.committed("d", [range(1, 2)])
+        await ear.until(lambda: ear.marks[-1].durable == 1)
 
 
 async def test_who_has_closed_the_document_has_committed_all_of_it(line: Line) -> None:

@@ -147,6 +147,26 @@ async def test_who_is_cut_off_logs_what_others_may_not_have_committed_and_acknow
         held.let_append()
 
 
+async def test_what_a_server_committed_before_it_died_is_found_in_the_store(
+    tmp_path: Path, make_bus: MakeBus
+) -> None:
+    async with pair(tmp_path, make_bus) as (_, one, others, other):
+        ann, bob = await come(one, 1), await come(other, 2)
+        assert one.relays is not None
+        assert other.relays is not None
+        update = ann.type("hello")
+        await one.persister.settle()
+        # As it is heard from an instance that tells nothing any more.
+        other.relays.changed("d", update, "dead", 1)
+        bob.type(" there")
+        await other.persister.settle()
+        loads = len(others.loads)
+        other.relays.unanswered("d", "dead")
+        await bob.read_until(lambda: came_back(bob, b" there"))
+        assert len(others.loads) == loads + 1
+        assert await entries(tmp_path) == 2
+
+
 async def test_a_store_that_cannot_be_read_is_asked_again_before_anything_is_acknowledged(
     tmp_path: Path, make_bus: MakeBus, caplog: pytest.LogCaptureFixture
 ) -> None:
