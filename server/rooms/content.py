@@ -238,12 +238,11 @@ class Content:
         if self._feeds.are_followed(self._name):
             self._readback.look()
 
-    def take_mark(self, seqs: Sequence[range], place: int) -> None:
+    def take_mark(self, seqs: Sequence[range]) -> None:
         """What others have taken in is durable.
 
         Args:
             seqs: where it is in the log; nothing where that is not known.
-            place: that of the last of it among the promises; 0 where it is not known.
         """
         if seqs and not self._stopped:
             if self._feeds.are_followed(self._name) or self._rebuilding:

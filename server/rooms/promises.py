@@ -49,14 +49,9 @@ class Promises:
         self._last += 1
         given.add(_Promise(self._last, number, update, now))
 
-    def mark(self, instance: str, durable: int) -> int:
-        """An instance's changes up to a number are durable.
-
-        Returns:
-            The place of the last of them; 0 where none was waited for.
-        """
-        given = self._given.setdefault(instance, _Given())
-        return given.mark(durable)
+    def mark(self, instance: str, durable: int) -> None:
+        """An instance's changes up to a number are durable."""
+        self._given.setdefault(instance, _Given()).mark(durable)
 
     def wanted(self) -> Sequence[tuple[str, int]]:
         """The instances that have not kept theirs, and the number of the newest of each."""
@@ -150,13 +145,10 @@ class _Given:
         self._bytes += len(promise.update)
         self._bound(promise.came_at)
 
-    def mark(self, durable: int) -> int:
+    def mark(self, durable: int) -> None:
         self.durable = max(self.durable, durable)
-        place = 0
         while self._promises and (self._promises[0].number or 0) <= durable:
-            place = self._promises[0].place
             self._drop()
-        return place
 
     def left(self, now: float) -> Left:
         self._bound(now)

@@ -149,8 +149,8 @@ class Relay:
             # Some of them may not be waiting here, for want of space.
             self._wait(partial(self.marked, Mark(mark.durable, mark.durable), instance), 0)
             return
-        place = self.promises.mark(instance, mark.durable)
-        room.content.take_mark(mark.seqs, place)
+        self.promises.mark(instance, mark.durable)
+        room.content.take_mark(mark.seqs)
 
     def heard(self, frame: bytes, instance: str) -> None:
         """Another instance says something."""
@@ -252,8 +252,8 @@ class Relay:
         left, number = self.promises.left(instance, now), self.promises.number(instance)
         try:
             if not left.whole and await room.content.stores(left.updates):
-                place = self.promises.mark(instance, number)
-                room.content.take_mark((), place)
+                self.promises.mark(instance, number)
+                room.content.take_mark(())
         except CollabError as error:
             logger.error("looking up what an instance passed on of %r: %s", self._name, error)
         finally:
@@ -262,7 +262,7 @@ class Relay:
     def _keep(self, room: "Room", instance: str) -> None:
         """All that an instance has passed on is durable."""
         self.promises.forget(instance)
-        room.content.take_mark((), 0)
+        room.content.take_mark(())
 
     def _look_after(self, room: "Room", instance: str, seconds: float) -> None:
         """Has what an instance passed on logged here, unless it is; that is seen after a while."""
