@@ -17,9 +17,15 @@ from benchmarks.trial import measure
 RESULTS: Final = Path(__file__).parent / "results"
 
 
+_PART: Final = {
+    "collab-uvicorn": ("all-write",),
+    "bare-relay": ("all-write", "audience", "many-rooms"),
+}
+"""Servers that play in some workloads alone: where they have a goal, or say what is possible."""
+
+
 def _played(server: str, workload: str) -> bool:
-    """Tells whether a server takes part: the uvicorn variant has a goal in one workload only."""
-    return server != "collab-uvicorn" or workload == "all-write"
+    return workload in _PART.get(server, WORKLOADS)
 
 
 def _split(allowed: Sequence[str], chosen: str | None, option: str) -> list[str]:

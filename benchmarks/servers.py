@@ -93,6 +93,12 @@ SERVERS: Final[dict[str, Server]] = {
             environment=lambda directory: {"COLLAB_STORE": _store(directory)},
         ),
         Server(
+            name="bare-relay",
+            command=lambda _: [sys.executable, str(Path(__file__).parent / "relay.py")],
+            dialect="y-websocket",
+            path="",
+        ),
+        Server(
             name="y-websocket",
             command=_node("y-websocket"),
             dialect="y-websocket",
