@@ -114,18 +114,31 @@ export class DocumentList {
     )
     if (!this.#reached) names.push(...recentDocuments().filter((name) => !listed.has(name)))
     if (this.#current !== null && !names.includes(this.#current)) names.unshift(this.#current)
-    const focused = this.#list.contains(document.activeElement)
-      ? document.activeElement?.getAttribute('data-name')
-      : null
+    const held = this.#heldPlace()
     this.#list.replaceChildren(...names.map((name) => this.#item(name, listed.get(name))))
-    if (focused) {
-      this.#list.querySelector<HTMLElement>(`[data-name="${CSS.escape(focused)}"]`)?.focus()
-    }
+    if (held) this.#hold(held)
     this.#more.hidden = this.#next === null
     this.#note.hidden = this.#reached && names.length > 0
     this.#note.textContent = this.#reached
       ? 'No documents yet.'
       : 'The server is out of reach. What you opened on this device can be read and written.'
+  }
+
+  /** What in the list has the focus: which row, of which name, and what in it. */
+  #heldPlace(): { at: number; name: string | undefined; tag: string } | null {
+    const focused = document.activeElement
+    const item = focused?.closest('li')
+    if (!focused || !item || !this.#list.contains(item)) return null
+    const at = [...this.#list.children].indexOf(item)
+    return { at, name: item.querySelector('a')?.dataset['name'], tag: focused.localName }
+  }
+
+  /** Gives the focus back: to the same, or to what stands there where it is gone. */
+  #hold({ at, name, tag }: { at: number; name: string | undefined; tag: string }): void {
+    const items = [...this.#list.children]
+    const same = items.find((item) => item.querySelector('a')?.dataset['name'] === name)
+    const item = same ?? items[Math.min(at, items.length - 1)]
+    ;(item?.querySelector<HTMLElement>(same ? tag : 'a') ?? byId('new-document')).focus()
   }
 
   #item(name: string, summary: Summary | undefined): HTMLLIElement {

@@ -85,6 +85,7 @@ function show(): void {
   document.body.classList.toggle('empty', name === null)
   byId('welcome').hidden = name !== null
   byId('title').textContent = name ?? ''
+  byId('title').hidden = name === null
   document.title = name === null ? 'collab' : `${name} · collab`
   if (name !== null) {
     opened = new OpenDocument(connection, name, identity.user, {
