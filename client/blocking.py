@@ -86,13 +86,21 @@ class _Counterpart:
         return self._seen_presence
 
     async def next_change(self) -> None:
-        """Waits until something is other than the program knows it."""
+        """Waits until something is other than the program knows it.
+
+        Raises:
+            ConnectionEnded: the document was left.
+        """
+        changes = self._remote.changes()
         while not (
             self._has_news
             or self._seen_status != self._remote.status
             or self._seen_presence != self._remote.presence()
         ):
-            await self._remote.next_change()
+            try:
+                await anext(changes)
+            except StopAsyncIteration:
+                raise ConnectionEnded(None, "the document was left") from None
 
     def news(self, known: bytes) -> bytes | None:
         """What others have changed since the last call: an update, or None for nothing.

@@ -12,7 +12,7 @@ from collab.app_messages import AppMessage
 from collab.client.conversation import Conversation
 from collab.client.credentials import Credentials, Token
 from collab.client.line import Line, Status
-from collab.client.pulse import Pulse
+from collab.client.pulse import Beats, Pulse
 from collab.client.replica import Replica
 from collab.client.server_address import read_address
 from collab.client.timing import Timing
@@ -63,6 +63,8 @@ class RemoteDocument:
     async def synced(self) -> None:
         """Waits until there is a connection, and all that the server has is here.
 
+        That is for ever where the server cannot be reached: ``anyio.fail_after`` bounds it.
+
         Raises:
             Unauthenticated: the token is not good, and there is no other.
             AccessDenied: it does not open the document.
@@ -74,6 +76,9 @@ class RemoteDocument:
 
     async def saved(self) -> None:
         """Waits until everything that was changed here is durable on the server.
+
+        That is for ever where the server cannot be reached: ``anyio.fail_after`` bounds it. What
+        was changed goes there all the same as soon as it can.
 
         Raises:
             AccessDenied: it was changed with a token that may only read.
@@ -98,15 +103,14 @@ class RemoteDocument:
         """Who is here, oneself included: awareness client id to the state it published."""
         return self._replica.presence.states()
 
-    async def next_change(self) -> None:
-        """Waits until something changes: the document, presence, or where it stands.
+    def changes(self) -> AsyncIterator[None]:
+        """Tells that something may have changed: the document, presence, or where it stands.
 
-        Raises:
-            CollabError: what ``synced`` raises.
+        What changes from here on is told of, also where it happens while nobody waits: then once,
+        however much it was. Each call has an iterator of its own. It ends when the document is
+        left, goes on when the connection comes back, and raises what ``synced`` raises.
         """
-        self._raise_if_over()
-        await self._pulse.next_beat()
-        self._raise_if_over()
+        return Beats(self._pulse, self._is_over)
 
     async def send_message(self, type: str, payload: Json, *, to: str | None = None) -> int:  # noqa: A002 - the wire's word
         """Says something to everyone who has the document open; it is not stored.

@@ -257,7 +257,7 @@ def _python() -> Iterator[str]:
         RemoteDocument,
         RemoteDocument.synced,
         RemoteDocument.saved,
-        RemoteDocument.next_change,
+        RemoteDocument.changes,
         RemoteDocument.show,
         RemoteDocument.presence,
         RemoteDocument.send_message,

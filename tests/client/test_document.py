@@ -95,6 +95,26 @@ async def test_messages_end_when_the_document_is_left(server: Server, room: str)
     assert [message async for message in messages] == []
 
 
+async def test_what_changes_while_nobody_waits_is_told_of(server: Server, room: str) -> None:
+    async with (
+        collab.connect(server.url, room) as ada,
+        collab.connect(server.url, room) as ben,
+    ):
+        await ben.synced()
+        changes = ben.changes()
+        write(ada, "hello")
+        await until_shows(ben, "hello")
+        with anyio.move_on_after(0) as patience:
+            await anext(changes)
+        assert not patience.cancelled_caught
+
+
+async def test_changes_end_when_the_document_is_left(server: Server, room: str) -> None:
+    async with collab.connect(server.url, room) as document:
+        changes = document.changes()
+    assert [each async for each in changes] == []
+
+
 async def test_what_the_program_raises_comes_out_as_it_is(server: Server, room: str) -> None:
     async def fail() -> None:
         async with collab.connect(server.url, room) as document:

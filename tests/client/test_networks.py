@@ -85,6 +85,21 @@ async def test_who_never_reached_a_server_is_told_on_leaving(room: str) -> None:
             await leave()
 
 
+async def test_who_waits_no_longer_than_so_keeps_what_was_changed(
+    server: Server, room: str
+) -> None:
+    with gate_to(server.port) as gate:
+        gate.cut()
+        async with collab.connect(gate.url, room) as document:
+            write(document, "hello")
+            with pytest.raises(TimeoutError), anyio.fail_after(0.1):
+                await document.saved()
+            assert document.pending_changes == 1
+            gate.mend()
+            with anyio.fail_after(WITHIN_SECONDS):
+                await document.saved()
+
+
 @pytest.mark.parametrize("holds_back_streams", [False, True], ids=["stream", "polls"])
 async def test_the_fallback_is_used_where_websockets_are_blocked(
     server: Server, room: str, holds_back_streams: bool

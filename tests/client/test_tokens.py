@@ -10,7 +10,7 @@ import collab
 from collab.client import RemoteDocument, Status
 from collab.errors import AccessDenied, DocumentDeleted, Unauthenticated
 from tests.client.gate import gate_to
-from tests.client.writing import WITHIN_SECONDS, text_of, until_shows, write
+from tests.client.writing import WITHIN_SECONDS, text_of, until, until_shows, write
 from tests.e2e.serving import Server, serve
 from tests.server.signing import SECRET, token
 
@@ -37,8 +37,8 @@ def address(request: pytest.FixtureRequest, guarded: Server) -> Iterator[str]:
 async def until_refused(document: RemoteDocument) -> None:
     """Waits until the server will not have it; raises why."""
     with anyio.fail_after(WITHIN_SECONDS):
-        while True:
-            await document.next_change()
+        async for _ in document.changes():
+            pass
 
 
 async def ask(server: Server, method: str, path: str, json: object = None) -> None:
@@ -123,9 +123,7 @@ async def test_who_is_revoked_asks_for_another_token_and_stays_where_it_is_good(
     async with collab.connect(address, room, token=give) as document:
         await document.synced()
         await ask(guarded, "POST", "/api/sessions/revoke", {"user": "eve"})
-        while len(given) < 2:
-            with anyio.fail_after(WITHIN_SECONDS):
-                await document.next_change()
+        await until(document, lambda: len(given) >= 2, "another token asked for")
         write(document, "still here")
         with anyio.fail_after(WITHIN_SECONDS):
             await document.saved()
@@ -142,9 +140,7 @@ async def test_a_token_that_ends_is_replaced_without_a_break(address: str, room:
 
     async with collab.connect(address, room, token=give) as document:
         await document.synced()
-        while len(given) < 2:
-            with anyio.fail_after(WITHIN_SECONDS):
-                await document.next_change()
+        await until(document, lambda: len(given) >= 2, "another token asked for")
         assert document.status is Status.CONNECTED
         write(document, "hello")
         with anyio.fail_after(WITHIN_SECONDS):

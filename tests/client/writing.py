@@ -24,10 +24,11 @@ def write(document: RemoteDocument, text: str) -> None:
 
 async def until(document: RemoteDocument, condition: Callable[[], bool], what: str = "it") -> None:
     """Waits until something that happens to a document makes this true."""
+    changes = document.changes()
     try:
         with anyio.fail_after(WITHIN_SECONDS):
             while not condition():
-                await document.next_change()
+                await anext(changes)
     except TimeoutError:
         raise AssertionError(
             f"expected {what}, got {document.status}, {str(text_of(document))!r}, "

@@ -246,14 +246,15 @@ class PythonClient:
 
     async def _follow(self) -> None:
         """Notes what changes, until the server will not have it."""
-        while True:
-            self._note_status()
-            self._announce()
-            try:
-                await self._document.next_change()
-            except CollabError as error:
-                self._refusals.append(str(error))
-                break
+        changes = self._document.changes()
+        self._note_status()
+        self._announce()
+        try:
+            async for _ in changes:
+                self._note_status()
+                self._announce()
+        except CollabError as error:
+            self._refusals.append(str(error))
         self._note_status()
         self._announce()
 

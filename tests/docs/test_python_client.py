@@ -26,13 +26,13 @@ def test_the_scripts_write_into_the_document_and_wait_for_what_others_write(
             assert done.stderr == ""
             return done.stdout
 
-        first, second, watching = scripts
+        first, listening, second, watching = scripts
         assert run(first) == "Hello from Python\n\n"
         assert run(second) == "Hello from Python\nHello from a script\n\n"
         with ThreadPoolExecutor() as beside:
-            watched = beside.submit(run, watching)
+            watched = [beside.submit(run, script) for script in (listening, watching)]
             run(second.replace("Hello from a script", "stop"))
-            assert watched.result() == "stopped\n"
+            assert [each.result() for each in watched] == ["stopped\n", "stopped\n"]
     assert export(store, "notes").split("\n")[:3] == [
         "Hello from Python",
         "Hello from a script",
