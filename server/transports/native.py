@@ -58,8 +58,8 @@ class NativeConnection(WSListener):
 
     def send(self, frame: bytes) -> None:
         """Queues a frame."""
-        self.told = True
-        if self._transport is not None:
+        if self._transport is not None and self._goodbye is None:
+            self.told = True
             self._transport.send(WSMsgType.BINARY, frame)
 
     def close(self, code: CloseCode, reason: str = "") -> None:

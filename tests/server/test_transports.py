@@ -405,7 +405,8 @@ class TestBytes:
             pass
         await raw.close()
 
-    async def test_after_its_close_a_client_is_sent_no_more(self, port: int) -> None:
+    @pytest.mark.parametrize("opcode", [2, 1], ids=["no message", "text"])
+    async def test_after_its_close_a_client_is_sent_no_more(self, port: int, opcode: int) -> None:
         raw = await Raw.open(port)
         raw.write(handshake())
         await raw.read_head()
@@ -414,10 +415,10 @@ class TestBytes:
             pass
         async with socket_to(port) as other:
             await synced(other)
-            raw.write(masked(b"\xff"))
-            opcode = 2
-            while opcode != 8:
-                opcode, payload = await raw.read_frame()
+            raw.write(masked(b"\x7f", opcode))
+            came = 2
+            while came != 8:
+                came, payload = await raw.read_frame()
             assert struct.unpack("!H", payload[:2])[0] == CloseCode.MALFORMED
             await other.send(yjs.update(poison.HELLO))
             await heard(other, poison.HELLO)
