@@ -44,6 +44,7 @@ from collab.server.http.body import BodyTime
 from collab.server.http.compaction import Compaction
 from collab.server.http.demo import demo_routes
 from collab.server.http.documents import Documents
+from collab.server.http.ended import ended
 from collab.server.http.events import Events
 from collab.server.http.following import Followed
 from collab.server.http.health import Health
@@ -143,6 +144,7 @@ class Collab:
         self._pass_secret = pass_secret or secrets.token_urlsafe(32)
         self._exits = AsyncExitStack()
         self._running: _Running | None = None
+        self._ended = False
 
     @property
     def running(self) -> "_Running":
@@ -213,11 +215,18 @@ class Collab:
             await self._exits.__aexit__(exception_type, exception, traceback)
         finally:
             self._running = None
+            self._ended = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one ASGI scope."""
+        """Serves one ASGI scope; with 503 once the app has ended.
+
+        Raises:
+            NotRunning: the host never entered it.
+        """
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+        elif self._running is None and self._ended:
+            await ended(scope, receive, send)
         else:
             await self.running.app(scope, receive, send)
 

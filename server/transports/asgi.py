@@ -203,7 +203,7 @@ class WebSockets:
             peer = await self._handshakes.ask(self._endpoint, name, scope)
         except CollabError as error:
             self._handshakes.metrics.count_refusal(status_of(error))
-            await _refuse(scope, send, error)
+            await refuse(scope, send, error)
             return
         subprotocol = choose_subprotocol(scope)
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
@@ -222,7 +222,7 @@ def websocket_routes(handshakes: Handshakes, settings: Settings) -> list[WebSock
     ]
 
 
-async def _refuse(scope: Scope, send: Send, error: CollabError) -> None:
+async def refuse(scope: Scope, send: Send, error: CollabError) -> None:
     """Answers the handshake with the HTTP status that says why, where the server can."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": int(CloseCode.POLICY)})

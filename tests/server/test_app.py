@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 from websockets.asyncio.client import connect
 
 from collab.access import Access, Grants, Identity
@@ -82,6 +82,34 @@ class TestMounting:
         async with requests_to(host_of(collab, lifespan=False), "/collab") as client:
             with pytest.raises(NotRunning, match="async with collab"):
                 await client.get("/healthz")
+
+    async def test_a_host_that_serves_on_after_it_has_ended_answers_503(self) -> None:
+        collab = Collab(MemoryStore())
+        async with requests_to(host_of(collab, lifespan=False), "/collab") as client:
+            async with collab:
+                assert (await client.get("/api/docs")).status_code == 200
+            answer = await client.get("/api/docs")
+            assert answer.status_code == 503
+            assert answer.json() == {"error": "expected a running app, got one that has ended"}
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            async with collab:
+                assert (await client.get("/api/docs")).status_code == 200
+
+    async def test_sockets_are_refused_after_it_has_ended(self) -> None:
+        collab = Collab(MemoryStore())
+        async with collab:
+            pass
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {"type": "websocket", "path": "/ws/d", "headers": []}
+        await collab(scope, receive, send)
+        assert sent == [{"type": "websocket.close", "code": 1008}]
 
     async def test_entering_it_twice_is_refused(self) -> None:
         async with Collab(MemoryStore()) as collab:
