@@ -46,7 +46,7 @@ class Session:
         answered: whether the client has answered our question, and so may have heard who is here.
     """
 
-    __slots__ = ("_decode", "_refused", "access", "answered", "dialect", "identity")
+    __slots__ = ("_decode", "_early", "_refused", "access", "answered", "dialect", "identity")
 
     def __init__(
         self, identity: Identity, access: Access, dialect: Dialect = yjs.Y_WEBSOCKET
@@ -56,6 +56,7 @@ class Session:
         self.dialect = dialect
         self.answered = False
         self._decode = dialect.decode
+        self._early: Receipt | None = None
         self._refused = False
 
     def receive(self, frame: bytes) -> Effect | None:
@@ -94,12 +95,19 @@ class Session:
         if isinstance(message, (Update, SyncStep2)):
             if isinstance(message, SyncStep2):
                 self.answered = True
+                if self._early is not None:
+                    message, self._early = replace(message, receipt=self._early), None
             if message.update == EMPTY_UPDATE:
                 return message.receipt
             if self.access < Access.WRITE:
                 return self.refuse(message, "this document is read-only for you")
-        elif isinstance(message, Receipt) and self._refused:
-            return None  # It asks about changes of which some were refused.
+        elif isinstance(message, Receipt):
+            if self._refused:
+                return None  # It asks about changes of which some were refused.
+            if self.dialect.asks_first and not self.answered:
+                # What it wrote while it was away is yet to come, with its answer to our question.
+                self._early = message
+                return None
         return message
 
     def permit(self, identity: Identity, access: Access) -> bytes | None:
@@ -126,8 +134,8 @@ class Session:
         receipt = message.receipt
         if isinstance(message, SyncStep2) and message.update[0] == 0:
             return receipt  # No structs: the deletions every step 2 repeats, which we have.
-        if receipt is not None:
-            return None if receipt.refused is None else Reply(receipt.refused)
+        if receipt is not None and receipt.refused is not None:
+            return Reply(receipt.refused)
         if self._refused:
             return None
         self._refused = True

@@ -9,23 +9,64 @@ from collab import lib0
 from collab.access import ANYONE, Access
 from collab.errors import ProtocolError
 from collab.protocol import yjs, ysweet
-from collab.protocol.messages import AwarenessUpdate, QueryAwareness, Receipt, Update
+from collab.protocol.messages import (
+    EMPTY_UPDATE,
+    AwarenessUpdate,
+    QueryAwareness,
+    Receipt,
+    SyncStep2,
+    Update,
+)
 from collab.session import Reply, Session
 from tests.core import poison
 
+EARLIER_QUESTION = b"\x66" + lib0.write_var_bytes(lib0.write_var_uint(6))
 QUESTION = b"\x66" + lib0.write_var_bytes(lib0.write_var_uint(7))
+
+
+NOTHING_MORE = yjs.sync_step2(EMPTY_UPDATE)
 
 
 def session(access: Access = Access.WRITE) -> Session:
     return Session(ANYONE, access, ysweet.Y_SWEET)
 
 
+def answered(access: Access = Access.WRITE) -> Session:
+    """One whose client has said what it has."""
+    made = session(access)
+    assert made.receive(NOTHING_MORE) is None
+    return made
+
+
 def test_a_question_comes_back_as_it_was() -> None:
-    assert session().receive(QUESTION) == Receipt(QUESTION)
+    assert answered().receive(QUESTION) == Receipt(QUESTION)
+
+
+def test_a_question_waits_for_what_the_client_wrote_while_it_was_away() -> None:
+    writer = session()
+    assert writer.receive(EARLIER_QUESTION) is None
+    assert writer.receive(QUESTION) is None
+    back = SyncStep2(poison.HELLO, receipt=Receipt(QUESTION))
+    assert writer.receive(yjs.sync_step2(poison.HELLO)) == back
+    assert writer.receive(yjs.sync_step2(poison.HELLO)) == SyncStep2(poison.HELLO)
+
+
+def test_a_question_of_a_client_that_brings_nothing_is_answered_then() -> None:
+    for access in (Access.READ, Access.WRITE):
+        asking = session(access)
+        assert asking.receive(QUESTION) is None
+        assert asking.receive(NOTHING_MORE) == Receipt(QUESTION)
+
+
+def test_nothing_is_promised_of_what_a_reader_wrote_while_it_was_away() -> None:
+    reader = session(Access.READ)
+    assert reader.receive(QUESTION) is None
+    assert isinstance(reader.receive(yjs.sync_step2(poison.HELLO)), Reply)
+    assert reader.receive(QUESTION) is None
 
 
 def test_nothing_is_promised_once_a_change_was_refused() -> None:
-    reader = session(Access.READ)
+    reader = answered(Access.READ)
     assert reader.receive(QUESTION) == Receipt(QUESTION)
     assert isinstance(reader.receive(yjs.update(poison.HELLO)), Reply)
     assert reader.receive(QUESTION) is None
