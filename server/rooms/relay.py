@@ -5,7 +5,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import anyio
 
@@ -19,10 +18,8 @@ from collab.server.bus.bus import Bus
 from collab.server.bus.marks import Mark
 from collab.server.rooms.member import Batch, Member
 from collab.server.rooms.promises import Promises
+from collab.server.rooms.tied import TiedRoom
 from collab.session import Session
-
-if TYPE_CHECKING:
-    from collab.server.rooms.room import Room
 
 logger = logging.getLogger("collab")
 
@@ -58,7 +55,7 @@ class Relay:
         self.seat = Member(_Nowhere(), Session(ANYONE, Access.WRITE))
         self._name = name
         self._bus = bus
-        self._room: Room | None = None
+        self._room: TiedRoom | None = None
         self._early: list[Callable[[], None]] = []
         self._early_bytes = 0
         self._uncommitted: deque[Batch] = deque()
@@ -69,7 +66,7 @@ class Relay:
         self._looking_up: set[str] = set()
         self._returns = False
 
-    def enter(self, room: "Room") -> None:
+    def enter(self, room: TiedRoom) -> None:
         """The room is loaded: it gets what came meanwhile, and asks for what did not."""
         self._room = room
         early, self._early = self._early, []
@@ -198,7 +195,7 @@ class Relay:
         room.forget_instance(instance)
         self._look_after(room, instance, turn * _TURN_SECONDS)
 
-    def _take(self, room: "Room", message: relay.RelayMessage, instance: str) -> None:
+    def _take(self, room: TiedRoom, message: relay.RelayMessage, instance: str) -> None:
         if isinstance(message, relay.Shown):
             self._show(room, message.clients, instance)
         elif isinstance(message, relay.Told):
@@ -227,7 +224,7 @@ class Relay:
         elif isinstance(message, relay.Ended):
             room.reopen()
 
-    def _show(self, room: "Room", clients: Sequence[Present], instance: str) -> None:
+    def _show(self, room: TiedRoom, clients: Sequence[Present], instance: str) -> None:
         unseen = room.show_relayed(clients, Elsewhere(instance))
         if unseen:
             self._say(relay.Shown(unseen), to=instance)
@@ -246,7 +243,7 @@ class Relay:
             self._early.append(call)
             self._early_bytes += size
 
-    async def _look_up(self, room: "Room", instance: str) -> None:
+    async def _look_up(self, room: TiedRoom, instance: str) -> None:
         """Sees whether the store has what an instance has passed on so far."""
         now = time.monotonic()
         left, number = self.promises.left(instance, now), self.promises.number(instance)
@@ -259,12 +256,12 @@ class Relay:
         finally:
             self._looking_up.discard(instance)
 
-    def _keep(self, room: "Room", instance: str) -> None:
+    def _keep(self, room: TiedRoom, instance: str) -> None:
         """All that an instance has passed on is durable."""
         self.promises.forget(instance)
         room.content.take_mark(())
 
-    def _look_after(self, room: "Room", instance: str, seconds: float) -> None:
+    def _look_after(self, room: TiedRoom, instance: str, seconds: float) -> None:
         """Has what an instance passed on logged here, unless it is; that is seen after a while."""
         if instance in self._securing:
             return
@@ -274,7 +271,7 @@ class Relay:
         else:
             self._keep(room, instance)
 
-    async def _secure(self, room: "Room", instance: str, seconds: float) -> None:
+    async def _secure(self, room: TiedRoom, instance: str, seconds: float) -> None:
         """Logs what an instance has passed on and not committed, unless another one has."""
         try:
             while True:
