@@ -66,9 +66,9 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @pytest.fixture
-def long_document(server: Server) -> str:
+def long_notes(server: Server) -> str:
     """The name of a document of more than two megabytes."""
-    update = write_together()
+    update = long_document()
     assert len(update) > 2_000_000
     name = f"long/{next(_NUMBERS)}"
     updates = f"{server.url}/api/docs/{quote(name, safe='')}/updates"
@@ -229,9 +229,9 @@ def test_a_token_that_runs_out_is_replaced_and_nothing_is_lost(
 
 @pytest.mark.matrix("big document")
 def test_a_document_of_megabytes_arrives_whole(
-    driver: Driver, server: Server, kind: Kind, long_document: str
+    driver: Driver, server: Server, kind: Kind, long_notes: str
 ) -> None:
-    one, other = (driver.connect(each, server.port, long_document) for each in (kind, STOCK))
+    one, other = (driver.connect(each, server.port, long_notes) for each in (kind, STOCK))
     driver.wait_agreed([one, other])
     one.insert(0, "¶")
     one.wait_acknowledged()
@@ -240,7 +240,7 @@ def test_a_document_of_megabytes_arrives_whole(
 
 
 @cache
-def write_together(authors: int = 100) -> bytes:
+def long_document(authors: int = 100) -> bytes:
     """What many people wrote together, with deletions: one update."""
     chance = random.Random(6)
     updates = []
