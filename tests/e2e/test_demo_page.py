@@ -1,5 +1,7 @@
 """The demo's page around the text: the list of documents, the trash, and who may only read."""
 
+from pathlib import Path
+
 import pytest
 from playwright.async_api import Browser, Page, expect
 from starlette.requests import HTTPConnection
@@ -16,7 +18,7 @@ from tests.e2e.pages import (
     wait_shows,
     wait_until,
 )
-from tests.e2e.serving import Server
+from tests.e2e.serving import Server, export, serve
 from tests.server.hosts import front_door
 
 pytestmark = [
@@ -99,6 +101,28 @@ async def test_who_has_a_document_open_that_is_deleted_is_told_and_can_bring_it_
     await type_at_end(grace, " hello.")
     await grace.wait_for_selector(SAVED)
     await wait_shows(grace, "Dear reader, hello.")
+
+
+async def test_a_paste_longer_than_the_servers_messages_is_saved_and_reaches_the_others(
+    browser: Browser, store: Path
+) -> None:
+    line, times = "- a line of a *log* that somebody pastes 😀\n", 120_000  # 5 MB
+    with serve(store, options=["--message-max-bytes", "300000"]) as server:
+        ada = await open_page(browser, server.port)
+        grace = await open_page(browser, server.port)
+        await ada.evaluate(
+            """([line, times]) => {
+              const { view } = window.collab
+              view.dispatch(view.state.replaceSelection(line.repeat(times)))
+            }""",
+            [line, times],
+        )
+        await ada.wait_for_selector(SAVED)
+        length = "length => window.collab.view.state.doc.length === Number(length)"
+        await wait_until(grace, length, str(times * len(line.encode("utf-16-le")) // 2))
+        await type_at_end(grace, "The end.")
+        await grace.wait_for_selector(SAVED)
+    assert export(store, DOCUMENT) == line * times + "The end."
 
 
 async def test_who_may_only_read_is_told_so_and_cannot_type(browser: Browser) -> None:

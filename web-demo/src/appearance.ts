@@ -10,10 +10,12 @@ import { EditorView } from '@codemirror/view'
 import { tags } from '@lezer/highlight'
 import { GFM, parser } from '@lezer/markdown'
 
+import { boundedParagraphs } from './bounded-paragraphs.js'
+
 const facet = defineLanguageFacet()
 const markdown = new Language(
   facet,
-  parser.configure([GFM, { props: [languageDataProp.add({ Document: facet })] }]),
+  parser.configure([GFM, boundedParagraphs, { props: [languageDataProp.add({ Document: facet })] }]),
   [],
   'markdown',
 )
