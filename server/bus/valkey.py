@@ -303,6 +303,7 @@ class ValkeyBus:
     def _take_private(self, payload: bytes) -> None:
         kind, sender, rest = payload.split(b" ", 2)
         instance = sender.decode()
+        self._live(instance)
         if kind == b"w":
             self._take_questions(rest, instance)
         elif kind == b"m":
@@ -339,12 +340,14 @@ class ValkeyBus:
             return
         if payload.startswith(b"f "):
             _, sender, frame = payload.split(b" ", 2)
+            self._live(sender.decode())
             self._pass_on(document, frame, sender.decode())
             return
         kind, digits, sender, update = payload.split(b" ", 3)
         instance = sender.decode()
         if instance == self.instance:
             return
+        self._live(instance)
         number = int(digits)
         mark = decode_mark(kind[2:]) if kind.startswith(b"u:") else None
         assert self._receiver is not None
@@ -373,7 +376,7 @@ class ValkeyBus:
             assert self._receiver is not None
             self._receiver.left(instance)
         elif kind == b"alive":
-            self._heard_at[instance] = time.monotonic()
+            self._live(instance)
         else:
             raise ValueError(kind)
 
@@ -474,6 +477,11 @@ class ValkeyBus:
         if document in self._subscribed:
             assert self._receiver is not None
             self._receiver.missed(document)
+
+    def _live(self, instance: str) -> None:
+        """An instance lives: under load its heartbeat waits behind all else that it says."""
+        if instance != self.instance:
+            self._heard_at[instance] = time.monotonic()
 
     def _note(self, instance: str) -> None:
         """An instance that was heard of only in a stream may be dead already."""

@@ -284,6 +284,19 @@ async def test_each_has_a_turn_of_its_own_to_look_after_one_that_died(line: Line
         assert not any(ear.leavers for ear in ears)
 
 
+async def test_who_says_other_things_is_alive_though_its_heartbeat_is_late(line: Line) -> None:
+    async with line.bus() as (bus, ear):
+        await bus.subscribe("d")
+        await line.say_alive("0")
+        await line.say_alive("1")
+        while "0" not in ear.dead:
+            await line.publish("d", b"f 1 a frame")
+            with anyio.move_on_after(1):
+                await ear.until(lambda: "0" in ear.dead)
+        assert "1" not in ear.dead
+        await ear.until(lambda: "1" in ear.dead)
+
+
 async def test_a_document_opened_anew_at_once_is_heard_of(line: Line) -> None:
     async with line.bus() as (one, _), line.bus() as (other, ear):
         await one.subscribe("d")
