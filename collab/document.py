@@ -5,7 +5,6 @@ encoded state. A Document keeps their bytes until they can be integrated, so tha
 everything it was given.
 """
 
-import re
 from collections.abc import Sequence
 from itertools import islice
 
@@ -14,10 +13,15 @@ import pycrdt
 from collab import lib0, state_vector
 from collab.errors import BrokenDocument, PoisonedUpdate, ProtocolError, TooLarge
 from collab.joining import MAX_LOOSE, continues, join
-from collab.nesting import LOOK_LEVELS, MAX_LEVELS, estimate_levels, measure_levels
+from collab.marks import CHILD, MARKS, PAIR
+from collab.nesting import LOOK_LEVELS, MAX_LEVELS, measure_levels
+from collab.pairs import Pairs
+from collab.places import Places
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.store import Stored
 from collab.structs import Kind, Struct, read_deletions, read_structs
+from collab.surrogates import agree, replace
+from collab.typed import is_typed
 
 _REPLAY_MERGE = 100
 """Log entries merged before they are applied: with more, merging costs more than it saves."""
@@ -30,14 +34,6 @@ _MAX_STRUCTS = 1_000_000
 """Structs of one update: reading so many takes seconds, and whole books have a tenth of them."""
 _MAX_CLOCK = 2**32 - 1
 """yrs counts clocks in 32 bits and begins anew at their end."""
-
-_UINT = rb"(?:[\x80-\xff]{0,6}[\x00-\x7f]|[\x80-\xff]{7}[\x00-\x0f])"
-_TYPED = re.compile(
-    rb"\x01\x01%(n)s%(n)s(?:[\x84\x44]%(n)s%(n)s|\xc4%(n)s%(n)s%(n)s%(n)s)([\x01-\x7f])"
-    % {b"n": _UINT},
-    re.DOTALL,
-)
-"""What most updates are: one short string beside its neighbours, and no deletions."""
 
 
 def check_update(update: bytes) -> bytes:
@@ -63,16 +59,6 @@ def check_update(update: bytes) -> bytes:
     except BaseException as error:  # noqa: BLE001 - see _poisoned
         raise _poisoned(update, error) from None
     return update
-
-
-def is_typed(update: bytes) -> bool:
-    """Whether an update is what typing gives, as most are: one string of a client, no deletions."""
-    head = _TYPED.match(update)
-    if head is None:
-        return False
-    text = head.end()
-    rest = update[text:]
-    return len(rest) == update[text - 1] + 1 and rest[-1] == 0 and rest.isascii()
 
 
 def _read_strictly(update: bytes) -> int:
@@ -121,6 +107,8 @@ def merge(updates: Sequence[bytes]) -> bytes:
     """
     merged = updates
     try:
+        if len(updates) > 1 and b"".join(updates).translate(MARKS).find(PAIR) >= 0:
+            merged = agree(updates)
         while len(merged) > 1:
             merged = [
                 pycrdt.merge_updates(*merged[first : first + _MERGE_AT_ONCE])
@@ -129,6 +117,18 @@ def merge(updates: Sequence[bytes]) -> bytes:
     except BaseException as error:  # noqa: BLE001 - see _poisoned
         raise _poisoned(b"".join(updates), error) from None
     return merged[0]
+
+
+def unknown_part(update: bytes, known: bytes) -> bytes:
+    """Cuts off an update what a state vector covers.
+
+    Raises:
+        ProtocolError: it is no update.
+    """
+    if update.translate(MARKS).find(PAIR) >= 0:
+        update = replace(update, Places.of_clocks(state_vector.decode(known)))
+    part: bytes = pycrdt.get_update(update, known)
+    return part
 
 
 _PENDING_BYTES = 256
@@ -154,8 +154,10 @@ class Document:
     __slots__ = (
         "_doc",
         "_encoded",
+        "_keep_deleted",
         "_levels",
         "_look_at_pending",
+        "_pairs",
         "_pending",
         "_state_vector",
         "max_clients",
@@ -164,11 +166,10 @@ class Document:
     )
 
     def __init__(self, *, keep_deleted: bool = False) -> None:
-        # Documents are loaded in worker threads and then used on the event loop's.
-        self._doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(
-            allow_multithreading=True, skip_gc=keep_deleted
-        )
+        self._keep_deleted = keep_deleted
+        self._doc = self._empty_doc()
         self._pending: dict[bytes, None] = {}
+        self._pairs: Pairs | None = None
         self._look_at_pending = 0
         self._levels = 0
         self.pending_max_bytes: int | None = None
@@ -235,10 +236,19 @@ class Document:
                 wait for dependencies than may, types lie inside each other more deeply than may, or
                 more clients have written than may.
         """
+        marks = update.translate(MARKS)
+        if self._pairs is not None or marks.find(PAIR) >= 0:
+            update = self._without_cut_pairs(update)
+        self._apply(update, marks)
+
+    def _apply(self, update: bytes, marks: bytes) -> None:
         doc = self._doc
         try:
             self._check_clients(update)
-            self._check_levels(update)
+            added = marks.count(CHILD)
+            if self._levels + added > LOOK_LEVELS:
+                added = self._measure_levels(update)
+            self._levels += added
             with doc.transaction():
                 doc.apply_update(update)
                 here = doc.get_state()
@@ -247,9 +257,14 @@ class Document:
         self.version += 1
         before, self._state_vector = self._state_vector, here
         self._encoded = None
-        self._keep_bounded(update)
+        # Of no pair is half covered: what would be has been replaced as it came.
+        rest = pycrdt.get_update(update, here)
+        if rest != EMPTY_UPDATE and self._is_waiting(rest):
+            self._keep_bounded(rest, update)
         if self._pending and here != before and self.version >= self._look_at_pending:
             self._offer_pending()
+        if self._pairs is not None and not self._pending:
+            self._pairs.expect_nothing()
 
     def integrate(self, update: bytes) -> bytes | None:
         """Applies what a peer sent to bring us up to date and tells what of it was new.
@@ -262,11 +277,14 @@ class Document:
         """
         if update == EMPTY_UPDATE:
             return None
+        marks = update.translate(MARKS)
+        if self._pairs is not None or marks.find(PAIR) >= 0:
+            update = self._without_cut_pairs(update)  # The Doc may be another one after it.
         pending_before = set(self._pending)
         news: list[bytes] = []
         subscription = self._doc.observe(lambda event: news.append(event.update))
         try:
-            self.apply(update)
+            self._apply(update, marks)
         finally:
             self._doc.unobserve(subscription)
         news += [waiting for waiting in self._pending if waiting not in pending_before]
@@ -281,6 +299,8 @@ class Document:
         if known == EMPTY_STATE_VECTOR:
             return self.encode()
         state_vector.count(known)  # The CRDT makes room for as many as it declares.
+        if self._pairs is not None and self._pairs.are_cut_at(known):
+            return unknown_part(self.encode(), known)
         try:
             update = self._doc.get_update(known)
         except BaseException as error:  # noqa: BLE001 - see _poisoned
@@ -299,6 +319,30 @@ class Document:
         """Frees the encoded state that ``encode`` keeps for its next call."""
         self._encoded = None
 
+    def _empty_doc(self) -> "pycrdt.Doc[pycrdt.Text]":
+        # Documents are loaded in worker threads and then used on the event loop's.
+        return pycrdt.Doc(allow_multithreading=True, skip_gc=self._keep_deleted)
+
+    def _without_cut_pairs(self, update: bytes) -> bytes:
+        """Replaces the pairs that are cut with an update, here and in it, before it is applied."""
+        pairs = Pairs() if self._pairs is None else self._pairs
+        try:
+            taken = pairs.take(update, self.state_vector)
+            if taken.cut:
+                self._make_anew(taken.cut)
+        except BaseException as error:  # noqa: BLE001 - see _poisoned
+            raise _poisoned(update, error) from None
+        self._pairs = pairs or None
+        return taken.update
+
+    def _make_anew(self, cut: Places) -> None:
+        """Makes the Doc anew with some pairs replaced: it takes no other text for what is there."""
+        whole = replace(self.encode(), cut)
+        self._doc = self._empty_doc()
+        self._doc.apply_update(whole)
+        self._pending = {replace(waiting, cut): None for waiting in self._pending}
+        self._encoded = None
+
     def _offer_pending(self) -> None:
         """Offers what waits to the CRDT again, which forgets some that nothing is missing for."""
         doc = self._doc
@@ -306,7 +350,9 @@ class Document:
             here = self.state_vector
             waiting, self._pending = self._pending, {}
             for earlier in waiting:
-                self._keep_unless_integrated(earlier, here)
+                rest = pycrdt.get_update(earlier, here)
+                if rest != EMPTY_UPDATE and self._is_waiting(rest):
+                    self._pending[rest] = None
             if not self._pending:
                 break
             try:
@@ -334,38 +380,42 @@ class Document:
         if new and len(new) + len(here) > most:
             raise TooLarge(f"expected at most {most} clients, got {len(new) + len(here)}")
 
-    def _check_levels(self, update: bytes) -> None:
-        """Refuses an update with which types would lie too deeply inside each other."""
-        added = estimate_levels(update)
-        if self._levels + added > LOOK_LEVELS:
-            added = measure_levels(update)
-            self._levels = measure_levels(self.encode())
-            if self._levels + added > MAX_LEVELS:
-                raise TooLarge(f"expected at most {MAX_LEVELS} types inside each other, got more")
-        self._levels += added
+    def _measure_levels(self, update: bytes) -> int:
+        """Measures how deeply types lie inside each other here, and how many an update adds.
 
-    def _keep_bounded(self, update: bytes) -> None:
-        """Keeps an update that waits for others.
+        Raises:
+            TooLarge: with it they would lie too deeply.
+        """
+        added = measure_levels(update)
+        self._levels = measure_levels(self.encode())
+        if self._levels + added > MAX_LEVELS:
+            raise TooLarge(f"expected at most {MAX_LEVELS} types inside each other, got more")
+        return added
+
+    def _is_waiting(self, rest: bytes) -> bool:
+        """Whether what is left of an update without what is here waits for others."""
+        return rest[0] != 0 or _deletes_beyond(rest, state_vector.decode(self.state_vector))
+
+    def _keep_bounded(self, rest: bytes, update: bytes) -> None:
+        """Keeps the part of an update that waits for others.
 
         Raises:
             PoisonedUpdate: too much waits already.
         """
-        pending_before = len(self._pending)
-        self._keep_unless_integrated(update, self.state_vector)
+        if rest in self._pending:
+            return
+        self._pending[rest] = None
+        self._pairs = self._pairs or Pairs()
+        try:
+            self._pairs.expect(rest)
+        except ProtocolError as error:
+            raise _poisoned(update, error) from None
         most = self.pending_max_bytes
-        if most is not None and len(self._pending) > pending_before and self.pending_bytes > most:
+        if most is not None and self.pending_bytes > most:
             raise PoisonedUpdate(
                 f"expected its dependencies, got more than {most} bytes that wait for theirs",
                 update,
             )
-
-    def _keep_unless_integrated(self, update: bytes, here: bytes) -> None:
-        rest = pycrdt.get_update(update, here)
-        if rest == EMPTY_UPDATE:
-            return
-        if rest[0] == 0 and not _deletes_beyond(rest, state_vector.decode(here)):
-            return
-        self._pending[rest] = None
 
 
 def _deletes_beyond(update: bytes, clocks: dict[int, int]) -> bool:

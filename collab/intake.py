@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import pycrdt
-
-from collab.document import Document, check_update
+from collab.document import Document, check_update, unknown_part
 from collab.errors import PoisonedUpdate
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.store import Entry, NewEntry, Stored
@@ -85,7 +83,7 @@ def _unknown_part(update: bytes, here: bytes) -> bytes:
     """
     if here == EMPTY_STATE_VECTOR:
         return update
-    part: bytes = pycrdt.get_update(update, here)
+    part = unknown_part(update, here)
     return part if len(part) < len(update) else update
 
 

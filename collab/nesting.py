@@ -7,6 +7,7 @@ types inside each other end the process. So documents are kept far from that.
 from bisect import bisect_right
 from collections.abc import Sequence
 
+from collab.marks import CHILD, MARKS
 from collab.structs import Id, Kind, read_structs
 
 MAX_LEVELS = 2_500
@@ -14,18 +15,13 @@ MAX_LEVELS = 2_500
 LOOK_LEVELS = 2 * MAX_LEVELS
 """What may be estimated before it is measured: measuring costs as much as reading the document."""
 
-_CHILD_HEADS = bytes(
-    0 if byte == 0 else 1 if 1 <= byte <= 9 or 0x21 <= byte <= 0x29 else 2 for byte in range(256)
-)
-"""Marks what a struct begins with that names its parent: its kind, without origins."""
-
 
 def estimate_levels(update: bytes) -> int:
     """At most how many types inside others an update adds, at a glance.
 
     What lies in a type that is empty names it as its parent, and does so by its id.
     """
-    return update.translate(_CHILD_HEADS).count(b"\x01\x00")
+    return update.translate(MARKS).count(CHILD)
 
 
 def measure_levels(update: bytes) -> int:

@@ -10,9 +10,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Generic, TypeVar
 
-from collab.document import is_typed, merge
+from collab.document import merge
 from collab.lib0 import read_var_uint, write_var_uint
 from collab.structs import read_deletions, read_struct
+from collab.typed import is_typed
 
 Writer = TypeVar("Writer", bound=Hashable)
 

@@ -1,6 +1,7 @@
 """Document: what it was given, integrated or not, and nothing poisoned."""
 
 import random
+from contextlib import suppress
 from typing import Any
 
 import pycrdt
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from collab.document import Document, check_update, merge
 from collab.errors import PoisonedUpdate, ProtocolError, StoreError
+from collab.lib0 import write_var_string, write_var_uint
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.store import Entry, Stored
+from collab.structs import Kind, read_structs
 from tests.core import poison
 
 
@@ -232,18 +235,136 @@ class TestDiff:
             document_of(A).diff(declares_half_a_billion)
 
 
+def starting(clock: int, text: str, *, client: int = 1) -> bytes:
+    """The update of somebody who goes on writing after a clock of their own."""
+    after = b"\x84" + write_var_uint(client) + write_var_uint(clock - 1)
+    return poison.update_of(after + write_var_string(text), client=client, clock=clock)
+
+
+def beside(place: int, text: str, *, client: int = 2) -> bytes:
+    """The update of somebody who writes before a clock of client 1 and after the one before it."""
+    between = b"\xc4\x01" + write_var_uint(place - 1) + b"\x01" + write_var_uint(place)
+    return poison.update_of(between + write_var_string(text), client=client)
+
+
+def deletion(clock: int, length: int) -> bytes:
+    """The update of somebody who deletes clocks of client 1."""
+    return poison.update_of(deletions=b"\x01\x01\x01" + bytes((clock, length)))
+
+
+SMILE = poison.update_of(poison.in_root(4, write_var_string("a😀b")), client=1)
+CUTS = {
+    "written between": (beside(2, "x"), "a\ufffdx\ufffdb"),
+    "the first half deleted": (deletion(1, 1), "a\ufffdb"),
+    "the second half deleted": (deletion(2, 1), "a\ufffdb"),
+    "deleted up to the second half": (deletion(0, 2), "\ufffdb"),
+}
+
+
 class TestPairs:
-    """A character that UTF-16 writes as a pair, and a client that replaces half of it."""
+    """A character that UTF-16 writes as a pair, and a client that replaces half of it.
+
+    ``tests/e2e/test_pairs.py`` has Yjs itself cut them; here is what it does not come to write.
+    """
 
     def test_clients_show_two_replacement_characters(self) -> None:
         assert text_of(poison.PAIR_AS_YJS_HAS_IT, "t") == "a\ufffd\ufffdb"
 
-    @pytest.mark.xfail(strict=True, reason="y-crdt #399: yrs cuts between characters alone")
     def test_the_server_shows_what_clients_show_and_counts_no_clock_twice(self) -> None:
         document = document_of(poison.PAIR, poison.HALF_OF_IT_REPLACED)
         again = document_of(document.encode())
         assert again.state_vector == document.state_vector
         assert text_of(again.encode(), "t") == "a\ufffd\ufffdb"
+
+    @pytest.mark.parametrize(("cut", "shown"), CUTS.values(), ids=CUTS)
+    def test_what_cuts_a_pair_may_come_first_or_last_or_with_it(
+        self, cut: bytes, shown: str
+    ) -> None:
+        ways = [[SMILE, cut], [cut, SMILE], [merge([SMILE, cut])], [merge([cut, SMILE])]]
+        encoded = {document_of(*way).encode() for way in ways}
+        assert {text_of(whole) for whole in encoded} == {shown}
+        assert {document_of(whole).state_vector for whole in encoded} == {
+            document_of(*ways[0]).state_vector
+        }
+
+    def test_what_is_written_beside_a_pair_leaves_it_whole(self) -> None:
+        document = document_of(SMILE, beside(1, "x"), beside(3, "y", client=3), deletion(3, 1))
+        assert text_of(document.encode()) == "ax😀y"
+
+    def test_a_pair_is_cut_once(self) -> None:
+        document = document_of(SMILE, beside(2, "x"), beside(2, "y", client=3), deletion(2, 1))
+        assert text_of(document.encode()) == "a\ufffdxyb"
+
+    def test_a_pair_that_waits_is_cut_by_what_waits(self) -> None:
+        first, late = typed("a")[0], starting(2, "😀b")
+        document = document_of(late, beside(3, "x"), first, starting(1, "c"))
+        assert text_of(document.encode()) == "ac\ufffdx\ufffdb"
+        assert document.pending_bytes == 0
+
+    def test_what_cuts_a_pair_and_waits_cuts_it_already(self) -> None:
+        cut = poison.update_of(b"\xc4\x01\x01\x01\x02" + write_var_string("y"), client=2, clock=1)
+        document = document_of(SMILE, cut)
+        assert document.pending_bytes > 0
+        assert text_of(document.encode()) == "a\ufffd\ufffdb"
+        document.apply(beside(1, "x"))
+        assert document.encode() == document_of(beside(1, "x"), cut, SMILE).encode()
+        assert text_of(document.encode()) == "ax\ufffdy\ufffdb"
+
+    @pytest.mark.parametrize("keep_deleted", [False, True])
+    def test_what_was_deleted_is_kept_as_before_when_a_pair_is_cut(
+        self, keep_deleted: bool
+    ) -> None:
+        document = Document(keep_deleted=keep_deleted)
+        for update in (SMILE, deletion(0, 1), beside(2, "x")):
+            document.apply(update)
+        kept = [struct.kind for struct in read_structs(document.encode()) if struct.clock == 0]
+        assert (Kind.DELETED in kept) is not keep_deleted
+        assert text_of(document.encode()) == "\ufffdx\ufffdb"
+
+    def test_integrating_tells_what_cut_it_alone(self) -> None:
+        document = document_of(SMILE)
+        assert document.integrate(beside(2, "x")) == beside(2, "x")
+        assert document.integrate(beside(2, "x")) is None
+        assert document.integrate(SMILE) is None
+
+    def test_who_has_half_of_a_pair_gets_a_replacement_character_for_the_rest(self) -> None:
+        half = poison.update_of(poison.in_root(4, write_var_string("a\ufffd")), client=1)
+        reader = document_of(half)
+        reader.apply(document_of(SMILE).diff(reader.state_vector))
+        assert reader.state_vector == document_of(SMILE).state_vector
+        assert text_of(reader.encode()) == "a\ufffd\ufffdb"
+
+    @pytest.mark.parametrize("first", [0, 1, 2])
+    def test_a_pair_of_which_half_came_otherwise_counts_as_many_clocks(self, first: int) -> None:
+        half = poison.update_of(poison.in_root(4, write_var_string("a\ufffd")), client=1)
+        pieces = [half, starting(1, "😀b"), starting(2, "\ufffdb")]
+        pieces = pieces[first:] + pieces[:first]
+        begun = typed("a")[0]
+        for way in (pieces, [merge(pieces)], [begun, *pieces], [begun, merge(pieces)]):
+            document = document_of(*way, starting(4, "c"))
+            again = document_of(document.encode())
+            assert again.state_vector == document.state_vector == b"\x01\x01\x05"
+            assert text_of(again.encode()).endswith("bc")
+
+    def test_strings_in_maps_and_formats_are_never_cut(self) -> None:
+        doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=1)
+        entries = doc.get("map", type=pycrdt.Map)
+        text = doc.get("text", type=pycrdt.Text)
+        entries["😀"] = "😀"
+        text.insert(0, "ab", {"😀": "😀"})
+        document = document_of(doc.get_update(), deletion(1, 1), beside(3, "x"))
+        shown: pycrdt.Doc[Any] = pycrdt.Doc()
+        shown.apply_update(document.encode())
+        assert shown.get("map", type=pycrdt.Map).to_py() == {"😀": "😀"}
+        assert "\ufffd" not in repr(shown.get("text", type=pycrdt.Text).diff())
+
+    @given(st.binary(max_size=60), st.integers(0, 60))
+    def test_what_is_no_update_is_refused_whatever_it_has_of_a_pair(
+        self, noise: bytes, at: int
+    ) -> None:
+        document = document_of(SMILE)
+        with suppress(PoisonedUpdate):
+            document.apply(noise[:at] + "😀".encode() + noise[at:])
 
 
 class TestLoad:

@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from collab.errors import PoisonedUpdate
-from collab.lib0 import read_var_string
-from collab.structs import Id, Kind, Struct, read_deletions, read_structs
+from collab.structs import Kind, read_structs
 
 
 @contextmanager
@@ -18,10 +16,7 @@ def excused(updates: Sequence[bytes]) -> Iterator[None]:
     try:
         yield
     except OtherContent:
-        if not (cut_pairs(updates) or name_two_neighbours(updates)):
-            raise
-    except (AssertionError, PoisonedUpdate):
-        if not cut_pairs(updates):
+        if not name_two_neighbours(updates):
             raise
 
 
@@ -75,37 +70,3 @@ def contradict(updates: Iterable[bytes]) -> bool:
                 return True
             reached = end
     return False
-
-
-def cut_pairs(updates: Sequence[bytes]) -> bool:
-    """Whether updates cut a string inside a character that UTF-16 writes as a pair.
-
-    yrs leaves the whole character on one side then, and counts its clocks wrong from there on.
-    Source: https://github.com/y-crdt/y-crdt/pull/399.
-    """
-    inside: set[Id] = set()
-    cuts: set[Id] = set()
-    for update in updates:
-        for struct in read_structs(update):
-            cuts.add(Id(struct.client, struct.clock))
-            cuts.add(Id(struct.client, struct.clock + struct.length))
-            if struct.origin is not None:
-                cuts.add(Id(struct.origin.client, struct.origin.clock + 1))
-            if struct.right_origin is not None:
-                cuts.add(struct.right_origin)
-            if struct.kind is Kind.STRING:
-                inside.update(_inside_pairs(struct, update))
-        for deletion in read_deletions(update):
-            cuts.add(Id(deletion.client, deletion.clock))
-            cuts.add(Id(deletion.client, deletion.clock + deletion.length))
-    return not inside.isdisjoint(cuts)
-
-
-def _inside_pairs(struct: Struct, update: bytes) -> Iterator[Id]:
-    text, _ = read_var_string(update, struct.content)
-    clock = struct.clock
-    for character in text:
-        if character > "\uffff":
-            yield Id(struct.client, clock + 1)
-            clock += 1
-        clock += 1
