@@ -3,7 +3,7 @@
 What ``collab.render`` gives is for people; this keeps every type apart from every other.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isnan, nan
 from typing import Any
@@ -16,6 +16,10 @@ from collab.roots import RootKind
 
 _MAX_DEPTH = 200
 """Types inside each other; beyond it a document is refused rather than the stack overflown."""
+
+_HALVES = ["\ufffd", "\ufffd"]
+"""What Yjs leaves of a character that takes two UTF-16 units and was cut between them."""
+_HALVES_BYTES = 6
 
 _TYPES: dict[RootKind, type[Any]] = {
     RootKind.TEXT: pycrdt.Text,
@@ -66,9 +70,9 @@ def read_content(doc: "pycrdt.Doc[Any]", kinds: Mapping[str, RootKind]) -> dict[
 def put_back(
     doc: "pycrdt.Doc[Any]", kinds: Mapping[str, RootKind], content: Mapping[str, Shared]
 ) -> None:
-    """Gives a Doc the entries and attributes it lacks of some content.
+    """Gives a Doc the entries and attributes it lacks of some content, and characters cut in two.
 
-    Sequences stay as they are.
+    Sequences stay as they are otherwise.
 
     Raises:
         HistoryError: a value cannot be made anew.
@@ -154,6 +158,8 @@ def _put_back(value: object, here: object, wanted: object) -> None:
             if key not in here.entries or here.entries[key] != entry:
                 value.attributes[key] = entry
     _put_back_each(value, here, wanted)
+    if isinstance(value, (pycrdt.Text, pycrdt.XmlText)):
+        _put_back_pairs(value, here.items, wanted.items)
 
 
 def _put_back_each(value: Any, here: Shared, wanted: Shared) -> None:
@@ -171,6 +177,42 @@ def _put_back_each(value: Any, here: Shared, wanted: Shared) -> None:
         for index, (one, other) in enumerate(zip(ones, others, strict=True)):
             if one != other and _are_alike(one, other):
                 _put_back(places[index], one, other)
+
+
+def _put_back_pairs(
+    text: "pycrdt.Text | pycrdt.XmlText", here: Iterable[Any], wanted: Iterable[Any]
+) -> None:
+    """Writes characters anew that were cut in two; what cut them is undone, and they stay cut.
+
+    A text that differs in anything else stays as it is.
+    """
+    shown = [*_characters(here)]
+    names = {name for _, formats in shown for name in formats}
+    cut: list[tuple[int, str, dict[str, object]]] = []
+    index = position = 0  # pycrdt counts bytes, and one for what is no character.
+    for character, formats in _characters(wanted):
+        found = [each for each, _ in shown[index : index + 2]]
+        if found[:1] == [character]:
+            position += len(character.encode()) if character else 1
+            index += 1
+        elif character and character > "\uffff" and found == _HALVES:
+            cut.append((position, character, formats))
+            position += _HALVES_BYTES
+            index += 2
+        else:
+            return
+    if index < len(shown):
+        return
+    for start, character, formats in reversed(cut):
+        del text[start : start + _HALVES_BYTES]
+        text.insert(start, character, {**dict.fromkeys(names), **formats})
+
+
+def _characters(chunks: Iterable[Any]) -> Iterator[tuple[str | None, dict[str, object]]]:
+    """A text's characters with their formats; None stands for anything else it holds."""
+    for insert, formats in chunks:
+        for character in insert if isinstance(insert, str) else [None]:
+            yield character, formats
 
 
 def _embeds(chunks: Iterable[Any]) -> tuple[object, ...]:

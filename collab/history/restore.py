@@ -97,10 +97,11 @@ class Restoration:
         self._trial.apply(change)
 
     def _put_back(self) -> None:
-        """Makes up for entries of maps, and attributes, that would be lost elsewhere.
+        """Makes up for entries of maps, attributes and characters that would be lost elsewhere.
 
         Where a key was written again and its map was deleted later, the CRDT ties the entry it
         brings back to the deleted map. A document that has collected the deleted map loses it.
+        Characters that a change cut in two, as UTF-16 has them, stay cut when it is undone.
         """
         kinds = root_kinds([self.replay.document.doc.get_update()])
         trial = self._trial.doc
@@ -110,7 +111,7 @@ class Restoration:
         change = _change_of(trial, lambda: put_back(trial, kinds, wanted))
         if change is not None:
             self._take(change)
-        if read_content(trial, kinds) != wanted:
+        if read_content(self._trial.doc, kinds) != wanted:
             raise HistoryError("expected changes that can be undone, got some that cannot")
 
 

@@ -9,9 +9,12 @@ import pycrdt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collab import state_vector
 from collab.document import Document
 from collab.history.restore import Restoration
+from collab.lib0 import write_var_uint
 from collab.replay import Replay
+from tests.core import poison
 from tests.core.history.histories import Typist, content_of, document_of, entries_of, make_log
 
 
@@ -164,3 +167,28 @@ def test_values_that_are_not_equal_to_themselves_are_back() -> None:
     assert entries["subdocument"].guid == "abc"
     assert math.isnan(entries["number"])
     assert repr(entries["deep"]) == "{'x': [nan, inf, bytearray(b'bytes')]}"
+
+
+def test_a_character_that_was_cut_in_two_since_is_whole_again() -> None:
+    log = [poison.PAIR, poison.HALF_OF_IT_REPLACED]
+    assert content_of(restored(log, 1), log) == content_of(document_of(log[:1]), log)
+    assert content_of(restored(log, 2), log) == content_of(document_of(log), log)
+
+
+def test_a_formatted_character_that_was_cut_in_two_is_whole_again_and_formatted() -> None:
+    def write(doc: "pycrdt.Doc[Any]") -> None:
+        text = doc.get("t", type=pycrdt.Text)
+        for word, formats in (("a", {"em": True}), ("😀", {"bold": True}), ("b", {}), ("😀", {})):
+            text.insert(len(text), word, formats)
+        text.insert_embed(len(text), {"image": 1})
+
+    (update,) = log_of(write)
+    cuts = [
+        poison.update_of(deletions=b"\x01" + write_var_uint(client) + b"\x01" + ends)
+        for client in state_vector.decode(pycrdt.get_state(update))
+        for ends in (write_var_uint(place) + b"\x01" for place in (4, 9))
+    ]
+    log = [update, *cuts]
+    before = content_of(document_of(log[:1]), log)
+    assert "\ufffd" in repr(content_of(document_of(log[:2]), log))
+    assert content_of(restored(log, 1), log) == before
