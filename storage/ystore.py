@@ -145,7 +145,7 @@ class CollabYStore(BaseYStore):
         return _Reading(self._started_store(), self.path)
 
     async def apply_updates(self, ydoc: "pycrdt.Doc[pycrdt.Text]") -> None:
-        """Brings a Doc to what is stored: the newest checkpoint, and what came after it.
+        """Brings a Doc to what is stored, as one update.
 
         Args:
             ydoc: the Doc.
@@ -153,15 +153,15 @@ class CollabYStore(BaseYStore):
         Raises:
             NotRunning: the store is not started.
             YDocNotFound: there is no such document.
+            BrokenDocument: something that is stored does not apply.
         """
         shared = self._started_store()
         async with shared.lease() as store:
             stored = await self._load(store)
         self._writes_since_checkpoint = len(stored.entries)
-        if stored.checkpoint is not None:
-            ydoc.apply_update(stored.checkpoint)
-        for entry in stored.entries:
-            ydoc.apply_update(entry.update)
+        # A Doc cannot cut a character in two, as some updates do; what they come to can be applied.
+        document = await anyio.to_thread.run_sync(Document.load, stored)
+        ydoc.apply_update(document.encode())
 
     def _started_store(self) -> SharedStore:
         if self._failure is not None:

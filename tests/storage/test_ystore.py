@@ -22,6 +22,7 @@ from collab.errors import DocumentDeleted, NotRunning, SettingsError, StoreError
 from collab.storage.sqlite import SQLiteStore
 from collab.storage.ystore import CollabYStore
 from collab.store import Append, Entry, NewEntry
+from tests.core import poison
 from tests.core.writing import read, typed
 from tests.server.hosts import under_uvicorn
 
@@ -194,6 +195,16 @@ class TestFile:
             assert (stored.seq, stored.checkpoint_seq) == (250, 200)
             assert Document.load(stored).state_vector == doc.get_state()
         assert read([entry.update for entry in await entries(path, "d")]) == "".join(words)
+
+    async def test_a_character_that_was_cut_in_two_comes_out_as_clients_show_it(
+        self, make: Stores
+    ) -> None:
+        async with make("d") as store:
+            for update in (poison.PAIR, poison.HALF_OF_IT_REPLACED):
+                await store.write(update)
+            doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+            await store.apply_updates(doc)
+        assert str(doc.get("t", type=pycrdt.Text)) == "a\ufffd\ufffdb"
 
     async def test_short_sessions_come_to_a_checkpoint_too(self, make: Stores, path: Path) -> None:
         updates = typed(*[f"{number} " for number in range(120)])
