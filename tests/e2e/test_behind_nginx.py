@@ -18,7 +18,7 @@ from tests.e2e.conftest import skip_or_fail
 from tests.e2e.serving import serve
 from tests.server.fallback import DEADLINE_SECONDS, FallbackClient
 from tests.server.hosts import listen
-from tests.server.test_fallback import APPLIED, READ_WRITE, SHOWS_ITSELF, synced
+from tests.server.transports.fallback.serving import APPLIED, READ_WRITE, SHOWS_ITSELF, synced
 
 pytestmark = pytest.mark.anyio
 

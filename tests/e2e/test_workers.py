@@ -23,7 +23,7 @@ from tests.e2e.reading import Reader, write
 from tests.e2e.serving import COLLAB, Server, locked, serve
 from tests.server.fallback import FallbackClient
 from tests.server.signing import SECRET, token
-from tests.server.test_fallback import SHOWS_ITSELF, synced
+from tests.server.transports.fallback.serving import SHOWS_ITSELF, synced
 from tests.valkey import one_server
 
 _DEADLINE_SECONDS = 20.0

@@ -26,7 +26,7 @@ from collab.server.transports.frontdoor import FrontDoor
 from collab.storage.memory import MemoryStore
 from tests.server.fallback import FallbackClient
 from tests.server.hosts import listen
-from tests.server.test_fallback import SHOWS_ITSELF, http_to, synced
+from tests.server.transports.fallback.serving import SHOWS_ITSELF, http_to, synced
 from tests.server.wire import Wire
 
 pytestmark = pytest.mark.anyio

@@ -22,7 +22,7 @@ from collab.storage.memory import MemoryStore
 from tests.core import poison
 from tests.server.fallback import DEADLINE_SECONDS, FallbackClient
 from tests.server.hosts import HOSTS, front_door
-from tests.server.test_fallback import SHOWS_ITSELF, http_to, synced
+from tests.server.transports.fallback.serving import SHOWS_ITSELF, http_to, synced
 
 pytestmark = [
     pytest.mark.anyio,

@@ -1,0 +1,170 @@
+"""Documents edited live, beside the clients that have them open."""
+
+import anyio
+import pycrdt
+import pytest
+
+from collab.access import Access, Identity
+from collab.document import Document
+from collab.errors import AccessDenied, InvalidName, NotRunning
+from collab.protocol import yjs
+from collab.server.app import Collab
+from collab.server.settings import Settings
+from collab.storage.memory import MemoryStore
+from tests.server.stores import SteeredStore
+from tests.server.wire import DEADLINE_SECONDS, Client, Wire
+
+pytestmark = pytest.mark.anyio
+
+
+class TestLiveDocuments:
+    async def test_changes_are_stored_in_the_identitys_name(self) -> None:
+        store = MemoryStore()
+        async with Collab(store) as collab:
+            async with collab.document("d", identity=Identity(id="robot")) as document:
+                text = document.doc.get("text", type=pycrdt.Text)
+                text += "beep"
+            stored = await store.load("d")
+            assert {entry.author for entry in stored.entries} == {"robot"}
+            assert str(Document.load(stored).doc.get("text", type=pycrdt.Text)) == "beep"
+
+    async def test_clients_see_changes_and_changes_of_clients_are_seen(self) -> None:
+        async with Collab(MemoryStore()) as collab, collab.document("d") as document:
+            room = await collab.running.rooms.acquire("d")
+            client = Client(room, client_id=1).connect()
+            text = document.doc.get("text", type=pycrdt.Text)
+            text += "python "
+            await client.read_until(lambda: client.text == "python ")
+            changed = anyio.Event()
+            text.observe(lambda _: changed.set())
+            client.type("typed")
+            with anyio.fail_after(DEADLINE_SECONDS):
+                await changed.wait()
+            assert str(text) == "python typed"
+            await document.saved()
+            collab.running.rooms.release(room)
+
+    async def test_two_documents_of_one_name_edit_together(self) -> None:
+        async with (
+            Collab(MemoryStore()) as collab,
+            collab.document("d") as one,
+            collab.document("d") as two,
+        ):
+            for document in (one, two):
+                text = document.doc.get("text", type=pycrdt.Text)
+                text += "x"
+            await one.saved()
+            await two.saved()
+            assert str(one.doc["text"]) == str(two.doc["text"]) == "xx"
+
+    async def test_a_reader_that_changes_is_denied_and_nothing_is_stored(self) -> None:
+        store = MemoryStore()
+        reader = Identity(id="r", access=Access.READ)
+        async with Collab(store) as collab:
+            with pytest.raises(AccessDenied, match="read-only"):
+                async with collab.document("d", identity=reader) as document:
+                    document.doc.get("text", type=pycrdt.Text).insert(0, "x")
+            assert (await store.load("d")).seq == 0
+
+    async def test_who_may_nothing_does_not_even_get_it_to_read(self) -> None:
+        nobody = Identity(id="n", access=Access.NONE)
+        async with Collab(MemoryStore()) as collab:
+            with pytest.raises(AccessDenied, match="may not read"):
+                async with collab.document("d", identity=nobody):
+                    pass
+
+    async def test_it_is_whole_from_the_start_also_when_many_join(self) -> None:
+        settings = Settings(syncs_in_flight=1, part_bytes=1000)
+        async with Collab(MemoryStore(), settings=settings) as collab:
+            async with collab.document("d") as document:
+                document.doc["text"] = pycrdt.Text("x" * 20_000)
+            room = await collab.running.rooms.acquire("d")
+            slow = Client(room, client_id=1, wire=Wire(capacity_bytes=3000))
+            room.join(slow.seat)
+            slow.say(yjs.sync_step1(b"\x00"))
+            await slow.wire.until(lambda: slow.seat.paused)
+            opened = anyio.Event()
+
+            async def open_it() -> None:
+                async with collab.document("d") as document:
+                    assert len(str(document.doc.get("text", type=pycrdt.Text))) == 20_000
+                    opened.set()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(open_it)
+                await anyio.wait_all_tasks_blocked()
+                slow.leave()
+                with anyio.fail_after(30):
+                    await opened.wait()
+            collab.running.rooms.release(room)
+
+    async def test_saved_waits_for_the_store(self) -> None:
+        store = SteeredStore()
+        async with Collab(store) as collab, collab.document("d") as document:
+            store.hold_appends()
+            document.doc["text"] = pycrdt.Text("x")
+            with anyio.move_on_after(0.05) as patience:
+                await document.saved()
+            assert patience.cancelled_caught
+            store.let_append()
+            await document.saved()
+            assert len(store.appends) == 1
+
+    async def test_saved_returns_while_others_go_on_typing(self) -> None:
+        store = SteeredStore()
+        async with Collab(store) as collab, collab.document("d") as document:
+            room = await collab.running.rooms.acquire("d")
+            client = Client(room, client_id=1).connect()
+            store.hold_appends()
+            document.doc["text"] = pycrdt.Text("x")
+            saved = anyio.Event()
+
+            async def save() -> None:
+                await document.saved()
+                saved.set()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(save)
+                await store.append_began.wait()
+                client.type("y")
+                store.let_append()
+                while not store.appends:
+                    await anyio.lowlevel.checkpoint()
+                store.hold_appends()
+                with anyio.fail_after(30):
+                    await saved.wait()
+                store.let_append()
+            collab.running.rooms.release(room)
+
+    async def test_an_observer_that_raises_does_not_break_the_room(self) -> None:
+        async with Collab(MemoryStore()) as collab, collab.document("d") as document:
+            room = await collab.running.rooms.acquire("d")
+
+            def fail(_: object) -> None:
+                raise RuntimeError("broken observer")
+
+            document.doc.get("text", type=pycrdt.Text).observe(fail)
+            one, two = (Client(room, client_id=n).connect() for n in (1, 2))
+            one.type("a")
+            await two.read_until(lambda: two.text == "a")
+            assert (one.wire.closed, two.wire.closed) == (None, None)
+            collab.running.rooms.release(room)
+
+    async def test_a_name_that_cannot_be_is_refused(self) -> None:
+        async with Collab(MemoryStore()) as collab:
+            with pytest.raises(InvalidName):
+                async with collab.document("a\nb"):
+                    pass
+
+    async def test_a_document_of_an_app_that_is_not_entered_is_refused(self) -> None:
+        with pytest.raises(NotRunning):
+            async with Collab(MemoryStore()).document("d"):
+                pass
+
+    async def test_what_was_changed_before_the_app_ends_is_stored(self) -> None:
+        store = MemoryStore()
+        async with Collab(store) as collab:
+            room = await collab.running.rooms.acquire("d")
+            Client(room, client_id=1).connect().type("last words")
+        async with store:
+            assert (await store.load("d")).seq == 1

@@ -1,0 +1,102 @@
+"""One port for HTTP and WebSockets."""
+
+import asyncio
+import contextlib
+import ssl
+from pathlib import Path
+
+import httpx
+import pytest
+import trustme
+from websockets.asyncio.client import connect
+
+from collab.protocol import yjs
+from collab.server.app import Collab
+from collab.server.settings import Settings
+from collab.storage.memory import MemoryStore
+from tests.core import poison
+from tests.server.hosts import HOSTS, front_door
+from tests.server.transports.websockets.raw import Raw
+from tests.server.transports.websockets.serving import (
+    DEADLINE_SECONDS,
+    heard,
+    synced,
+)
+
+pytestmark = [
+    pytest.mark.anyio,
+    # Hypercorn leaves stream writers to the collector, which may run in a worker thread.
+    pytest.mark.filterwarnings("ignore:.*StreamWriter:pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+class TestHTTP:
+    async def test_requests_share_the_port_and_a_connection(self, port: int) -> None:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            for _ in range(3):
+                assert (await client.get("/healthz")).json() == {"status": "ok"}
+                assert (await client.get("/api/docs")).json() == {"documents": [], "next": None}
+
+    async def test_two_requests_in_one_segment_are_both_answered(self, port: int) -> None:
+        raw = await Raw.open(port)
+        raw.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2)
+        for _ in range(2):
+            head = await raw.read_head()
+            assert b" 200 " in head
+            await raw.reader.readexactly(len(b'{"status":"ok"}'))
+        await raw.close()
+
+
+class TestFrontDoor:
+    async def test_a_head_that_does_not_come_is_waited_for_no_longer_than_told(
+        self,
+    ) -> None:
+        settings = Settings(handshake_seconds=0.05)
+        async with front_door(Collab(MemoryStore(), settings=settings)) as port:
+            raw = await Raw.open(port)
+            raw.write(b"GET /ws/room HTTP/1.1\r\nHost:")
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                with contextlib.suppress(ConnectionResetError):  # So an aborted one may end.
+                    assert await raw.reader.read() == b""
+            await raw.close()
+
+    @pytest.mark.parametrize("native", [True, False])
+    async def test_both_go_over_tls(self, native: bool, tmp_path: Path) -> None:
+        authority = trustme.CA()
+        server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(server_tls)
+        client_tls = ssl.create_default_context()
+        authority.configure_trust(client_tls)
+        app = Collab(MemoryStore())
+        async with front_door(app, native=native, tls=server_tls) as port:
+            async with connect(
+                f"wss://localhost:{port}/ws/room", ssl=client_tls, compression=None
+            ) as socket:
+                await synced(socket)
+                await socket.send(yjs.update(poison.HELLO))
+                await heard(socket, poison.HELLO)
+            async with httpx.AsyncClient(verify=client_tls) as client:
+                answer = await client.get(f"https://localhost:{port}/healthz")
+                assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("host", ["native", "front door, asgi"])
+async def test_the_front_door_agrees_to_no_compression(host: str) -> None:
+    """Not even with somebody whose connection has brought another request before."""
+    offer = (
+        "GET /ws/room HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+    )
+    before = "HEAD /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    async with HOSTS[host](Collab(MemoryStore())) as port:
+        for said in ([offer], [before, offer]):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                for request in said:
+                    writer.write(request.encode())
+                    head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 101 ")
+            assert b"sec-websocket-extensions" not in head.lower()
+            writer.close()
+            await writer.wait_closed()
