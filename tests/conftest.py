@@ -1,3 +1,3 @@
-"""What all tests have in common: lanes they run in, the matrix they fill, a Postgres server."""
+"""What all tests have in common: lanes, the matrix they fill, examples, a Postgres server."""
 
-pytest_plugins = ["tests.matrix", "tests.lanes", "tests.postgres"]
+pytest_plugins = ["tests.matrix", "tests.lanes", "tests.examples", "tests.postgres"]

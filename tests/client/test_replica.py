@@ -259,4 +259,4 @@ class ReplicaMachine(RuleBasedStateMachine):
 
 
 TestReplica = ReplicaMachine.TestCase
-TestReplica.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestReplica.settings = settings(max_examples=100, stateful_step_count=50)

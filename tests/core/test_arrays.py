@@ -55,7 +55,7 @@ def at_the_root(doc: "pycrdt.Doc[Any]") -> None:
     loose(doc.get("list", type=pycrdt.Array))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(seed=st.integers(0, 2**32), moves=st.integers(1, 80), looked_up=st.integers(0, 3))
 def test_what_was_observed_is_what_is_looked_up(seed: int, moves: int, looked_up: int) -> None:
     log = make_log(random.Random(seed), moves)

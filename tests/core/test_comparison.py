@@ -52,7 +52,7 @@ def document_of(updates: Sequence[bytes]) -> Document:
     return document
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False))
 def test_the_order_and_the_cut_of_updates_make_no_difference(
     seed: int, chance: random.Random

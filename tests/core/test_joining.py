@@ -51,7 +51,7 @@ def document_of(*updates: bytes) -> Document:
     return document
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(seed=st.integers(0, 2**32), moves=st.integers(1, 80))
 def test_an_update_says_the_same_when_it_is_joined(seed: int, moves: int) -> None:
     log = make_log(random.Random(seed), moves)

@@ -1,6 +1,6 @@
 import pycrdt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collab.errors import RenderError
@@ -17,7 +17,6 @@ def text_of(*updates: bytes, root: str = "content") -> str:
     return str(doc.get(root, type=pycrdt.Text))
 
 
-@settings(deadline=None)
 @given(texts, texts)
 def test_a_text_becomes_the_other(before: str, after: str) -> None:
     state = seed_text(before)

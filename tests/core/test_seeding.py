@@ -7,7 +7,7 @@ from typing import Any
 
 import pycrdt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collab import state_vector
@@ -63,7 +63,6 @@ def test_the_bytes_never_change() -> None:
     )
 
 
-@settings(deadline=None)
 @given(roots)
 def test_the_bytes_are_those_of_a_doc_filled_in_one_transaction(content: dict[str, Json]) -> None:
     def shared(value: Json) -> Any:
@@ -100,7 +99,6 @@ def test_another_process_makes_the_same_bytes() -> None:
     assert made == seed_roots(ROOTS).hex()
 
 
-@settings(deadline=None)
 @given(roots)
 def test_seeding_twice_changes_nothing(content: dict[str, Json]) -> None:
     seed = seed_roots(content)
@@ -112,7 +110,6 @@ def test_seeding_twice_changes_nothing(content: dict[str, Json]) -> None:
     assert document.state_vector == before
 
 
-@settings(deadline=None)
 @given(roots, roots)
 def test_different_contents_are_by_different_clients(
     one: dict[str, Json], other: dict[str, Json]

@@ -3,7 +3,7 @@ from typing import Any
 
 import pycrdt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collab.document import Document
@@ -119,7 +119,6 @@ def deleted(update: bytes) -> set[tuple[int, int]]:
     return {(d.client, d.clock + at) for d in read_deletions(update) for at in range(d.length)}
 
 
-@settings(deadline=None)
 @given(st.lists(EDITS, max_size=40), st.integers(SMALLEST, 2000))
 def test_parts_in_order_leave_nothing_pending_and_make_the_whole(
     edits: list[tuple[int, Any, int, str, bool]], max_bytes: int

@@ -176,7 +176,7 @@ def test_more_changes_than_one_digit_counts_are_told_apart() -> None:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(seed=st.integers(0, 2**32), moves=st.integers(1, 60))
 def test_every_character_is_attributed_to_its_first_delivery(seed: int, moves: int) -> None:
     """Each author types one letter of their own, so that the text itself says who wrote what."""
@@ -211,7 +211,7 @@ def test_every_character_is_attributed_to_its_first_delivery(seed: int, moves: i
     assert all(one != other for (_, one), (_, other) in pairwise(runs))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seed=st.integers(0, 2**32), moves=st.integers(1, 60))
 def test_runs_together_are_the_text(seed: int, moves: int) -> None:
     log = make_log(random.Random(seed), moves)

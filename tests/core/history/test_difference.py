@@ -98,7 +98,7 @@ def test_an_unknown_root_is_refused() -> None:
         compare(Document(), Document(), "x")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seed=st.integers(0, 2**32), moves=st.integers(1, 60))
 def test_a_text_differs_if_and_only_if_it_shows_something_else(seed: int, moves: int) -> None:
     choose = random.Random(seed)

@@ -48,7 +48,7 @@ def log_of(*edits: Callable[["pycrdt.Doc[Any]"], object]) -> list[bytes]:
     return log
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(seed=st.integers(0, 2**32), moves=st.integers(1, 60))
 def test_a_restored_document_shows_what_it_showed(seed: int, moves: int) -> None:
     choose = random.Random(seed)
@@ -57,7 +57,7 @@ def test_a_restored_document_shows_what_it_showed(seed: int, moves: int) -> None
     assert content_of(restored(log, at), log) == content_of(document_of(log[:at]), log)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(seed=st.integers(0, 2**32), moves=st.integers(1, 60))
 def test_what_was_written_while_it_was_computed_is_undone_too(seed: int, moves: int) -> None:
     choose = random.Random(seed)
@@ -70,7 +70,7 @@ def test_what_was_written_while_it_was_computed_is_undone_too(seed: int, moves: 
     assert content_of(live, log) == content_of(document_of(log[:at]), log)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(seed=st.integers(0, 2**32), moves=st.integers(1, 60))
 def test_restoring_back_undoes_a_restore(seed: int, moves: int) -> None:
     choose = random.Random(seed)
@@ -80,7 +80,7 @@ def test_restoring_back_undoes_a_restore(seed: int, moves: int) -> None:
     assert content_of(restored(longer, len(log)), log) == content_of(document_of(log), log)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(seed=st.integers(0, 2**32), moves=st.integers(1, 60))
 def test_it_converges_with_what_others_write_at_the_same_moment(seed: int, moves: int) -> None:
     choose = random.Random(seed)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collab.close import CloseCode
@@ -223,7 +223,6 @@ async def test_who_is_too_fast_is_read_from_more_slowly() -> None:
         assert len(parts.peer.frames) == 3
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["send", "poll", "lose"]), max_size=60))
 def test_whatever_gets_lost_each_frame_comes_once_and_in_order(steps: list[str]) -> None:
     anyio.run(_lose, steps)

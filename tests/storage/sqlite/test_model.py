@@ -9,7 +9,7 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 from anyio.from_thread import start_blocking_portal
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from collab.archive import Terms
@@ -155,9 +155,4 @@ def assert_same(entries: list[Entry], log: Log, after_seq: int) -> None:
 
 
 TestSQLiteStoreMachine = SQLiteStoreMachine.TestCase
-TestSQLiteStoreMachine.settings = settings(
-    max_examples=40,
-    stateful_step_count=20,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+TestSQLiteStoreMachine.settings = settings(max_examples=40, stateful_step_count=20)
