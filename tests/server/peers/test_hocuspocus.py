@@ -265,7 +265,7 @@ async def test_a_closed_document_is_denied_first_to_clients_that_fail_on_a_close
 
 
 async def test_who_has_left_every_document_is_sent_away() -> None:
-    settings = replace(Settings(), heartbeat_seconds=0.05, dead_seconds=0.1)
+    settings = replace(Settings(), heartbeat_seconds=0.1, dead_seconds=0.5)
     async with inside(settings=settings) as inner:
         one = provider(inner)
         await one.opened("a")
@@ -350,7 +350,7 @@ async def test_so_are_documents() -> None:
 
 
 async def test_who_opens_nothing_is_sent_away() -> None:
-    settings = replace(Settings(), heartbeat_seconds=0.05, dead_seconds=0.1)
+    settings = replace(Settings(), heartbeat_seconds=0.1, dead_seconds=0.5)
     async with inside(settings=settings) as inner:
         one = provider(inner)
         await one.wire.until(lambda: one.wire.closed is not None)

@@ -1,5 +1,7 @@
 """Heartbeat: silent peers are probed and dropped, idle ones stay and hear from us."""
 
+from dataclasses import replace
+
 import anyio
 import pytest
 
@@ -15,6 +17,8 @@ pytestmark = pytest.mark.anyio
 
 QUICK = Settings(heartbeat_seconds=0.04, dead_seconds=0.2, blocked_seconds=0.1)
 PATIENT = Settings(heartbeat_seconds=0.04, dead_seconds=60)
+STEADY = Settings(heartbeat_seconds=0.16, dead_seconds=1, blocked_seconds=1)
+"""For those who stay: a machine that is busy for a moment does not make them silent or blocked."""
 
 
 async def test_a_silent_peer_is_probed_and_then_dropped() -> None:
@@ -37,9 +41,9 @@ async def test_a_transport_without_pings_asks_with_a_step_1() -> None:
 
 
 async def test_an_idle_peer_that_answers_stays_and_hears_that_we_are_here() -> None:
-    async with house(MemoryStore(), QUICK) as server:
+    async with house(MemoryStore(), STEADY) as server:
         client = Client(await server.rooms.acquire("d"), client_id=1).connect()
-        Heartbeat(server.rooms, server.timers, QUICK).start()
+        Heartbeat(server.rooms, server.timers, STEADY).start()
         signs = 0
 
         def answered() -> bool:
@@ -65,11 +69,11 @@ async def test_who_reads_nothing_for_too_long_is_told_to_come_back() -> None:
 
 
 async def test_who_reads_slowly_but_steadily_stays() -> None:
-    settings = Settings(heartbeat_seconds=0.04, dead_seconds=60, blocked_seconds=0.1)
+    settings = replace(STEADY, dead_seconds=60)
     async with house(MemoryStore(), settings) as server:
         room = await server.rooms.acquire("d")
         client = Client(room, client_id=1).connect()
-        client.wire.frames += [bytes(1000)] * 100
+        client.wire.frames += [bytes(1000)] * 80
         room.pause(client.seat)
         Heartbeat(server.rooms, server.timers, settings).start()
 
