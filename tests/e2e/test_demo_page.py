@@ -103,6 +103,22 @@ async def test_who_has_a_document_open_that_is_deleted_is_told_and_can_bring_it_
     await wait_shows(grace, "Dear reader, hello.")
 
 
+async def test_the_keyboard_alone_leads_to_the_text_and_back(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port)
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the text")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("Dear reader,")
+    await wait_shows(page, "Dear reader,")
+    await page.keyboard.press("Shift+Tab")
+    await expect(page.get_by_role("button", name="Document", exact=True)).to_be_focused()
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(" hello.")
+    await wait_shows(page, "Dear reader, hello.")
+
+
 async def test_a_paste_longer_than_the_servers_messages_is_saved_and_reaches_the_others(
     browser: Browser, store: Path
 ) -> None:

@@ -114,6 +114,11 @@ nameField.addEventListener('change', () => {
   connection.disconnect()
   connection.connect()
 })
+byId('skip').addEventListener('click', (event) => {
+  // The browser would not look for what takes the focus within a shadow root.
+  event.preventDefault()
+  opened?.editor.view.focus()
+})
 byId('user-color').addEventListener('click', () => identity.recolor())
 byId('new-document').addEventListener('click', () => dialog.show())
 byId('welcome-new').addEventListener('click', () => dialog.show())
