@@ -210,6 +210,7 @@ def connect(url: str) -> Redis:
     """Makes a client that fails where it fails, and does not try again."""
     client: Redis = Redis.from_url(
         url,
+        protocol=3,
         socket_connect_timeout=CONNECT_SECONDS,
         socket_timeout=ANSWER_SECONDS,
         retry=Retry(NoBackoff(), 0),

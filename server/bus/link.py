@@ -1,17 +1,18 @@
-"""Link: the connections to one server of Valkey or Redis, for commands and for what is heard."""
+"""Link: the connection to one server of Valkey or Redis, for commands and for what is heard."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
 import anyio
-from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline, PubSub
-from redis.exceptions import ClusterError
+from redis.exceptions import ClusterError, InvalidResponse, ResponseError
 
-from collab.server.bus.deployment import ANSWER_SECONDS, FAILURES, Node, connect
+from collab.server.bus.deployment import ANSWER_SECONDS, FAILURES, Node
+from collab.server.bus.resp import Push, Reader, pack
+from collab.server.bus.socket import Socket
 
 _PING_SECONDS = 2.0
 _CUT_SECONDS = 6.0
@@ -84,6 +85,10 @@ Command = Published | Appended | Removed
 class Link:
     """Sends commands to one node, all that wait in one go, and hears what it was subscribed to.
 
+    What is heard comes over the connection that commands go out on, which RESP3 allows: what is
+    said, its answer and what is heard at the same time are one packet each way. Nobody waits for
+    answers, but for those that bring something.
+
     It does not outlive an error: ``failed`` is called with it, and another link is to be made.
 
     Args:
@@ -108,15 +113,15 @@ class Link:
         self._take = take
         self._confirmed = confirmed
         self._failed = failed
-        self._commands: Redis = connect(node.url)
-        self._pubsub: PubSub = self._commands.pubsub()
+        self._socket = Socket(node.url)
+        self._reader = Reader()
         self._left: set[str] = set()
-        self._closed = False
-        self._using = anyio.Lock()
-        self._script = ""
-        self._queue: list[Command] = []
-        self._queued_bytes = 0
-        self._wake = anyio.Event()
+        self._script = b""
+        self._unconfirmed = 0
+        self._queue: list[bytes] = []
+        self._awaited: deque[Callable[[object], None] | None] = deque()
+        self._heard_at = 0.0
+        self._publish = b"SPUBLISH" if sharded else b"PUBLISH"
 
     async def __aenter__(self) -> "Link":
         """Connects.
@@ -125,12 +130,8 @@ class Link:
             RedisError: it cannot be reached, or does not do what is needed.
             OSError: likewise.
         """
-        try:
-            self._script = await self._commands.script_load(_APPEND)
-            await self._pubsub.connect()  # type: ignore[no-untyped-call]  # redis-py's own
-        except BaseException:
-            await self._close()
-            raise
+        self._script = await self._socket.open(pack("SCRIPT", "LOAD", _APPEND))
+        self._heard_at = time.monotonic()
         return self
 
     async def __aexit__(
@@ -140,38 +141,27 @@ class Link:
         traceback: TracebackType | None,
     ) -> None:
         """Sends nothing any more, and disconnects."""
-        await self._close()
+        await self._socket.close()
 
-    async def subscribe(self, channels: Sequence[str]) -> None:
-        """Asks to hear channels of its own; ``confirmed`` is called for each.
+    def subscribe(self, channels: Sequence[str]) -> None:
+        """Asks to hear channels of its own; ``confirmed`` is called for each."""
+        self._unconfirmed += len(channels)
+        if self._sharded:  # One command may name channels of one slot alone.
+            for channel in channels:
+                self._send(pack("SSUBSCRIBE", channel))
+        else:
+            self._send(pack("SUBSCRIBE", *channels))
 
-        Raises:
-            RedisError: the node fails.
-            OSError: likewise, or it was left already.
-        """
-        async with self._used():
-            if not self._sharded:
-                await self._pubsub.subscribe(*channels)
-                return
-            for channel in channels:  # One command may name channels of one slot alone.
-                await self._pubsub.ssubscribe(channel)
-
-    async def unsubscribe(self, channel: str) -> None:
-        """Hears of a channel no more.
-
-        Raises:
-            RedisError: the node fails.
-            OSError: likewise, or it was left already.
-        """
-        async with self._used():
-            if self._sharded:
-                self._left.add(channel)
-                await self._pubsub.sunsubscribe(channel)
-            else:
-                await self._pubsub.unsubscribe(channel)
+    def unsubscribe(self, channel: str) -> None:
+        """Hears of a channel no more."""
+        if self._sharded:
+            self._left.add(channel)
+            self._send(pack("SUNSUBSCRIBE", channel))
+        else:
+            self._send(pack("UNSUBSCRIBE", channel))
 
     async def hear_all(self, channels: Sequence[str]) -> None:
-        """Subscribes to channels and returns once all are confirmed.
+        """Subscribes to channels and returns once all are confirmed; for before ``listen``.
 
         Raises:
             TimeoutError: that takes too long.
@@ -181,134 +171,145 @@ class Link:
         if not channels:
             return
         with anyio.fail_after(ANSWER_SECONDS):
-            await self.subscribe(channels)
-            unconfirmed = len(channels)
-            while unconfirmed:
-                message = await self._pubsub.get_message(timeout=ANSWER_SECONDS)
-                unconfirmed -= message is not None and message["type"] in _CONFIRMED
-                self._pass_on(message)
+            self.subscribe(channels)
+            while self._unconfirmed:
+                self._take_in(await self._socket.receive())
 
     async def listen(self) -> None:
         """Passes on what is heard, until it fails."""
-        pinged_at = heard_at = time.monotonic()
         try:
             while True:
-                message = await self._pubsub.get_message(timeout=_PING_SECONDS)
-                self._pass_on(message)
-                now = time.monotonic()
-                if message is not None:
-                    heard_at = now
-                elif now - heard_at > _CUT_SECONDS:
-                    raise TimeoutError("it does not answer")
-                if now - pinged_at >= _PING_SECONDS:
-                    pinged_at = now
-                    await self._pubsub.ping()
+                self._take_in(await self._socket.receive())
         except FAILURES as error:
             self._failed(error)
+
+    async def watch(self) -> None:
+        """Sees to it that the node answers, until it does not."""
+        while True:
+            await anyio.sleep(_PING_SECONDS)
+            if time.monotonic() - self._heard_at > _CUT_SECONDS:
+                self._failed(TimeoutError("it does not answer"))
+                return
+            self._command(pack("PING"))
 
     def put(self, command: Command) -> None:
         """Has a command sent, after those before it."""
-        self._queue.append(command)
-        if not isinstance(command, Removed):
-            self._queued_bytes += len(command.payload)
-        if self._queued_bytes > _QUEUE_MAX_BYTES:
-            self._failed(TimeoutError("too much waits to be sent"))
-        self._wake.set()
+        if isinstance(command, Published):
+            channel, payload = command.channel.encode(), command.payload
+            self._command(
+                b"*3\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n"
+                % (
+                    *(len(self._publish), self._publish),
+                    *(len(channel), channel, len(payload), payload),
+                )
+            )
+        elif isinstance(command, Appended):
+            own = (command.instance, command.number, command.payload)
+            placed = command.placed
 
-    async def send(self) -> None:
-        """Sends what is put, until it fails."""
-        try:
-            while True:
-                while not self._queue:
-                    self._wake = anyio.Event()
-                    await self._wake.wait()
-                await self.flush()
-        except FAILURES as error:
-            self._failed(error)
+            def place(id_: object) -> None:
+                assert isinstance(id_, bytes)
+                placed(id_)
+
+            self._command(pack("EVALSHA", self._script, 1, command.channel, *own), place)
+        else:
+            self._command(pack("XDEL", command.channel, *command.ids))
 
     async def flush(self) -> None:
-        """Sends what waits.
+        """Returns when everything that was put has arrived; for while it listens.
 
         Raises:
-            RedisError: the node fails.
-            OSError: likewise.
+            TimeoutError: that takes too long.
         """
-        queue, self._queue, self._queued_bytes = self._queue, [], 0
-        if not queue:
-            return
-        async with self._used(), self._commands.pipeline(transaction=False) as pipeline:
-            for command in queue:
-                self._write(pipeline, command)
-            answers = await pipeline.execute()
-        for command, answer in zip(queue, answers, strict=True):
-            if isinstance(command, Appended):
-                command.placed(answer)
+        await self._ask(pack("PING"))
 
     async def read(
         self, channels: Sequence[str]
     ) -> Sequence[Sequence[tuple[bytes, Mapping[bytes, bytes]]]]:
-        """Reads streams.
+        """Reads streams; for while it listens.
 
         Returns:
             For each stream, in order, ids of entries and their fields.
 
         Raises:
-            RedisError: the node fails.
-            OSError: likewise, or it was left already.
+            TimeoutError: that takes too long.
         """
-        async with self._used(), self._commands.pipeline(transaction=False) as pipeline:
-            for channel in channels:
-                pipeline.xrange(channel)
-            return await pipeline.execute()
+        streams: list[object] = []
+        for channel in channels:
+            self._command(pack("XRANGE", channel, "-", "+"), streams.append)
+        await self.flush()
+        return [_read_entries(stream) for stream in streams]
 
-    @asynccontextmanager
-    async def _used(self) -> AsyncIterator[None]:
-        """One at a time, so that there is one connection for commands, and none is made too late.
+    def _command(self, packed: bytes, answered: Callable[[object], None] | None = None) -> None:
+        """Sends a command that is answered."""
+        self._awaited.append(answered)
+        self._send(packed)
+
+    async def _ask(self, packed: bytes) -> None:
+        arrived = anyio.Event()
+        self._command(packed, lambda _: arrived.set())
+        with anyio.fail_after(ANSWER_SECONDS):
+            await arrived.wait()
+
+    def _send(self, packed: bytes) -> None:
+        if not self._queue:
+            # What the loop does in this turn goes out together.
+            asyncio.get_running_loop().call_soon(self._send_queue)
+        self._queue.append(packed)
+
+    def _send_queue(self) -> None:
+        queue, self._queue = self._queue, []
+        self._socket.send(b"".join(queue))
+        if self._socket.waiting_bytes > _QUEUE_MAX_BYTES:
+            self._failed(TimeoutError("too much waits to be sent"))
+
+    def _take_in(self, received: bytes) -> None:
+        """Passes on what a packet brings.
 
         Raises:
-            OSError: it is closed: it would connect again by itself, and nobody would close it.
+            RedisError: the node refuses a command, or serves a channel no more.
         """
-        async with self._using:
-            if self._closed:
-                raise ConnectionResetError("expected an open link, got one that has failed")
-            yield
+        self._heard_at = time.monotonic()
+        for value in self._reader.feed(received):
+            if isinstance(value, Push):
+                self._take_push(value.values)
+                continue
+            if isinstance(value, ResponseError):
+                raise value
+            if not self._awaited:
+                raise InvalidResponse(f"expected nothing, got {value!r}")
+            answered = self._awaited.popleft()
+            if answered is not None:
+                answered(value)
 
-    async def _close(self) -> None:
-        self._closed = True
-        with anyio.move_on_after(1, shield=True):
-            async with self._using:
-                pass  # Whoever was at it is through.
-        with anyio.move_on_after(1, shield=True):
-            await self._pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py's own
-            await self._commands.aclose()
-
-    def _write(self, pipeline: Pipeline, command: Command) -> None:
-        if isinstance(command, Published):
-            publish = "SPUBLISH" if self._sharded else "PUBLISH"
-            pipeline.execute_command(publish, command.channel, command.payload)
-        elif isinstance(command, Appended):
-            own = (command.instance, command.number, command.payload)
-            pipeline.evalsha(self._script, 1, command.channel, *own)
-        else:
-            pipeline.xdel(command.channel, *command.ids)
-
-    def _pass_on(self, message: Mapping[str, object] | None) -> None:
-        if message is None:
-            return
-        kind, channel, payload = message["type"], message["channel"], message["data"]
-        if kind in _CONFIRMED:
-            assert isinstance(channel, bytes)
-            self._confirmed(channel.decode())
-        elif kind in _PUBLISHED:
+    def _take_push(self, values: Sequence[object]) -> None:
+        kind, *rest = values
+        if kind in _PUBLISHED:
+            channel, payload = rest
             assert isinstance(channel, bytes)
             assert isinstance(payload, bytes)
             self._take(channel.decode(), payload)
-        elif kind == "sunsubscribe":
+        elif kind in _CONFIRMED:
+            channel = rest[0]
+            assert isinstance(channel, bytes)
+            self._unconfirmed -= 1
+            self._confirmed(channel.decode())
+        elif kind == b"sunsubscribe":
+            channel = rest[0]
             assert isinstance(channel, bytes)
             if channel.decode() not in self._left:  # Nobody asked: another node serves it now.
                 raise ClusterError(f"{channel!r} has moved to another node")
             self._left.discard(channel.decode())
 
 
-_CONFIRMED = ("subscribe", "ssubscribe")
-_PUBLISHED = ("message", "smessage")
+def _read_entries(stream: object) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:
+    entries = []
+    assert isinstance(stream, list)
+    for id_, fields in stream:
+        names = iter(fields)
+        entries.append((id_, dict(zip(names, names, strict=True))))
+    return entries
+
+
+_CONFIRMED = (b"subscribe", b"ssubscribe")
+_PUBLISHED = (b"message", b"smessage")

@@ -23,7 +23,6 @@ from functools import partial
 
 import anyio
 import sniffio
-from anyio.abc import TaskGroup
 from redis.crc import key_slot
 
 from collab import lib0
@@ -74,13 +73,11 @@ class ValkeyBus:
         self._uncommitted: dict[str, Numbers] = {}
         self._confirmations: dict[str, anyio.Event] = {}
         self._late: set[str] = set()
-        self._subscribing = anyio.Lock()
         self._unmarked: dict[str, Numbers] = {}
         self._questions = Questions()
         self._asking = anyio.Event()
         self._heard_at: dict[str, float] = {}
         self._receiver: Receiver | None = None
-        self._tasks: TaskGroup | None = None
         self._linked: anyio.CancelScope | None = None
         self._links: Sequence[Link] = ()
 
@@ -92,7 +89,6 @@ class ValkeyBus:
         self._receiver = receiver
         connected = anyio.Event()
         async with anyio.create_task_group() as tasks:
-            self._tasks = tasks
             tasks.start_soon(self._stay_linked, connected)
             tasks.start_soon(self._beat)
             tasks.start_soon(self._keep_late)
@@ -106,7 +102,6 @@ class ValkeyBus:
                 with anyio.move_on_after(1, shield=True):
                     await self._leave()
                 self.failure = "left"
-                self._tasks = None
                 tasks.cancel_scope.cancel()
 
     async def subscribe(self, document: str) -> None:
@@ -118,8 +113,7 @@ class ValkeyBus:
         confirmed = self._confirmations.setdefault(channel, anyio.Event())
         with anyio.move_on_after(_SUBSCRIBE_SECONDS):
             try:
-                async with self._subscribing:
-                    await self._link(channel).subscribe([channel])
+                self._link(channel).subscribe([channel])
                 await confirmed.wait()
                 await self._read_streams([document])
                 return
@@ -134,8 +128,9 @@ class ValkeyBus:
         self._uncommitted.pop(document, None)
         self._unmarked.pop(document, None)
         self._questions.forget_document(document)
-        if self._tasks is not None:
-            self._tasks.start_soon(self._unsubscribe, document)
+        if self.failure is None and self._links:  # There are none while it is linked anew.
+            channel = self._channel(document)
+            self._link(channel).unsubscribe(channel)
 
     def change(self, document: str, update: bytes) -> None:
         """Tells all others of a change."""
@@ -263,7 +258,7 @@ class ValkeyBus:
                 tasks.start_soon(self._make_good, documents)
                 for link in links:
                     tasks.start_soon(link.listen)
-                    tasks.start_soon(link.send)
+                    tasks.start_soon(link.watch)
 
     async def _make_good(self, documents: Sequence[str]) -> None:
         """After it was cut off: reads streams on, and has instances ask each other."""
@@ -276,16 +271,7 @@ class ValkeyBus:
             for document in self._subscribed.keys() - set(documents):
                 channel = self._channel(document)  # Asked for while there was no connection.
                 self._late.add(channel)
-                await self._link(channel).subscribe([channel])
-        except FAILURES as error:
-            self._restart(error)
-
-    async def _unsubscribe(self, document: str) -> None:
-        channel = self._channel(document)
-        try:
-            async with self._subscribing:  # Not after whoever subscribes anew.
-                if self.failure is None and document not in self._subscribed:
-                    await self._link(channel).unsubscribe(channel)
+                self._link(channel).subscribe([channel])
         except FAILURES as error:
             self._restart(error)
 

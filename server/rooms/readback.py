@@ -57,17 +57,17 @@ class Readback:
         if not self._due:
             self._due = True
             self._seq_then = self._seq()
-            self._timers.call_later(_SECONDS, lambda: self._spawn(self._read))
+            self._timers.call_later(_SECONDS, self._read_if_needed)
 
-    async def _read(self) -> None:
+    def _read_if_needed(self) -> None:
         self._due = False
         needed, self._needed = self._needed, False
-        if not needed:
-            if not self._behind():
-                return
-            if self._seq() > self._seq_then:  # They do tell, if not everything at this moment.
-                self.look_if_behind()
-                return
+        if needed or (self._behind() and self._seq() == self._seq_then):
+            self._spawn(self._read)
+        elif self._behind():  # They do tell, if not everything at this moment.
+            self.look_if_behind()
+
+    async def _read(self) -> None:
         batch: list[Entry] = []
         taken = True
         try:
