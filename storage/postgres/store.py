@@ -1,51 +1,23 @@
 """PostgresStore: documents in a Postgres database."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 
-from collab.access import check_name
-from collab.archive import Base, Retention, Step, Terms
-from collab.errors import DocumentNotFound, StoreError, StoreUnavailable
-from collab.quarantine import Outcome, Refused
-from collab.revocation import Revoked
+from collab.archive import Step, Terms
+from collab.errors import StoreError
 from collab.storage.archivist import Archivist
 from collab.storage.checks import check_bounds
-from collab.storage.postgres.archive import PostgresArchive, read_base, write_retention
+from collab.storage.postgres import rows
+from collab.storage.postgres.archive import PostgresArchive
 from collab.storage.postgres.connection import Connection, Database
-from collab.storage.postgres.log_reader import (
-    read_entries,
-    read_head,
-    read_stored,
-    read_summaries,
-    see_one_moment,
-)
 from collab.storage.postgres.log_writer import LogWriter
 from collab.storage.postgres.migrations import migrate
-from collab.storage.postgres.quarantine import read_quarantine, write_quarantine
-from collab.storage.postgres.revocation_rows import read_revocations, write_revocation
-from collab.storage.postgres.trash_rows import (
-    copy_rows,
-    erase_rows,
-    read_tombstones,
-    remove_mark,
-    remove_tombstone,
-    write_tombstone,
-)
-from collab.storage.postgres.version_rows import (
-    delete_version,
-    insert_version,
-    read_pin,
-    read_versions,
-    write_pin,
-)
-from collab.storage.stream import EntryStream
-from collab.store import Append, Entry, Stored, Summary
-from collab.trash import Tombstone
-from collab.versions import Version
+from collab.storage.row_store import RowStore
+from collab.store import Append
 
 _T = TypeVar("_T")
 
@@ -61,7 +33,7 @@ _TABLES_BYTES = """
 """
 
 
-class PostgresStore:
+class PostgresStore(RowStore[Connection]):
     """A Store in the schema ``collab`` of a Postgres database.
 
     It keeps the contract of ``collab.store`` among any number of processes on any machines. Every
@@ -80,6 +52,7 @@ class PostgresStore:
     """
 
     def __init__(self, address: str, *, create: bool = True, wait_seconds: float = 5.0) -> None:
+        super().__init__(rows)
         self._database = Database(address, wait_seconds=wait_seconds)
         self._create = create
         self._open = False
@@ -123,57 +96,6 @@ class PostgresStore:
         """Adds changes to any number of documents in one transaction; see ``Store.append``."""
         self._check_open()
         return await self._run(partial(self._writer.append, appends), self._append_limiter)
-
-    async def load(self, document: str) -> Stored:
-        """Reads what is needed to open a document; see ``Store.load``."""
-        check_name(document)
-        return await self._call(partial(read_stored, document=document))
-
-    def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
-        """Streams a document's log in order of seq; see ``Store.entries``."""
-        seq = max(after_seq, 0)
-        head: tuple[int, int] | None = None
-        begun = False
-
-        async def read_batch() -> Sequence[Entry]:
-            nonlocal seq, head, begun
-            if head is None:
-                head = await self._call(partial(read_head, document=check_name(document)))
-            if head is None:
-                raise DocumentNotFound(document)
-            document_id, newest_seq = head
-
-            def read(connection: Connection) -> Sequence[Entry]:
-                with connection.transaction():
-                    see_one_moment(connection)
-                    return read_entries(connection, document_id, seq, newest_seq)
-
-            batch = await self._call(read)
-            if begun and seq < newest_seq and (not batch or batch[0].seq != seq + 1):
-                raise StoreUnavailable(
-                    f"expected entry {seq + 1} of {document!r}, got a log that was cut meanwhile"
-                )
-            if batch:
-                begun = True
-                seq = batch[-1].seq
-            return batch
-
-        return EntryStream(read_batch)
-
-    async def documents(
-        self, prefix: str = "", after: str = "", limit: int = 1000
-    ) -> Sequence[Summary]:
-        """Lists documents in order of name; see ``Store.documents``."""
-        check_bounds(prefix, after)
-        return await self._call(partial(read_summaries, prefix=prefix, after=after, limit=limit))
-
-    async def base(self, document: str) -> Base:
-        """Reads where the history of a document begins; see ``Archive.base``."""
-        return await self._call(partial(read_base, document=document))
-
-    async def retain(self, document: str, retention: Retention | None) -> None:
-        """Sets how long a document's entries are kept; see ``Archive.retain``."""
-        await self._write(partial(write_retention, document=document, retention=retention))
 
     async def due(self, terms: Terms, after: str = "") -> Sequence[str]:
         """Names documents there is something to do for; see ``Archive.due``."""
@@ -224,74 +146,7 @@ class PostgresStore:
             (size,) = connection.execute(_TABLES_BYTES).fetchone() or (0,)
             return int(size)
 
-        return await self._call(size)
-
-    async def quarantine(self, document: str, refused: Sequence[Refused]) -> Outcome:
-        """Keeps updates aside that could not be taken in; see ``Quarantine.quarantine``."""
-        check_name(document)
-        return await self._write(partial(write_quarantine, document=document, refused=refused))
-
-    async def quarantined(self, document: str) -> Sequence[Refused]:
-        """Reads what is kept aside under a name; see ``Quarantine.quarantined``."""
-        check_name(document)
-        return await self._call(partial(read_quarantine, document=document))
-
-    async def revoke(self, revoked: Revoked) -> None:
-        """Remembers a revocation durably; see ``RevocationStore.revoke``."""
-        await self._write(partial(write_revocation, revoked=revoked))
-
-    async def revocations(self) -> Sequence[Revoked]:
-        """Reads all revocations; see ``RevocationStore.revocations``."""
-        return await self._call(read_revocations)
-
-    async def delete(self, document: str, *, time_ms: int, author: str | None = None) -> Tombstone:
-        """Puts a document under a tombstone; see ``Trash.delete``."""
-        return await self._write(
-            partial(write_tombstone, document=document, time_ms=time_ms, author=author)
-        )
-
-    async def undelete(self, document: str) -> None:
-        """Brings a deleted document back; see ``Trash.undelete``."""
-        await self._write(partial(remove_tombstone, document=document))
-
-    async def erase(self, document: str, *, deleted_ms: int | None = None) -> None:
-        """Erases a deleted document; see ``Trash.erase``."""
-        await self._write(partial(erase_rows, document=document, deleted_ms=deleted_ms))
-
-    async def readmit(self, document: str) -> None:
-        """Lets an erased name be used anew; see ``Trash.readmit``."""
-        await self._write(partial(remove_mark, document=document))
-
-    async def tombstones(
-        self, prefix: str = "", after: str = "", limit: int = 1000
-    ) -> Sequence[Tombstone]:
-        """Lists deleted documents; see ``Trash.tombstones``."""
-        check_bounds(prefix, after)
-        return await self._call(partial(read_tombstones, prefix=prefix, after=after, limit=limit))
-
-    async def duplicate(self, document: str, copy: str) -> None:
-        """Copies a document with its history; see ``Trash.duplicate``."""
-        await self._write(partial(copy_rows, document=document, copy=copy))
-
-    async def add_version(self, document: str, version: Version) -> None:
-        """Names a point of a document; see ``VersionStore.add_version``."""
-        await self._write(partial(insert_version, document=document, version=version))
-
-    async def versions(self, document: str) -> Sequence[Version]:
-        """Lists a document's versions; see ``VersionStore.versions``."""
-        return await self._call(partial(read_versions, document=document))
-
-    async def remove_version(self, document: str, name: str) -> None:
-        """Forgets a version; see ``VersionStore.remove_version``."""
-        await self._write(partial(delete_version, document=document, name=name))
-
-    async def pin_version(self, document: str, name: str, update: bytes) -> None:
-        """Keeps a version's content beside the log; see ``VersionStore.pin_version``."""
-        await self._write(partial(write_pin, document=document, name=name, update=update))
-
-    async def pinned(self, document: str, name: str) -> bytes | None:
-        """Reads a version's pinned content; see ``VersionStore.pinned``."""
-        return await self._call(partial(read_pin, document=document, name=name))
+        return await self._read(size)
 
     def _prepare(self) -> None:
         with self._database.errors(), self._database.connect() as connection:
@@ -308,11 +163,11 @@ class PostgresStore:
             with connection.transaction():
                 return write(connection)
 
-        return await self._call(transact)
+        return await self._read(transact)
 
-    async def _call(self, call: Callable[[Connection], _T]) -> _T:
+    async def _read(self, read: Callable[[Connection], _T]) -> _T:
         self._check_open()
-        return await self._run(partial(self._connected, call), self._limiter)
+        return await self._run(partial(self._connected, read), self._limiter)
 
     async def _archive(self, work: Callable[[Connection], _T]) -> _T:
         self._check_open()
