@@ -7,7 +7,7 @@ import pytest
 
 from tests.clients.driver import Driver
 from tests.clients.kinds import HOCUSPOCUS, Y_WEBSOCKET, Kind
-from tests.e2e.serving import export, load, locked, serve
+from tests.e2e.serving import kept, load, locked, serve
 from tests.e2e.test_clients import WITH_TOKENS
 from tests.server.signing import token
 
@@ -77,7 +77,7 @@ def test_a_refused_token_leaves_the_socket_and_the_next_one_opens_the_document(
         refused.insert(0, "meanwhile")
         refused.retry()
         refused.wait_acknowledged()
-        assert export(store, "mine") == "meanwhile"
+        assert kept(store, "mine") == "meanwhile"
         assert len(refused.facts().refusals) == 1
         assert other.facts().statuses == ["connected"]
 
@@ -106,7 +106,7 @@ def test_a_reader_has_unsaved_changes_for_ever_and_none_is_stored(
         writer.wait_acknowledged()
         reader.wait_hears("heard ")
         assert not reader.facts().saved
-        assert export(store, "notes") == "heard "
+        assert kept(store, "notes") == "heard "
 
 
 def test_changes_stay_unsynced_as_long_as_the_store_is_held_back(
@@ -123,7 +123,7 @@ def test_changes_stay_unsynced_as_long_as_the_store_is_held_back(
             assert not writer.facts().saved
             assert len(load(store, "notes").entries) == 1
         writer.wait_acknowledged()
-        assert export(store, "notes") == "654321"
+        assert kept(store, "notes") == "654321"
 
 
 def test_messages_reach_everyone_else_in_the_room_and_nobody_outside(
@@ -156,7 +156,7 @@ def test_a_new_token_on_an_open_document_changes_what_may_be_done(
         client.wait_access("read-write")
         client.insert(0, "now I may")
         client.wait_acknowledged()
-        assert export(store, "notes") == "now I may"
+        assert kept(store, "notes") == "now I may"
         assert client.traffic().connects == 1
 
 
@@ -197,7 +197,7 @@ def test_one_document_is_open_twice_on_one_socket_with_sessions(
         one.wait_told_gone(other.id)
         one.insert(0, "zero ")
         one.wait_acknowledged()
-        assert export(store, "notes") == "zero one two"
+        assert kept(store, "notes") == "zero one two"
 
 
 def test_two_sockets_of_one_person_are_two_clients(driver: Driver, store: Path, kind: Kind) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.clients.driver import Driver
 from tests.clients.kinds import Y_SWEET, Y_WEBSOCKET
-from tests.e2e.serving import export, locked, serve
+from tests.e2e.serving import export, kept, locked, serve
 from tests.e2e.test_clients import WITH_TOKENS
 from tests.server.signing import private_key, public_pem, token
 
@@ -64,7 +64,7 @@ def test_a_token_for_reading_alone_is_no_more_whoever_asked_for_it(
         assert not reader.facts().saved
         assert writer.facts().text == "heard"
         writer.wait_acknowledged()
-        assert export(store, "notes") == "heard"
+        assert kept(store, "notes") == "heard"
 
 
 def test_a_client_stays_through_a_stall_of_the_store_that_is_longer_than_its_patience(
@@ -81,7 +81,7 @@ def test_a_client_stays_through_a_stall_of_the_store_that_is_longer_than_its_pat
             assert not client.facts().saved
         client.wait_acknowledged()
         assert client.facts().statuses == ["connected"]
-        assert export(store, "notes") == "one two"
+        assert kept(store, "notes") == "one two"
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["shared secret", "public key"])
@@ -102,4 +102,4 @@ def test_a_token_of_a_server_that_is_gone_is_still_good_or_is_replaced(
         client.insert(0, "meanwhile")
         with serve(store, port=server.port, options=options):
             client.wait_acknowledged()
-            assert export(store, "notes") == "meanwhile"
+            assert kept(store, "notes") == "meanwhile"
