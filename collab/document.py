@@ -263,8 +263,6 @@ class Document:
             self._keep_bounded(rest, update)
         if self._pending and here != before and self.version >= self._look_at_pending:
             self._offer_pending()
-        if self._pairs is not None and not self._pending:
-            self._pairs.expect_nothing()
 
     def integrate(self, update: bytes) -> bytes | None:
         """Applies what a peer sent to bring us up to date and tells what of it was new.
@@ -327,8 +325,8 @@ class Document:
         """Replaces the pairs that are cut with an update, here and in it, before it is applied."""
         pairs = Pairs() if self._pairs is None else self._pairs
         try:
-            taken = pairs.take(update, self.state_vector)
-            if taken.cut:
+            taken = pairs.take(update, self.state_vector, self._pending)
+            if taken.cut is not None:
                 self._make_anew(taken.cut)
         except BaseException as error:  # noqa: BLE001 - see _poisoned
             raise _poisoned(update, error) from None
@@ -405,11 +403,6 @@ class Document:
         if rest in self._pending:
             return
         self._pending[rest] = None
-        self._pairs = self._pairs or Pairs()
-        try:
-            self._pairs.expect(rest)
-        except ProtocolError as error:
-            raise _poisoned(update, error) from None
         most = self.pending_max_bytes
         if most is not None and self.pending_bytes > most:
             raise PoisonedUpdate(

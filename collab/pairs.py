@@ -4,6 +4,7 @@ See ``collab.surrogates``. The order in which things come is of no account: what
 here already and wait for others, come with it, or come later.
 """
 
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from collab import state_vector
@@ -18,11 +19,11 @@ class Taken(NamedTuple):
 
     Attributes:
         update: the update, without the pairs in it that are cut.
-        cut: the pairs of the document that it cuts.
+        cut: the pairs of the document that it cuts; None where there are none.
     """
 
     update: bytes
-    cut: Places
+    cut: Places | None
 
 
 class Pairs:
@@ -32,58 +33,63 @@ class Pairs:
 
     def __init__(self) -> None:
         self._whole = Places()
-        self._cuts = Places()  # of what waits; and its edges, as the CRDT merges what waits
+        self._cuts: dict[bytes, Places] = {}  # by what waits, as far as it had to be looked at
 
     def __bool__(self) -> bool:
-        return bool(self._whole or self._cuts)
+        return bool(self._whole)
 
-    def take(self, update: bytes, known: bytes) -> Taken:
+    def take(self, update: bytes, known: bytes, waiting: Collection[bytes]) -> Taken:
         """Takes in an update that is about to be applied.
 
         Args:
             update: the update.
             known: encoded state vector of the document.
+            waiting: updates that wait for what they depend on.
 
         Raises:
-            ProtocolError: these bytes are no update.
+            ProtocolError: one of them is no update.
         """
-        typed = None if self._cuts else read_typed(update)
+        if not waiting:
+            self._cuts = {}
+        typed = None if waiting else read_typed(update)
         if typed is not None and not self._are_parted_by(typed):
-            return Taken(update, Places())
-        pairs, cuts, edges = survey(update)
+            return Taken(update, None)
+        pairs, cuts, edges = survey(update, deleted_of=self._whole.clients)
         cut = self._whole.common(cuts)
-        if self._cuts or pairs:
+        if pairs or waiting:
             clocks = state_vector.decode(known)
-            cut.add(self._whole.common(edges).unknown(clocks))
-            update = self._take_new(update, pairs.unknown(clocks), cuts, clocks)
+            if waiting:  # The CRDT merges what waits.
+                cut.add(self._whole.common(edges).unknown(clocks))
+            new = pairs.unknown(clocks)
+            if new:
+                update = self._take_new(update, new, [cuts, *self._look_through(waiting)], clocks)
         self._whole.remove(cut)
-        return Taken(update, cut)
-
-    def expect(self, waiting: bytes) -> None:
-        """Takes in what waits for its dependencies, and may cut pairs that come before those.
-
-        Raises:
-            ProtocolError: these bytes are no update.
-        """
-        _, cuts, edges = survey(waiting)
-        self._cuts.add(cuts)
-        self._cuts.add(edges)
-
-    def expect_nothing(self) -> None:
-        """Takes note that nothing waits any more."""
-        self._cuts = Places()
+        return Taken(update, cut or None)
 
     def are_cut_at(self, known: bytes) -> bool:
         """Whether somebody with this state vector has half of one."""
         return bool(self._whole.common(Places.of_clocks(state_vector.decode(known))))
 
-    def _take_new(self, update: bytes, new: Places, cuts: Places, known: dict[int, int]) -> bytes:
-        cut = new.common(cuts)
-        cut.add(new.common(self._cuts))
-        cut.add(new.common(Places.of_clocks(known)))  # The first half is here, from elsewhere.
+    def _take_new(
+        self, update: bytes, new: Places, cuts: Iterable[Places], known: Mapping[int, int]
+    ) -> bytes:
+        cut = new.common(Places.of_clocks(known))  # The first half is here, from elsewhere.
+        for each in cuts:
+            cut.add(new.common(each))
         new.remove(cut)
         self._whole.add(new)
         return replace(update, cut) if cut else update
+
+    def _look_through(self, waiting: Collection[bytes]) -> Iterable[Places]:
+        """Where what waits cuts pairs; its edges too, as the CRDT merges what waits."""
+        earlier, self._cuts = self._cuts, {}
+        for update in waiting:
+            cuts = earlier.get(update)
+            if cuts is None:
+                _, cuts, edges = survey(update)
+                cuts.add(edges)
+            self._cuts[update] = cuts
+        return self._cuts.values()
 
     def _are_parted_by(self, struct: Struct) -> bool:
         left, right = struct.origin, struct.right_origin

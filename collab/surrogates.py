@@ -14,7 +14,7 @@ https://github.com/y-crdt/y-crdt/pull/399.
 import re
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from collab.lib0 import read_var_uint, write_var_bytes
@@ -42,13 +42,18 @@ class Survey(NamedTuple):
     edges: Places
 
 
-def survey(*updates: bytes) -> Survey:
+def survey(*updates: bytes, deleted_of: Collection[int] | None = None) -> Survey:
     """Looks through updates.
+
+    Args:
+        updates: the updates.
+        deleted_of: whose text it counts as a cut to delete, beside those who wrote a pair that is
+            in the same update; None for everybody's.
 
     Raises:
         ProtocolError: one of them is no update.
     """
-    gathering = _Gathering()
+    gathering = _Gathering(deleted_of)
     for update in updates:
         gathering.look_through(update)
     return gathering.survey()
@@ -86,7 +91,7 @@ def agree(updates: Sequence[bytes]) -> Sequence[bytes]:
     Raises:
         ProtocolError: one of them is no update.
     """
-    pairs, _, edges = survey(*updates)
+    pairs, _, edges = survey(*updates, deleted_of=())
     cut = pairs.common(edges)
     return [replace(update, cut) for update in updates] if cut else updates
 
@@ -94,8 +99,9 @@ def agree(updates: Sequence[bytes]) -> Sequence[bytes]:
 class _Gathering:
     """A survey that is being made."""
 
-    def __init__(self) -> None:
+    def __init__(self, deleted_of: Collection[int] | None) -> None:
         self._pairs, self._cuts, self._edges = _clocks(), _clocks(), _clocks()
+        self._deleted_of = deleted_of
 
     def look_through(self, update: bytes) -> None:
         typed = read_typed(update)
@@ -110,8 +116,10 @@ class _Gathering:
                 deletions = end.value
                 break
             self._look_at(struct, update)
+        of = self._deleted_of
         for client, clock, length, _, _ in read_deletions(update, deletions):
-            self._cuts[client].extend((clock, clock + length))
+            if of is None or client in of or client in self._pairs:
+                self._cuts[client].extend((clock, clock + length))
 
     def _look_at(self, struct: Struct, update: bytes) -> None:
         client, clock, length, kind, origin, right_origin, _, _, _, content, end_byte = struct

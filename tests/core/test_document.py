@@ -334,17 +334,29 @@ class TestPairs:
         assert reader.state_vector == document_of(SMILE).state_vector
         assert text_of(reader.encode()) == "a\ufffd\ufffdb"
 
-    @pytest.mark.parametrize("first", [0, 1, 2])
-    def test_a_pair_of_which_half_came_otherwise_counts_as_many_clocks(self, first: int) -> None:
-        half = poison.update_of(poison.in_root(4, write_var_string("a\ufffd")), client=1)
-        pieces = [half, starting(1, "😀b"), starting(2, "\ufffdb")]
-        pieces = pieces[first:] + pieces[:first]
-        begun = typed("a")[0]
-        for way in (pieces, [merge(pieces)], [begun, *pieces], [begun, merge(pieces)]):
-            document = document_of(*way, starting(4, "c"))
+    @pytest.mark.parametrize(
+        "pieces",
+        [
+            [starting(2, "\ufffd"), starting(2, "😀b")],
+            [starting(3, "\ufffd"), starting(2, "😀b")],
+            [starting(2, "😀b"), starting(2, "\ufffd")],
+            [starting(2, "😀b"), starting(3, "\ufffd")],
+            [starting(2, "\ufffd"), starting(3, "\ufffdb"), starting(2, "😀b")],
+        ],
+        ids=["first half", "second half", "then first half", "then second half", "both halves"],
+    )
+    def test_a_pair_of_which_halves_came_otherwise_counts_two_clocks(
+        self, pieces: list[bytes]
+    ) -> None:
+        before, after = [*typed("a"), starting(1, "c")], [starting(5, "d")]
+        ways = [[*pieces, *before], [merge(pieces), *before], [*before, merge(pieces)]]
+        if pieces[0] == starting(2, "\ufffd"):
+            ways.append([*before, *pieces])  # Whoever has all of it already keeps what it has.
+        for way in ways:
+            document = document_of(*way, *after)
             again = document_of(document.encode())
-            assert again.state_vector == document.state_vector == b"\x01\x01\x05"
-            assert text_of(again.encode()).endswith("bc")
+            assert again.state_vector == document.state_vector == b"\x01\x01\x06"
+            assert text_of(again.encode()) == "ac\ufffd\ufffdbd"
 
     def test_strings_in_maps_and_formats_are_never_cut(self) -> None:
         doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=1)

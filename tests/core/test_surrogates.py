@@ -53,6 +53,15 @@ def test_cuts_are_beside_neighbours_and_at_both_ends_of_deletions() -> None:
     assert sorted(survey(update).edges) == [(2, 0), (2, 1)]
 
 
+def test_deletions_count_where_they_may_be_of_pairs() -> None:
+    update = poison.update_of(
+        poison.in_root(4, write_var_string("😀")),
+        client=2,
+        deletions=b"\x03\x03\x01\x05\x01\x02\x01\x00\x01\x01\x01\x05\x01",
+    )
+    assert sorted(survey(update, deleted_of=[1]).cuts) == [(1, 5), (1, 6), (2, 0), (2, 1)]
+
+
 def test_what_is_skipped_has_no_edges() -> None:
     skip = b"\x0a\x05"
     update = b"\x01\x02\x01\x00" + skip + b"\x84\x01\x04\x01x" + b"\x00"
