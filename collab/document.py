@@ -11,6 +11,7 @@ from itertools import islice
 import pycrdt
 
 from collab import lib0, state_vector
+from collab.deletions import first_deletions
 from collab.errors import BrokenDocument, PoisonedUpdate, ProtocolError, TooLarge
 from collab.joining import MAX_LOOSE, continues, join
 from collab.marks import CHILD, MARKS, PAIR
@@ -250,6 +251,9 @@ class Document:
                 added = self._measure_levels(update)
             self._levels += added
             with doc.transaction():
+                if update[0] == 0:  # Deletions alone.
+                    for first in first_deletions(update):
+                        doc.apply_update(first)
                 doc.apply_update(update)
                 here = doc.get_state()
         except BaseException as error:  # noqa: BLE001 - see _poisoned
