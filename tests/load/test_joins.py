@@ -42,8 +42,8 @@ GROWTH_MOST_BYTES = JOINERS * DOCUMENT_BYTES // 4
 WRITERS = 5
 STOCK_CLIENTS = 5
 EVERY_SECONDS = 0.1
-P99_MOST_SECONDS = {"native": 1.5, "asgi": 3.0}
-"""Half of it is this side's: a gigabyte is read in a second or so."""
+P99_MOST_SECONDS = {"native": 3.0, "asgi": 5.0}
+"""Half of it is this side's: a gigabyte is read in a second or so, in two on a busy machine."""
 
 
 @pytest.mark.timeout(180)
