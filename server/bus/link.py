@@ -113,11 +113,12 @@ class Link:
         self._take = take
         self._confirmed = confirmed
         self._failed = failed
-        self._socket = Socket(node.url)
+        self._socket = Socket(node.url, self._receive, failed)
         self._reader = Reader()
         self._left: set[str] = set()
         self._script = b""
         self._unconfirmed = 0
+        self._all_confirmed = anyio.Event()
         self._queue: list[bytes] = []
         self._awaited: deque[Callable[[object], None] | None] = deque()
         self._heard_at = 0.0
@@ -161,27 +162,17 @@ class Link:
             self._send(pack("UNSUBSCRIBE", channel))
 
     async def hear_all(self, channels: Sequence[str]) -> None:
-        """Subscribes to channels and returns once all are confirmed; for before ``listen``.
+        """Subscribes to channels and returns once all are confirmed.
 
         Raises:
             TimeoutError: that takes too long.
-            RedisError: the node fails.
-            OSError: likewise.
         """
         if not channels:
             return
         with anyio.fail_after(ANSWER_SECONDS):
             self.subscribe(channels)
-            while self._unconfirmed:
-                self._take_in(await self._socket.receive())
-
-    async def listen(self) -> None:
-        """Passes on what is heard, until it fails."""
-        try:
-            while True:
-                self._take_in(await self._socket.receive())
-        except FAILURES as error:
-            self._failed(error)
+            self._all_confirmed = anyio.Event()
+            await self._all_confirmed.wait()
 
     async def watch(self) -> None:
         """Sees to it that the node answers, until it does not."""
@@ -216,7 +207,7 @@ class Link:
             self._command(pack("XDEL", command.channel, *command.ids))
 
     async def flush(self) -> None:
-        """Returns when everything that was put has arrived; for while it listens.
+        """Returns when everything that was put has arrived.
 
         Raises:
             TimeoutError: that takes too long.
@@ -226,7 +217,7 @@ class Link:
     async def read(
         self, channels: Sequence[str]
     ) -> Sequence[Sequence[tuple[bytes, Mapping[bytes, bytes]]]]:
-        """Reads streams; for while it listens.
+        """Reads streams.
 
         Returns:
             For each stream, in order, ids of entries and their fields.
@@ -263,6 +254,12 @@ class Link:
         if self._socket.waiting_bytes > _QUEUE_MAX_BYTES:
             self._failed(TimeoutError("too much waits to be sent"))
 
+    def _receive(self, received: bytes) -> None:
+        try:
+            self._take_in(received)
+        except FAILURES as error:
+            self._failed(error)
+
     def _take_in(self, received: bytes) -> None:
         """Passes on what a packet brings.
 
@@ -293,6 +290,8 @@ class Link:
             channel = rest[0]
             assert isinstance(channel, bytes)
             self._unconfirmed -= 1
+            if not self._unconfirmed:
+                self._all_confirmed.set()
             self._confirmed(channel.decode())
         elif kind == b"sunsubscribe":
             channel = rest[0]

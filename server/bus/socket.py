@@ -1,36 +1,41 @@
 """Socket: a connection to a server of Valkey or Redis that speaks RESP3, for bytes."""
 
 import asyncio
+from collections.abc import Callable
 
 import anyio
 from redis.asyncio.connection import Connection
 
 from collab.server.bus.deployment import ANSWER_SECONDS, connect
 
-_READ_BYTES = 256 * 1024
 
-
-class Socket:
+class Socket(asyncio.Protocol):
     """A connection that redis-py makes, with its TLS and its passwords, and that is ours then.
 
-    Commands that are packed and answers that are read one by one cost it more than all that this
-    server does with a change.
+    Commands that are packed and answers that are read one by one, in a task that is woken for each,
+    cost it more than all else that this server does with a change.
 
     Args:
         url: where to, and how; see ``Entrance.url``.
+        received: called with bytes as they come, after ``open``.
+        ended: called when the other side has ended it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, received: Callable[[bytes], None], ended: Callable[[Exception], None]
+    ) -> None:
         self._client = connect(url)
         pool = self._client.connection_pool
         self._connection: Connection = pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py's own
-        self._incoming: asyncio.StreamReader | None = None
-        self._outgoing: asyncio.StreamWriter | None = None
+        self._received = received
+        self._ended = ended
+        self._transport: asyncio.WriteTransport | None = None
+        self._before: asyncio.BaseProtocol | None = None
 
     @property
     def waiting_bytes(self) -> int:
         """What waits to be sent."""
-        return self._outgoing.transport.get_write_buffer_size() if self._outgoing else 0
+        return self._transport.get_write_buffer_size() if self._transport else 0
 
     async def open(self, first: bytes) -> bytes:
         """Connects, and gives a first command.
@@ -49,32 +54,38 @@ class Socket:
         except BaseException:
             await self.close()
             raise
+        writer = self._connection._writer
         assert isinstance(answer, bytes)
-        self._incoming = self._connection._reader
-        self._outgoing = self._connection._writer
+        assert writer is not None
+        self._transport = writer.transport
+        self._before = self._transport.get_protocol()
+        self._transport.set_protocol(self)
         return answer
 
-    async def receive(self) -> bytes:
-        """Waits for bytes.
-
-        Raises:
-            OSError: it has ended.
-        """
-        if self._incoming is None:
-            raise ConnectionResetError("expected an open connection, got one that is closed")
-        received = await self._incoming.read(_READ_BYTES)
-        if not received:
-            raise ConnectionResetError("expected more, got the end of the connection")
-        return received
-
     def send(self, packed: bytes) -> None:
-        """Sends bytes; where it has ended they are dropped, and ``receive`` raises."""
-        if self._outgoing is not None and not self._outgoing.is_closing():
-            self._outgoing.write(packed)
+        """Sends bytes; where it has ended they are dropped."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(packed)
 
     async def close(self) -> None:
         """Disconnects."""
-        self._incoming = self._outgoing = None
+        self._transport = None
         with anyio.move_on_after(1, shield=True):
             await self._connection.disconnect()
             await self._client.aclose()
+
+    # What the event loop calls.
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        if self._transport is not None:
+            self._received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended, on whichever side."""
+        assert self._before is not None
+        self._before.connection_lost(exc)  # Whoever closes it waits for this.
+        if self._transport is not None:
+            self._transport = None
+            end = ConnectionResetError("expected more, got the end of the connection")
+            self._ended(exc or end)

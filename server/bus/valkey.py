@@ -254,10 +254,8 @@ class ValkeyBus:
             assert self._receiver is not None
             self._receiver.returned()
             async with anyio.create_task_group() as tasks:
-                # What came meanwhile waits in the connection: nothing is lost between.
                 tasks.start_soon(self._make_good, documents)
                 for link in links:
-                    tasks.start_soon(link.listen)
                     tasks.start_soon(link.watch)
 
     async def _make_good(self, documents: Sequence[str]) -> None:
