@@ -30,9 +30,9 @@ _CUT_OFF_SECONDS = 1.0
 """How long an instance that hears nobody any more leaves the others to commit what they passed on;
 and how long one that could not look waits before it does so again."""
 
-_TURN_SECONDS = 0.5
+_TURN_SECONDS = 3.0
 """Survivors look after what a dead instance left one after the other: who comes next finds in the
-store what the one before has logged."""
+store what the one before has logged. They may notice its death two seconds apart, a heartbeat."""
 
 
 class Relay:
