@@ -224,18 +224,24 @@ class Content:
 
     # What other instances have.
 
-    def take_relayed(self, update: bytes) -> None:
-        """Takes in a change that another instance has taken in, and logs."""
+    def take_relayed(self, update: bytes, *, promised: bool) -> None:
+        """Takes in a change that another instance has taken in, and logs.
+
+        Args:
+            update: the change.
+            promised: whether ``take_mark`` will say where that is in the log.
+        """
         assert self._relay is not None
         if self._stopped:
             return
         if self._deferred is not None:
-            self._deferred.append(partial(self.take_relayed, update))
+            self._deferred.append(partial(self.take_relayed, update, promised=promised))
             return
-        self._journal.run_ahead()
+        if not promised:
+            self._journal.run_ahead()
         self._pending.append((self._relay.seat, Update(update)))
         self._changes.touch()
-        if self._feeds.are_followed(self._name):
+        if not promised or self._feeds.are_followed(self._name):
             self._readback.look()
 
     def take_mark(self, seqs: Sequence[range]) -> None:
@@ -258,7 +264,7 @@ class Content:
         if self._stopped:
             return
         if self._deferred is not None:
-            self._deferred.append(partial(self.take_relayed, update))
+            self._deferred.append(partial(self.take_relayed, update, promised=False))
             return
         state_before = self.document.state_vector
         news = self._news([update], [])
@@ -347,7 +353,8 @@ class Content:
 
     def checkpoint(self) -> None:
         """Writes a checkpoint where opening the document would replay too many entries."""
-        if not self._stopped:
+        self.flush()
+        if not self._stopped and not self._rebuilding:
             self._journal.checkpoint(self.document)
 
     async def stop(self) -> None:

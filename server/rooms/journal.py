@@ -67,7 +67,7 @@ class Journal:
         self._entries_logged = stored.seq - stored.checkpoint_seq
         self._bytes_logged = sum(len(entry.update) for entry in stored.entries)
         self._checkpoint_bytes = len(stored.checkpoint or b"")
-        self._holds_only_what_is_logged = True
+        self._runs_ahead = False
 
     @property
     def stored_bytes(self) -> int:
@@ -145,19 +145,16 @@ class Journal:
 
     def checkpoint(self, document: Document) -> None:
         """Writes a checkpoint where opening the document would replay too many entries."""
-        if (
-            self._entries_logged > self._settings.checkpoint_entries
-            and self._holds_only_what_is_logged
-        ):
+        if self._entries_logged > self._settings.checkpoint_entries and self._is_logged:
             self._submit(Write(self, self._name, (), self._encode_checkpoint(document)))
 
     def run_ahead(self) -> None:
-        """The room has taken in changes that others log, and may not have logged yet.
+        """The room has taken in changes of which nobody will say when they are in the log.
 
-        No state of it is what the log comes to up to a seq from now on: checkpoints are left to
-        whoever compacts the store.
+        No state of it is known to be what the log comes to up to a seq from now on: checkpoints are
+        left to whoever compacts the store.
         """
-        self._holds_only_what_is_logged = False
+        self._runs_ahead = True
 
     def caught_up(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """The room takes in these entries of the log, which follow what it had.
@@ -253,11 +250,16 @@ class Journal:
         self._persister.submit(write)
 
     @property
+    def _is_logged(self) -> bool:
+        """Whether the room has nothing that others are still to log."""
+        return not self._runs_ahead and not self._promises.newest
+
+    @property
     def _checkpoint_is_due(self) -> bool:
         entries = self._entries_logged
         logged = self._bytes_logged + entries * _ENTRY_BYTES
         return (
-            self._holds_only_what_is_logged
+            self._is_logged
             and entries > self._settings.checkpoint_entries
             and logged * _CHECKPOINT_SHARE > self._checkpoint_bytes
         )

@@ -128,9 +128,7 @@ class Relay:
             self._wait(partial(self.changed, update, instance, number), len(update))
             return
         self.promises.add(instance, number, update, time.monotonic())
-        room.content.take_relayed(update)
-        if number is None:
-            room.content.read_back()  # It will not say where that is in the log.
+        room.content.take_relayed(update, promised=number is not None)
 
     def reopened(self, instance: str) -> None:
         """Another instance has opened the document anew."""

@@ -15,8 +15,13 @@ class TiedContent(Protocol):
     def flush(self) -> None:
         """Applies and passes on what has gathered."""
 
-    def take_relayed(self, update: bytes) -> None:
-        """Takes in a change that another instance has taken in, and logs."""
+    def take_relayed(self, update: bytes, *, promised: bool) -> None:
+        """Takes in a change that another instance has taken in, and logs.
+
+        Args:
+            update: the change.
+            promised: whether ``take_mark`` will say where that is in the log.
+        """
 
     def integrate_relayed(self, update: bytes) -> None:
         """Takes in what another instance has that may be known here for the most part."""

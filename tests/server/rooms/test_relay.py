@@ -276,7 +276,7 @@ async def test_a_checkpoint_that_waits_while_others_write_does_not_hide_what_the
     assert text_of(Document.load(stored)) == ann.text
 
 
-async def test_no_checkpoint_has_what_another_instance_has_yet_to_log(
+async def test_a_checkpoint_waits_for_what_another_instance_has_yet_to_log(
     tmp_path: Path, make_bus: MakeBus
 ) -> None:
     held = SteeredStore(SQLiteStore(tmp_path / "collab.db"))
@@ -301,5 +301,10 @@ async def test_no_checkpoint_has_what_another_instance_has_yet_to_log(
         assert (stored.seq, stored.checkpoint_seq) == (5, 2)
         assert "a" not in text_of(Document.load(stored))
         held.let_append()
-        await one.persister.settle()
-        assert text_of(Document.load(await store.load("d"))) == bob.text
+        await bob.room.content.saved()
+        bob.type("g")
+        bob.room.content.flush()
+        await other.persister.settle()
+        stored = await store.load("d")
+        assert (stored.seq, stored.checkpoint_seq) == (7, 7)
+        assert text_of(Document.load(stored)) == bob.text
