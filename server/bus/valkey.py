@@ -30,6 +30,7 @@ from collab.errors import ProtocolError, SettingsError
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.bus.bus import Receiver
 from collab.server.bus.deployment import CONNECT_SECONDS, FAILURES, Deployment
+from collab.server.bus.instances import BEAT_SECONDS, Instances
 from collab.server.bus.link import Appended, Command, Link, Published, Removed
 from collab.server.bus.marks import Mark, decode_mark, encode_mark
 from collab.server.bus.numbers import Numbers, Own
@@ -37,9 +38,6 @@ from collab.server.bus.questions import Questions
 
 logger = logging.getLogger("collab")
 
-_BEAT_SECONDS = 2.0
-_DEAD_SECONDS = 6.0
-"""An instance whose heartbeat was not heard for so long is gone: three beats."""
 _AGAIN_SECONDS = 0.5
 _SUBSCRIBE_SECONDS = 2.0
 """How long opening a document waits for the bus; it is served without, and asks later."""
@@ -76,7 +74,7 @@ class ValkeyBus:
         self._unmarked: dict[str, Numbers] = {}
         self._questions = Questions()
         self._asking = anyio.Event()
-        self._heard_at: dict[str, float] = {}
+        self._instances = Instances(self.instance)
         self._receiver: Receiver | None = None
         self._linked: anyio.CancelScope | None = None
         self._links: Sequence[Link] = ()
@@ -245,8 +243,7 @@ class ValkeyBus:
                 await link.hear_all(channels[link])
             for subscription in self._subscribed.values():
                 subscription.forget()
-            now = time.monotonic()
-            self._heard_at = dict.fromkeys(self._heard_at, now)
+            self._instances.spare(time.monotonic())
             if self.failure is not None and connected.is_set():
                 logger.warning("the bus is there again")
             self.failure = None
@@ -287,7 +284,7 @@ class ValkeyBus:
     def _take_private(self, payload: bytes) -> None:
         kind, sender, rest = payload.split(b" ", 2)
         instance = sender.decode()
-        self._live(instance)
+        self._instances.hear(instance, time.monotonic())
         if kind == b"w":
             self._take_questions(rest, instance)
         elif kind == b"m":
@@ -324,14 +321,14 @@ class ValkeyBus:
             return
         if payload.startswith(b"f "):
             _, sender, frame = payload.split(b" ", 2)
-            self._live(sender.decode())
+            self._instances.hear(sender.decode(), time.monotonic())
             self._pass_on(document, frame, sender.decode())
             return
         kind, digits, sender, update = payload.split(b" ", 3)
         instance = sender.decode()
         if instance == self.instance:
             return
-        self._live(instance)
+        self._instances.hear(instance, time.monotonic())
         number = int(digits)
         mark = decode_mark(kind[2:]) if kind.startswith(b"u:") else None
         assert self._receiver is not None
@@ -355,12 +352,12 @@ class ValkeyBus:
             assert self._receiver is not None
             self._receiver.announced(frame, instance)
         elif kind == b"left":
-            self._heard_at.pop(instance, None)
+            self._instances.forget(instance)
             self._questions.forget_instance(instance)
             assert self._receiver is not None
             self._receiver.left(instance)
         elif kind == b"alive":
-            self._live(instance)
+            self._instances.hear(instance, time.monotonic())
         else:
             raise ValueError(kind)
 
@@ -407,7 +404,7 @@ class ValkeyBus:
             for document, subscription in tuple(self._unmarked.items()):
                 if subscription.marked:
                     del self._unmarked[document]
-                elif self._heard_at and (number := subscription.take_rest()) is not None:
+                elif self._instances and (number := subscription.take_rest()) is not None:
                     self._publish_change(document, subscription, number, EMPTY_UPDATE)
 
     async def _ask(self) -> None:
@@ -436,7 +433,7 @@ class ValkeyBus:
 
     def _pass_on(self, document: str, frame: bytes, instance: str) -> None:
         if instance != self.instance and document in self._subscribed:
-            self._note(instance)
+            self._instances.hear_of(instance, time.monotonic())
             assert self._receiver is not None
             self._receiver.heard(document, frame, instance)
 
@@ -444,7 +441,7 @@ class ValkeyBus:
         self, document: str, update: bytes, instance: str, number: int | None
     ) -> None:
         if instance != self.instance and document in self._subscribed:
-            self._note(instance)
+            self._instances.hear_of(instance, time.monotonic())
             assert self._receiver is not None
             self._receiver.changed(document, update, instance, number)
 
@@ -462,31 +459,17 @@ class ValkeyBus:
             assert self._receiver is not None
             self._receiver.missed(document)
 
-    def _live(self, instance: str) -> None:
-        """An instance lives: under load its heartbeat waits behind all else that it says."""
-        if instance != self.instance:
-            self._heard_at[instance] = time.monotonic()
-
-    def _note(self, instance: str) -> None:
-        """An instance that was heard of only in a stream may be dead already."""
-        self._heard_at.setdefault(instance, time.monotonic())
-
     async def _beat(self) -> None:
         while True:
             self._put(Published(self._everyone, f"alive {self.instance}".encode()))
-            await anyio.sleep(_BEAT_SECONDS)
+            await anyio.sleep(BEAT_SECONDS)
             if self.failure is not None:
                 continue  # Who is cut off cannot know who else is gone.
-            limit = time.monotonic() - _DEAD_SECONDS
-            dead = [each for each, at in self._heard_at.items() if at < limit]
-            for instance in dead:
-                del self._heard_at[instance]
-                self._questions.forget_instance(instance)
-            turn = sum(other < self.instance for other in self._heard_at)
-            for instance in dead:
+            for instance in self._instances.take_dead(time.monotonic()):
                 logger.warning("instance %s is gone without a word", instance)
+                self._questions.forget_instance(instance)
                 assert self._receiver is not None
-                self._receiver.died(instance, turn=turn)
+                self._receiver.died(instance, turn=self._instances.turn)
 
     async def _leave(self) -> None:
         if self.failure is not None or not self._links:
