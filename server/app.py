@@ -57,6 +57,7 @@ from collab.server.http.status import status_of
 from collab.server.http.trash import TrashEndpoints
 from collab.server.http.updates import Updates
 from collab.server.http.versions import Versions
+from collab.server.http.who_asks import WhoAsks
 from collab.server.http.ysweet import YSweet
 from collab.server.limits.addresses import Network, parse_networks
 from collab.server.limits.census import Census
@@ -383,6 +384,7 @@ class _Running:
             *Health(self.persister, relays, census).routes(),
             *MetricsPage(self.metrics, guard).routes(),
             *SessionEndpoints(self.rights, guard).routes(),
+            *WhoAsks(guard).routes(),
             *Documents(store, self.rooms, self.past, guard).routes(),
             *Past(self.past, self.rooms, guard).routes(),
             *Versions(store, self.rooms, guard).routes(),

@@ -12,13 +12,13 @@ from collab.history.point import read_point
 from collab.render.export import Format, export
 from collab.server.auth.guard import Guard
 from collab.server.documents.history import History
-from collab.server.http.listing import read_page
+from collab.server.http.listing import Readable, read_page
 from collab.server.http.path import document_of
 from collab.server.http.query import boolean, integer
 from collab.server.http.trash import describe
 from collab.server.rooms.opening import open_document
 from collab.server.rooms.rooms import Rooms
-from collab.store import Store, Summary
+from collab.store import Store
 
 _MEDIA_TYPES = {
     Format.TEXT: "text/plain",
@@ -58,8 +58,8 @@ class Documents:
         identity = await self._guard.identify(request)
         prefix, after, limit = _page(request)
         page = await read_page(self._store, self._guard, identity, prefix, after, limit)
-        following = page[-1].document if len(page) == limit else None
-        documents = [self._describe(summary) for summary in page]
+        following = page[-1].summary.document if len(page) == limit else None
+        documents = [self._describe(readable) for readable in page]
         return JSONResponse({"documents": documents, "next": following})
 
     async def _list_deleted(self, request: Request) -> Response:
@@ -72,12 +72,13 @@ class Documents:
 
     async def show(self, request: Request) -> Response:
         """Describes one document."""
-        name = await self._name(request)
+        name = document_of(request)
+        permit = await self._guard.admit(request, name)
         page = await self._store.documents(prefix=name, limit=1)
         if not page or page[0].document != name:
             await self._store.load(name)  # Says so where it was deleted.
             raise DocumentNotFound(name)
-        return JSONResponse(self._describe(page[0]))
+        return JSONResponse(self._describe(Readable(page[0], permit.access)))
 
     async def content(self, request: Request) -> Response:
         """Exports a document: ``?format=text|json|html|markdown|update&root=&at=``."""
@@ -111,7 +112,8 @@ class Documents:
             raise DocumentNotFound(name)
         return opened.document
 
-    def _describe(self, summary: Summary) -> dict[str, object]:
+    def _describe(self, readable: Readable) -> dict[str, object]:
+        summary = readable.summary
         room = self._rooms.find(summary.document)
         return {
             "name": summary.document,
@@ -122,6 +124,7 @@ class Documents:
             "epoch": summary.epoch,
             "retention": None if summary.retention is None else str(summary.retention),
             "connections": len(room.members) if room else 0,
+            "access": readable.access.name.lower(),
         }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from collab.access import Access, Identity
 from collab.server.auth.guard import Guard
@@ -11,9 +12,22 @@ _SCAN = 1000
 """Most names that are looked at in one go for a page that is shorter."""
 
 
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A document that somebody may read.
+
+    Attributes:
+        summary: the document.
+        access: what they may do with it.
+    """
+
+    summary: Summary
+    access: Access
+
+
 async def read_page(
     store: Store, guard: Guard, identity: Identity, prefix: str, after: str, limit: int
-) -> list[Summary]:
+) -> list[Readable]:
     """Reads one page of what somebody may read.
 
     Names that may not be read are left out, and nothing tells that they are there: a page is full
@@ -27,12 +41,13 @@ async def read_page(
         after: names up to this one are left out.
         limit: most documents on the page.
     """
-    page: list[Summary] = []
+    page: list[Readable] = []
     candidates = _candidates(store, guard.readable_prefixes(identity), prefix, after, limit)
     async with aclosing(candidates):
         async for summary in candidates:
-            if await guard.access_to(identity, summary.document) >= Access.READ:
-                page.append(summary)
+            access = await guard.access_to(identity, summary.document)
+            if access >= Access.READ:
+                page.append(Readable(summary, access))
             if len(page) == limit:
                 break
     return page

@@ -13,8 +13,8 @@ from collab.storage.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio
 
-OPEN = {"/healthz", "/readyz", "/y-sweet/check_store"}
-"""What everybody may ask: whether the server works."""
+OPEN = {"/healthz", "/readyz", "/y-sweet/check_store", "/api/identity"}
+"""What everybody may ask: whether the server works, and who they are to it."""
 LATER = {"/sse"}
 """Where each document brings a token of its own once the connection is there."""
 LISTS = {"/api/docs"}

@@ -27,7 +27,7 @@ async def everything(
         while True:
             after = names[-1] if names else ""
             page = await read_page(store, guard, identity, prefix, after, limit)
-            names += [summary.document for summary in page]
+            names += [readable.summary.document for readable in page]
             sizes.append(len(page))
             if len(page) < limit:
                 return names, sizes
