@@ -16,13 +16,16 @@ export class DocumentList {
   readonly #note = byId('document-list-note')
   readonly #open: (name: string) => void
   readonly #delete: (name: string) => void
+  /** What may be done with the documents that were listed, as was said last. */
+  readonly #accesses = new Map<string, Summary['access']>()
   #summaries: Summary[] = []
   #next: string | null = null
   /** How many pages of the server's list are shown. */
   #pages = 1
   #current: string | null = null
   #here = 0
-  #reached = false
+  /** Whether the server answered last; null where nobody can say yet. */
+  #reached: boolean | null = null
   #loading = false
   /** Whether something may have changed since the server was asked. */
   #stale = false
@@ -52,6 +55,21 @@ export class DocumentList {
   set current(name: string | null) {
     if (name === this.#current) return
     this.#current = name
+    this.#draw()
+  }
+
+  /** What may be done with a document; null where the list never said. */
+  accessTo(name: string): Summary['access'] | null {
+    return this.#accesses.get(name) ?? null
+  }
+
+  /** Forgets what was listed for somebody else. */
+  clear(): void {
+    this.#accesses.clear()
+    this.#reached = null
+    this.#summaries = []
+    this.#next = null
+    this.#pages = 1
     this.#draw()
   }
 
@@ -98,11 +116,14 @@ export class DocumentList {
         next = got.next
       }
       this.#summaries = summaries
+      for (const { name, access } of summaries) this.#accesses.set(name, access)
       this.#next = next
       this.#reached = true
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error
-      // Unreachable or not allowed: the list falls back on what this device knows.
+      // Who has to sign in again sees what they saw.
+      if (error.status === 401) return
+      // Unreachable: the list falls back on what this device knows.
       this.#reached = false
     }
   }
@@ -112,13 +133,13 @@ export class DocumentList {
     const names = [...listed.keys()].sort(
       (a, b) => listed.get(b)!.updated_ms - listed.get(a)!.updated_ms || (a < b ? -1 : 1),
     )
-    if (!this.#reached) names.push(...recentDocuments().filter((name) => !listed.has(name)))
+    if (this.#reached === false) names.push(...recentDocuments().filter((name) => !listed.has(name)))
     if (this.#current !== null && !names.includes(this.#current)) names.unshift(this.#current)
     const held = this.#heldPlace()
     this.#list.replaceChildren(...names.map((name) => this.#item(name, listed.get(name))))
     if (held) this.#hold(held)
     this.#more.hidden = this.#next === null
-    this.#note.hidden = this.#reached && names.length > 0
+    this.#note.hidden = this.#reached === null || (this.#reached && names.length > 0)
     this.#note.textContent = this.#reached
       ? 'No documents yet.'
       : 'The server is out of reach. What you opened on this device can be read and written.'
@@ -154,7 +175,8 @@ export class DocumentList {
         details.append(element('span', { class: 'here' }, `${here} here`))
       }
     } else {
-      details.append(this.#reached ? 'Nothing stored yet' : 'On this device')
+      const where = this.#reached ? 'Nothing stored yet' : 'On this device'
+      details.append(this.#reached === null ? '…' : where)
     }
     link.append(details)
     link.addEventListener('click', (event) => {
@@ -163,7 +185,7 @@ export class DocumentList {
       this.#open(name)
     })
     const item = element('li', {}, link)
-    if (summary && this.#reached) item.append(this.#deleteButton(name))
+    if (summary?.access === 'admin' && this.#reached) item.append(this.#deleteButton(name))
     return item
   }
 

@@ -1,7 +1,10 @@
-import { byId } from './elements.js'
+import { byId, element } from './elements.js'
 import type { Past } from './history/past.js'
 import type { Notice } from './notice.js'
 import { RequestFailed } from './request.js'
+
+/** How long a browser may take to fetch a file that the page itself made, milliseconds. */
+const FETCHED_MS = 60_000
 
 /** What the menu needs of the open document and the page. */
 export interface MenuSubject {
@@ -11,6 +14,10 @@ export interface MenuSubject {
   onhistory: () => void
   onauthors: () => void
   ondelete: () => void
+  /** Whether they may delete it. */
+  mayDelete: () => boolean
+  /** The text as it is shown. */
+  getText: () => string
 }
 
 /** The menu of what can be done with the open document as a whole. */
@@ -20,6 +27,11 @@ export class DocumentMenu {
 
   constructor(subject: MenuSubject, signal: AbortSignal) {
     this.#subject = subject
+    this.#menu.addEventListener(
+      'beforetoggle',
+      () => (byId('delete-document').hidden = !subject.mayDelete()),
+      { signal },
+    )
     this.#menu.addEventListener('toggle', () => this.#place(), { signal })
     const choose = (id: string, run: () => void): void =>
       byId(id).addEventListener('click', () => {
@@ -30,10 +42,7 @@ export class DocumentMenu {
     choose('menu-authors', subject.onauthors)
     choose('copy-link', () => void this.#copyLink())
     choose('delete-document', () => void this.#deleteStored())
-    const download = byId<HTMLAnchorElement>('download')
-    download.href = subject.past.download.href
-    download.download = `${subject.name.replace(/[\\/:*?"<>|]/g, ' ')}.md`
-    choose('download', () => undefined)
+    choose('download', () => this.#download())
     signal.addEventListener('abort', () => this.#menu.hidePopover())
   }
 
@@ -42,6 +51,14 @@ export class DocumentMenu {
     const { bottom, right } = byId('open-menu').getBoundingClientRect()
     this.#menu.style.top = `${bottom + 6}px`
     this.#menu.style.right = `${Math.max(8, document.documentElement.clientWidth - right)}px`
+  }
+
+  #download(): void {
+    const { name, getText } = this.#subject
+    const file = new Blob([getText()], { type: 'text/markdown;charset=utf-8' })
+    const href = URL.createObjectURL(file)
+    element('a', { href, download: `${name.replace(/[\\/:*?"<>|]/g, ' ')}.md` }).click()
+    setTimeout(() => URL.revokeObjectURL(href), FETCHED_MS)
   }
 
   async #copyLink(): Promise<void> {

@@ -5,6 +5,8 @@ export interface User {
   name: string
   color: string
   colorLight: string
+  /** Who the server knows them to be, where they signed in. */
+  id?: string
 }
 
 const NAME_KEY = 'collab.user.name'
@@ -16,6 +18,7 @@ export class Identity {
   #name: string
   #color: string
   readonly #onchange: (user: User) => void
+  #known: { id: string; name: string } | null = null
 
   constructor(onchange: (user: User) => void) {
     this.#onchange = onchange
@@ -27,7 +30,15 @@ export class Identity {
   }
 
   get user(): User {
-    return { name: this.#name, color: this.#color, colorLight: tint(this.#color) }
+    const { id, name } = this.#known ?? { id: undefined, name: this.#name }
+    const user = { name, color: this.#color, colorLight: tint(this.#color) }
+    return id === undefined ? user : { ...user, id }
+  }
+
+  /** As whom they are signed in: the server shows the others this and no other name. */
+  set known(known: { id: string; name: string } | null) {
+    this.#known = known
+    this.#onchange(this.user)
   }
 
   rename(name: string): void {

@@ -2,6 +2,7 @@ import type { EditorView } from '@codemirror/view'
 import { type CollabDocument, Connection } from 'collab-provider'
 import type * as Y from 'yjs'
 
+import { Account, type Standing } from './account.js'
 import { addressedDocument, documentAddress, nameFault } from './address.js'
 import { CreateDialog } from './create-dialog.js'
 import { DocumentList } from './document-list.js'
@@ -9,7 +10,10 @@ import { byId } from './elements.js'
 import { Identity, initials } from './identity.js'
 import { Notice } from './notice.js'
 import { OpenDocument } from './open-document.js'
+import { bring } from './request.js'
 import { Sidebar } from './sidebar.js'
+import { SignIn } from './sign-in.js'
+import { takeLinkedToken } from './token.js'
 import { Trash } from './trash.js'
 
 declare global {
@@ -19,11 +23,25 @@ declare global {
   }
 }
 
+// First of all: the token is out of the address before anything else is done with it.
+takeLinkedToken()
+addEventListener('hashchange', () => {
+  // Another link in the same tab: everything begins anew with its token.
+  if (takeLinkedToken()) location.reload()
+})
+
+const account = new Account(follow)
+bring(account)
 const connection = new Connection({
   url: new URL('./', document.baseURI),
+  getToken: () => account.getToken(),
   getName: () => identity.user.name,
 })
 let opened: OpenDocument | null = null
+/** Whether somebody was let in since the page was loaded, and has not signed out. */
+let wasIn = false
+/** Whether the page shows nothing but the form that signs in. */
+let isShut = false
 
 const announcer = byId('announcer')
 const announce = (message: string): void => {
@@ -38,6 +56,7 @@ const sidebar = new Sidebar()
 const list = new DocumentList(visit, (name) => void trash.take(name))
 const dialog = new CreateDialog(visit)
 const notice = new Notice()
+const signIn = new SignIn(account, () => (opened ? opened.editor.view : byId('new-document')).focus())
 const trash = new Trash({
   notice,
   ondeleted: (name) => {
@@ -54,10 +73,65 @@ const trash = new Trash({
 })
 
 function showIdentity(): void {
-  const { name, color } = identity.user
+  const { name, color, id } = identity.user
   const swatch = byId('user-color')
   swatch.textContent = initials(name)
   swatch.style.setProperty('--person', color)
+  byId('claimed').hidden = id !== undefined
+  byId('known').hidden = id === undefined
+  byId('sign-out').hidden = id === undefined || !account.hasToken
+  const shown = byId('known-name')
+  shown.textContent = name
+  shown.title = id ?? ''
+}
+
+/** Takes in who the page is for. */
+function follow(standing: Standing): void {
+  const { id, name, access, refused } = standing
+  byId('open-trash').hidden = access !== 'admin'
+  if (refused === null) {
+    wasIn = true
+    identity.known = id === null ? null : { id, name: name ?? id }
+    document.body.classList.remove('signed-out')
+    if (isShut) {
+      isShut = false
+      show()
+    }
+    if (opened) opened.isStranger = false
+    signIn.hide()
+    void list.refresh()
+  } else if (!signIn.isShown) {
+    // What was written before the server could say so is not taken off the page either.
+    const isWriting = wasIn || (opened !== null && opened.provider.pendingChanges > 0)
+    if (!isWriting) shut()
+    else if (opened) opened.isStranger = true
+    if (isWriting) announce('Your sign-in has ended.')
+    signIn.show(isWriting ? 'lapsed' : 'arrived', account.hasToken ? refused : '')
+  }
+}
+
+/** Shows nothing but the form that signs in. */
+function shut(): void {
+  isShut = true
+  opened?.destroy()
+  opened = null
+  delete window.collab
+  document.title = 'Sign in · collab'
+  document.body.classList.add('signed-out')
+  sidebar.close()
+  notice.hide()
+  list.clear()
+}
+
+/** Lets go of who is signed in. */
+function signOut(): void {
+  const isWaiting = opened !== null && opened.provider.pendingChanges > 0
+  wasIn = false
+  identity.known = null
+  signIn.hide()
+  account.signOut()
+  signIn.show('left', '')
+  if (isWaiting) byId('sign-in-about').append(' What was not stored yet waits on this device.')
 }
 
 /** Goes to a document, as a click on a link would. */
@@ -77,6 +151,7 @@ function leave(): void {
 
 /** Shows what the page's address names. */
 function show(): void {
+  if (isShut) return
   const addressed = addressedDocument()
   const name = addressed !== null && nameFault(addressed) === null ? addressed : null
   opened?.destroy()
@@ -94,9 +169,12 @@ function show(): void {
       oncount: (people) => (list.here = people),
       ondelete: () => void trash.take(name),
       undelete: () => trash.giveBack(name),
+      mayDelete: () => (list.accessTo(name) ?? account.standing?.access) === 'admin',
+      onstranger: () => account.doubt(),
       notice,
     })
     const { provider, doc, editor } = opened
+    opened.isStranger = signIn.isShown
     // A document out of bounds has no place in the list.
     provider.on('status', (status) => (list.current = status === 'refused' ? null : name))
     provider.on('refused', () => void list.refresh())
@@ -120,6 +198,7 @@ byId('skip').addEventListener('click', (event) => {
   opened?.editor.view.focus()
 })
 byId('user-color').addEventListener('click', () => identity.recolor())
+byId('sign-out').addEventListener('click', signOut)
 byId('new-document').addEventListener('click', () => dialog.show())
 byId('welcome-new').addEventListener('click', () => dialog.show())
 byId('welcome-list').addEventListener('click', () => sidebar.open())
@@ -127,6 +206,8 @@ addEventListener('popstate', show)
 
 showIdentity()
 show()
+// Where it cannot be asked now, what needs it asks again.
+account.ask().catch(() => undefined)
 
 if (import.meta.env.PROD && 'serviceWorker' in navigator) {
   void navigator.serviceWorker.register(new URL('service-worker.js', document.baseURI))

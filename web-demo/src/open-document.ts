@@ -35,6 +35,10 @@ interface Surroundings {
   ondelete: () => void
   /** Brings it back after it was deleted. */
   undelete: () => Promise<void>
+  /** Whether they may delete it, and bring it back. */
+  mayDelete: () => boolean
+  /** Called when the server no longer knows who they are. */
+  onstranger: () => void
   notice: Notice
 }
 
@@ -54,6 +58,7 @@ export class OpenDocument {
   #user: User
   #settled = false
   #mayWrite = true
+  #isStranger = false
   #savedTimer: ReturnType<typeof setTimeout> | undefined
   #announced = ''
 
@@ -61,8 +66,9 @@ export class OpenDocument {
     connection: Connection,
     name: string,
     user: User,
-    { announce, onstored, oncount, ondelete, undelete, notice }: Surroundings,
+    surroundings: Surroundings,
   ) {
+    const { announce, oncount, ondelete, mayDelete, notice } = surroundings
     noteRecent(name)
     this.#announce = announce
     const text = this.doc.getText(ROOT)
@@ -86,7 +92,7 @@ export class OpenDocument {
     }, oncount)
     const past = new Past(name, ROOT, () => this.#user.name)
     const authors = new Authors(() => peopleIn(this.provider.awareness))
-    const getWriter = (): string => `~${this.#user.name}`
+    const getWriter = (): string => this.#user.id ?? `~${this.#user.name}`
     this.#history = new HistoryPanel({ past, authors, notice, announce })
     this.#whoWrote = new WhoWrote(
       { past, authors, text, view: this.editor.view, getWriter },
@@ -100,10 +106,10 @@ export class OpenDocument {
     byId('show-authors').addEventListener('click', onauthors, { signal: this.#controls.signal })
     const onhistory = (): void => this.#history.open()
     new DocumentMenu(
-      { name, past, notice, onhistory, onauthors, ondelete },
+      { name, past, notice, onhistory, onauthors, ondelete, mayDelete, getText: () => text.toString() },
       this.#controls.signal,
     )
-    this.#wire(onstored, undelete, notice)
+    this.#wire(surroundings)
     this.#show()
     void this.#copy.settled.then(() => {
       this.#settled = true
@@ -114,6 +120,14 @@ export class OpenDocument {
   set user(user: User) {
     this.#user = user
     this.provider.awareness.setLocalStateField('user', user)
+  }
+
+  /** Whether whoever is here has to sign in before it goes on. */
+  set isStranger(isStranger: boolean) {
+    if (isStranger === this.#isStranger) return
+    this.#isStranger = isStranger
+    if (!isStranger && this.provider.refusal?.code === CloseCode.UNAUTHENTICATED) this.provider.reopen()
+    this.#show()
   }
 
   destroy(): void {
@@ -132,7 +146,7 @@ export class OpenDocument {
     byId('refusal').hidden = true
   }
 
-  #wire(onstored: () => void, undelete: () => Promise<void>, notice: Notice): void {
+  #wire({ onstored, undelete, mayDelete, onstranger, notice }: Surroundings): void {
     const { provider } = this
     const show = (): void => this.#show()
     provider.on('status', (status) => {
@@ -146,10 +160,12 @@ export class OpenDocument {
       if (saved) onstored()
     })
     provider.on('refused', (refusal) => {
-      const [title, text] = explainRefusal(refusal)
+      if (refusal.code === CloseCode.UNAUTHENTICATED) return onstranger()
+      const isLost = refusal.code === CloseCode.NOT_FOUND
+      const [title, text] = explainRefusal(refusal, mayDelete())
       byId('refusal-title').textContent = title
       byId('refusal-text').textContent = text
-      byId('retry').textContent = refusal.code === CloseCode.NOT_FOUND ? 'Bring it back' : 'Try again'
+      byId('retry').textContent = isLost && mayDelete() ? 'Bring it back' : 'Try again'
     })
     const { signal } = this.#controls
     const [undo, redo] = [byId<HTMLButtonElement>('undo'), byId<HTMLButtonElement>('redo')]
@@ -164,7 +180,7 @@ export class OpenDocument {
     undo.addEventListener('click', () => this.#undo.undo(), { signal })
     redo.addEventListener('click', () => this.#undo.redo(), { signal })
     const retry = async (): Promise<void> => {
-      if (provider.refusal?.code !== CloseCode.NOT_FOUND) return provider.reopen()
+      if (provider.refusal?.code !== CloseCode.NOT_FOUND || !mayDelete()) return provider.reopen()
       try {
         await undelete()
       } catch (error) {
@@ -179,16 +195,19 @@ export class OpenDocument {
     const { provider } = this
     // Without a connection what was said last holds.
     if (provider.access !== null) this.#mayWrite = provider.access === 'read-write'
-    this.editor.allow(this.#mayWrite && provider.status !== 'refused')
+    // Who has to sign in again goes on writing meanwhile; the form for it says the rest.
+    const isRefused = provider.refusal !== null && provider.refusal.code !== CloseCode.UNAUTHENTICATED
+    this.editor.allow(this.#mayWrite && !isRefused)
     const progress = describe(provider, this.#settled, this.#copy.keeps, this.#mayWrite)
-    byId('refusal').hidden = provider.status !== 'refused'
+    if (this.#isStranger) progress.status = 'Not signed in'
+    byId('refusal').hidden = !isRefused
     this.#history.standing = {
       isReachable: provider.status === 'connected',
       mayWrite: this.#mayWrite,
     }
     const status = byId('status')
     status.textContent = progress.status
-    status.dataset['status'] = provider.status
+    status.dataset['status'] = this.#isStranger ? 'refused' : provider.status
     const saved = byId('saved')
     saved.dataset['saved'] = String(progress.isSaved)
     clearTimeout(this.#savedTimer)

@@ -40,7 +40,13 @@ test('a document that was deleted is told apart from one that is out of bounds',
 })
 
 test.each([4401, 4403, 4404])('refusal %i is explained in words', (code) => {
-  const [title, text] = explainRefusal({ code, reason: 'policy' })
+  const [title, text] = explainRefusal({ code, reason: 'policy' }, true)
   expect(title).not.toMatch(/\d/)
   expect(text).not.toBe('policy')
+})
+
+test('to bring a document back is said to whom may do it alone', () => {
+  const text = (mayUndelete: boolean): string => explainRefusal({ code: 4404, reason: '' }, mayUndelete)[1]
+  expect(text(true)).toContain('It can be brought back')
+  expect(text(false)).toContain('Ask those')
 })

@@ -46,15 +46,24 @@ export function describe(
   }
 }
 
-/** What to tell a person whom the server refuses: a title and a sentence. */
-export function explainRefusal({ code, reason }: Refusal): [title: string, text: string] {
+/**
+ * What to tell a person whom the server refuses: a title and a sentence.
+ *
+ * @param mayUndelete whether they may bring back what was deleted
+ */
+export function explainRefusal({ code, reason }: Refusal, mayUndelete: boolean): [title: string, text: string] {
   switch (code) {
     case 4401:
       return ['You need to sign in', 'The server does not know who you are, or your sign-in has expired.']
     case 4403:
       return ['You have no access to this document', 'Ask the person who shared it to let you in.']
     case 4404:
-      return ['This document was deleted', 'Somebody put it into the trash. It can be brought back, for everybody.']
+      return [
+        'This document was deleted',
+        mayUndelete
+          ? 'Somebody put it into the trash. It can be brought back, for everybody.'
+          : 'Somebody put it into the trash. Ask those who look after this server to bring it back.',
+      ]
     default:
       return ['The server refused this document', reason]
   }

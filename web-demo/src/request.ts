@@ -14,6 +14,8 @@ export interface Summary {
   name: string
   updated_ms: number
   connections: number
+  /** What may be done with it. */
+  access: 'read' | 'write' | 'admin'
 }
 
 /** A page of the server's list of documents. */
@@ -26,6 +28,23 @@ export interface Ask {
   method?: string
   query?: Record<string, string>
   body?: unknown
+  headers?: Record<string, string>
+  signal?: AbortSignal
+}
+
+/** What lets requests in. */
+export interface Credentials {
+  /** Gives the token that a request brings; null where it needs none. */
+  getBearer(): Promise<string | null>
+  /** The server has refused it. */
+  doubt(): void
+}
+
+let credentials: Credentials | null = null
+
+/** Has every request from now on bring a token. */
+export function bring(brought: Credentials): void {
+  credentials = brought
 }
 
 /** Where something of the server's API is, by its path below `api/docs`. */
@@ -45,18 +64,25 @@ export function pathOf(name: string): string {
  *
  * @throws RequestFailed where there is none
  */
-export async function ask(path: string, { method = 'GET', query = {}, body }: Ask = {}): Promise<Response> {
-  const init: RequestInit = { method, headers: { accept: 'application/json' } }
+export async function ask(
+  path: string,
+  { method = 'GET', query = {}, body, headers = {}, signal }: Ask = {},
+): Promise<Response> {
+  const said: Record<string, string> = { accept: 'application/json', ...headers }
+  const init: RequestInit = { method, headers: said, signal: signal ?? null }
   if (body !== undefined) {
-    init.headers = { ...init.headers, 'content-type': 'application/json' }
+    said['content-type'] = 'application/json'
     init.body = JSON.stringify(body)
   }
+  const bearer = (await credentials?.getBearer()) ?? null
+  if (bearer !== null) said['authorization'] = `Bearer ${bearer}`
   let response: Response
   try {
     response = await fetch(addressOf(path, query), init)
   } catch {
     throw new RequestFailed(0, explain(0))
   }
+  if (response.status === 401) credentials?.doubt()
   if (!response.ok) throw new RequestFailed(response.status, explain(response.status))
   return response
 }

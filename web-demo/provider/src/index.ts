@@ -9,6 +9,7 @@ export {
   type Status,
 } from './document.js'
 export { CollabError, DocumentOpen, Ended, FrameError, MessageRefused } from './errors.js'
+export { EventReader, type StreamEvent } from './event-stream.js'
 export type { Access } from './frames.js'
 export type { Json, MessageListener, MessageOptions, Messages, Origin } from './messages.js'
 export type { Peer, Presence, PresenceState } from './presence.js'

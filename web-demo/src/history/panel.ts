@@ -286,17 +286,14 @@ export class HistoryPanel {
     )
     const canChange = this.#isReachable && this.#mayWrite
     const isNewest = this.#chosen?.seq === newest
+    this.#nameNow.hidden = this.#restore.hidden = !this.#mayWrite
     this.#nameNow.disabled = !canChange || newest === 0
     byId<HTMLButtonElement>('name-version').disabled = !canChange
-    byId('name-version').hidden = this.#chosen?.kind === 'version'
+    byId('name-version').hidden = !this.#mayWrite || this.#chosen?.kind === 'version'
     this.#forget.disabled = !canChange
-    this.#forget.hidden = this.#chosen?.kind !== 'version'
+    this.#forget.hidden = !this.#mayWrite || this.#chosen?.kind !== 'version'
     this.#restore.disabled = !canChange || isNewest
-    this.#restore.title = !this.#mayWrite
-      ? 'You may only read here'
-      : isNewest
-        ? 'This is the text as it is now'
-        : ''
+    this.#restore.title = isNewest ? 'This is the text as it is now' : ''
   }
 }
 

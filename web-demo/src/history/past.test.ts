@@ -1,6 +1,7 @@
 // @vitest-environment jsdom
 import { afterEach, expect, test } from 'vitest'
 
+import { addressOf } from '../request.js'
 import { Past } from './past.js'
 
 afterEach(() => document.head.replaceChildren())
@@ -11,6 +12,5 @@ test('addresses lie below the page, wherever it is mounted, whatever the documen
   document.head.append(base)
   const past = new Past('team/plan ?', 'content', () => 'Ada')
   const address = 'https://host.test/some/prefix/api/docs/team%2Fplan%20%3F'
-  expect(past.events.href).toBe(`${address}/events`)
-  expect(past.download.href).toBe(`${address}/content?format=text&root=content`)
+  expect(addressOf(past.events).href).toBe(`${address}/events`)
 })

@@ -1,4 +1,4 @@
-import { type Ask, type Page, RequestFailed, type Summary, addressOf, ask, askJson, pathOf } from '../request.js'
+import { type Ask, type Page, RequestFailed, type Summary, ask, askJson, pathOf } from '../request.js'
 import { type Change, PAUSE_SECONDS, type Version } from './changes.js'
 import type { Difference, Hunk } from './hunks.js'
 import { type AttributedRun, type Run, readRuns } from './runs.js'
@@ -35,14 +35,9 @@ export class Past {
     return this.#getName()
   }
 
-  /** Where the server tells what happens in the document. */
-  get events(): URL {
-    return addressOf(this.#path('events'))
-  }
-
-  /** Where the text can be downloaded. */
-  get download(): URL {
-    return addressOf(this.#path('content'), { format: 'text', root: this.#root })
+  /** The path below `api/docs` where the server tells what happens in the document. */
+  get events(): string {
+    return this.#path('events')
   }
 
   /**

@@ -1,5 +1,6 @@
 import { RequestFailed } from '../request.js'
 import { type Change, type Entry, type Row, type Version, grow, rowsOf } from './changes.js'
+import { Happenings } from './happenings.js'
 import type { Past } from './past.js'
 
 /** Something that happened in the document, as the server tells it. */
@@ -18,7 +19,7 @@ export class Timeline {
   #newest = 0
   /** Seq of the newest change that the server has told of. */
   #told = 0
-  #events: EventSource | null = null
+  #events: Happenings | null = null
   #isLoaded = false
   #isLoading = false
   #failure: string | null = null
@@ -60,9 +61,9 @@ export class Timeline {
   /** Loads the newest changes, and goes on with what happens. */
   follow(): void {
     this.rest()
-    const events = (this.#events = new EventSource(this.#past.events))
-    events.onmessage = ({ data, lastEventId }: MessageEvent<string>) =>
-      this.#hear(JSON.parse(data) as Happening, Number(lastEventId))
+    this.#events = new Happenings(this.#past.events, ({ data, id }) =>
+      this.#hear(JSON.parse(data) as Happening, Number(id)),
+    )
     void this.load()
   }
 
