@@ -1,4 +1,4 @@
-import { type Credentials, RequestFailed, explain } from './request.js'
+import { type Credentials, RequestFailed, explain, readJson } from './request.js'
 import { keepToken, keptToken } from './token.js'
 
 /** Who the server takes this page for, as it says. */
@@ -141,5 +141,5 @@ async function whoIs(token: string | null): Promise<Standing> {
     throw new RequestFailed(0, explain(0))
   }
   if (!response.ok) throw new RequestFailed(response.status, explain(response.status))
-  return (await response.json()) as Standing
+  return readJson<Standing>(response)
 }

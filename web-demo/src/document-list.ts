@@ -98,11 +98,14 @@ export class DocumentList {
     this.#stale = true
     if (this.#loading || document.visibilityState !== 'visible') return
     this.#loading = true
-    while (this.#stale) {
-      this.#stale = false
-      await this.#load()
+    try {
+      while (this.#stale) {
+        this.#stale = false
+        await this.#load()
+      }
+    } finally {
+      this.#loading = false
     }
-    this.#loading = false
     this.#draw()
   }
 

@@ -89,7 +89,29 @@ export async function ask(
 
 /** Asks for JSON: see `ask`. */
 export async function askJson<Answer>(path: string, query: Record<string, string> = {}): Promise<Answer> {
-  return (await (await ask(path, { query })).json()) as Answer
+  return readJson<Answer>(await ask(path, { query }))
+}
+
+/**
+ * Reads an answer in JSON.
+ *
+ * @throws RequestFailed where it breaks off
+ */
+export async function readJson<Answer>(response: Response): Promise<Answer> {
+  return JSON.parse(await readText(response)) as Answer
+}
+
+/**
+ * Reads an answer as text.
+ *
+ * @throws RequestFailed where it breaks off
+ */
+export async function readText(response: Response): Promise<string> {
+  try {
+    return await response.text()
+  } catch {
+    throw new RequestFailed(0, explain(0))
+  }
 }
 
 /** What a status of a refusal means, for people. */

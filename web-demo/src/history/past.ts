@@ -1,4 +1,4 @@
-import { type Ask, type Page, RequestFailed, type Summary, ask, askJson, pathOf } from '../request.js'
+import { type Ask, type Page, RequestFailed, type Summary, ask, askJson, pathOf, readJson, readText } from '../request.js'
 import { type Change, PAUSE_SECONDS, type Version } from './changes.js'
 import type { Difference, Hunk } from './hunks.js'
 import { type AttributedRun, type Run, readRuns } from './runs.js'
@@ -68,7 +68,7 @@ export class Past {
   /** The text as it was. */
   async text(seq: number): Promise<string> {
     const query = { format: 'text', root: this.#root, at: String(seq) }
-    const answer = async (): Promise<string> => (await ask(this.#path('content'), { query })).text()
+    const answer = async (): Promise<string> => readText(await ask(this.#path('content'), { query }))
     return this.#whereStored(answer, '')
   }
 
@@ -90,13 +90,13 @@ export class Past {
   /** Takes the document back to a point, for everybody. */
   async restore(seq: number): Promise<{ changed: boolean }> {
     const response = await this.#change('restore', { method: 'POST', body: { to: seq } })
-    return (await response.json()) as { changed: boolean }
+    return readJson<{ changed: boolean }>(response)
   }
 
   /** Names a point; the newest one where none is given. */
   async nameVersion(name: string, seq: number | null): Promise<Version> {
     const body = seq === null ? { name } : { name, at: seq }
-    return (await (await this.#change('versions', { method: 'POST', body })).json()) as Version
+    return readJson<Version>(await this.#change('versions', { method: 'POST', body }))
   }
 
   /** Forgets the name of a version. */
