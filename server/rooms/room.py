@@ -129,6 +129,8 @@ class Room:
             member.connection.close(self._end.code, self._end.reason)
             return
         self._delivery.add(member)
+        # Who comes says who it is, and crowds come together.
+        self._presence_changes.widen()
         if member.session.dialect.asks_first:
             member.connection.send(yjs.sync_step1(self.document.state_vector))
         everyone = self.presence.encode()

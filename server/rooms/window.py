@@ -35,6 +35,7 @@ class Window:
         "_open_at",
         "_timer",
         "_timers",
+        "_widened",
     )
 
     def __init__(
@@ -52,12 +53,17 @@ class Window:
         self._cost = 0.0
         self._open_at = 0.0
         self._timer: Timer | None = None
+        self._widened = False
 
     @property
     def seconds(self) -> float:
         """How long the window is now."""
         window = min(self._cost * _COST_SHARE, self._max_seconds)
         return max(window if window >= _WORTH_SECONDS else 0.0, self._min_seconds)
+
+    def widen(self) -> None:
+        """Has the next window be as long as it may be: more is about to come."""
+        self._widened = True
 
     def touch(self) -> None:
         """There is something to flush: now where the window has passed, or when it has."""
@@ -82,4 +88,5 @@ class Window:
         # On a busy machine most flushes are held up by something else: the short ones tell.
         took = ended - started + later
         self._cost = min(took, self._cost * _RISE) if self._cost else took
-        self._open_at = ended + self.seconds
+        self._open_at = ended + (self._max_seconds if self._widened else self.seconds)
+        self._widened = False

@@ -53,6 +53,20 @@ async def test_cheap_flushes_are_made_at_once(timers: Timers) -> None:
     assert any(ten_are_made_at_once() for _ in range(100))
 
 
+async def test_a_widened_window_is_as_long_as_it_may_be_once(timers: Timers) -> None:
+    flush = Flush()
+    window = Window(timers, 0.2, flush)
+    window.widen()
+    window.touch()
+    began = time.monotonic()
+    assert flush.count == 1
+    window.touch()
+    assert flush.count == 1
+    await flush.made.wait()
+    assert time.monotonic() - began >= 0.19
+    assert window.seconds < 0.2
+
+
 async def test_after_a_costly_flush_what_follows_is_gathered_into_one(timers: Timers) -> None:
     flush = Flush(0.01)
     window = Window(timers, 0.05, flush)
