@@ -1,6 +1,5 @@
 """Journal: what of one document is on its way to the store, and when a checkpoint is due."""
 
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import anyio
@@ -62,7 +61,7 @@ class Journal:
         self._overtaken = overtaken
         self._ahead: set[int] = set()
         self._uncommitted: list[Write] = []
-        self._unreleased: deque[Batch] = deque()
+        self._unreleased: list[Batch] = []  # A deque takes 0.6 kB, in each of many idle rooms.
         self._changed: anyio.Event | None = None
         self._entries_logged = stored.seq - stored.checkpoint_seq
         self._bytes_logged = sum(len(entry.update) for entry in stored.entries)
@@ -184,7 +183,7 @@ class Journal:
         unreleased = self._unreleased
         released = False
         while unreleased and unreleased[0].committed and self._promises.kept(unreleased[0].after):
-            unreleased.popleft().durable = released = True
+            unreleased.pop(0).durable = released = True
         if released:
             self._released()
             self.announce()

@@ -19,6 +19,8 @@ class Promises:
     it may be about such a change, or about one that depends on it.
     """
 
+    __slots__ = ("_given", "_last")
+
     def __init__(self) -> None:
         self._last = 0
         self._given: dict[str, _Given] = {}
