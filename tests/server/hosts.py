@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 
 import anyio
+import pytest
 import uvicorn
 from hypercorn.asyncio import serve as serve_hypercorn
 from hypercorn.config import Config
@@ -15,6 +16,11 @@ from starlette.types import ASGIApp
 
 from collab.server.app import Collab
 from collab.server.transports.frontdoor import FrontDoor
+
+STREAM_WRITERS = pytest.mark.filterwarnings(
+    "ignore:.*StreamWriter:pytest.PytestUnraisableExceptionWarning"
+)
+"""Hypercorn leaves stream writers to the collector, which may run in a worker thread."""
 
 
 def listen() -> socket.socket:

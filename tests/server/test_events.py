@@ -21,13 +21,12 @@ from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from tests.core import poison
 from tests.server.fallback import DEADLINE_SECONDS, FallbackClient
-from tests.server.hosts import HOSTS, front_door
+from tests.server.hosts import HOSTS, STREAM_WRITERS, front_door
 from tests.server.transports.fallback.serving import SHOWS_ITSELF, http_to, synced
 
 pytestmark = [
     pytest.mark.anyio,
-    # Hypercorn leaves stream writers to the collector, which may run in a worker thread.
-    pytest.mark.filterwarnings("ignore:.*StreamWriter:pytest.PytestUnraisableExceptionWarning"),
+    STREAM_WRITERS,
 ]
 
 

@@ -17,12 +17,11 @@ from collab.server.app import Collab
 from collab.server.http.precautions import PRECAUTIONS
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
-from tests.server.hosts import HOSTS, front_door
+from tests.server.hosts import HOSTS, STREAM_WRITERS, front_door
 
 pytestmark = [
     pytest.mark.anyio,
-    # Hypercorn leaves stream writers to the collector, which may run in a worker thread.
-    pytest.mark.filterwarnings("ignore:.*StreamWriter:pytest.PytestUnraisableExceptionWarning"),
+    STREAM_WRITERS,
 ]
 
 DEADLINE_SECONDS = 30.0

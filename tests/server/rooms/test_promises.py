@@ -1,6 +1,6 @@
 """What other instances have passed on: acknowledgements wait until it is durable, however it is."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,36 +10,14 @@ import pytest
 
 from collab.errors import StoreUnavailable
 from collab.protocol import yjs
-from collab.server.bus.bus import Bus
-from collab.server.bus.deployment import Entrance, Standalone
-from collab.server.bus.in_process import Exchange
-from collab.server.bus.valkey import ValkeyBus
 from collab.server.rooms.promises import Promises
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Entry
+from tests.server.rooms.conftest import MakeBus
 from tests.server.stores import SteeredStore
 from tests.server.wire import DEADLINE_SECONDS, Client, House, house
-from tests.valkey import one_server
 
 pytestmark = pytest.mark.anyio
-
-MakeBus = Callable[[], Bus]
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Standalone]:
-    with one_server() as server:
-        yield Standalone(Entrance("redis", "", ""), (server.host, server.port))
-
-
-@pytest.fixture(params=["in process", "valkey"])
-def make_bus(request: pytest.FixtureRequest, anyio_backend_name: str, tmp_path: Path) -> MakeBus:
-    if request.param == "in process":
-        return Exchange().bus
-    if anyio_backend_name != "asyncio":
-        pytest.skip("the client of Valkey needs asyncio")
-    deployment = request.getfixturevalue("valkey")
-    return lambda: ValkeyBus(deployment, prefix=str(tmp_path))
 
 
 class CountingStore(SteeredStore):

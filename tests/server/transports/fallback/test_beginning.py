@@ -15,7 +15,7 @@ from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from tests.core import poison
 from tests.server.fallback import FallbackClient
-from tests.server.hosts import front_door, hypercorn_on_trio, under_uvicorn
+from tests.server.hosts import STREAM_WRITERS, front_door, hypercorn_on_trio, under_uvicorn
 from tests.server.transports.fallback.serving import (
     APPLIED,
     READ_ONLY,
@@ -27,8 +27,7 @@ from tests.server.transports.fallback.serving import (
 
 pytestmark = [
     pytest.mark.anyio,
-    # Hypercorn leaves stream writers to the collector, which may run in a worker thread.
-    pytest.mark.filterwarnings("ignore:.*StreamWriter:pytest.PytestUnraisableExceptionWarning"),
+    STREAM_WRITERS,
 ]
 
 

@@ -10,7 +10,7 @@ from collab.server.app import Collab
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from tests.server.fallback import FallbackClient
-from tests.server.hosts import front_door
+from tests.server.hosts import STREAM_WRITERS, front_door
 from tests.server.transports.fallback.serving import (
     IS_SHOWN,
     SHOWS_ITSELF,
@@ -21,8 +21,7 @@ from tests.server.transports.fallback.serving import (
 
 pytestmark = [
     pytest.mark.anyio,
-    # Hypercorn leaves stream writers to the collector, which may run in a worker thread.
-    pytest.mark.filterwarnings("ignore:.*StreamWriter:pytest.PytestUnraisableExceptionWarning"),
+    STREAM_WRITERS,
 ]
 
 

@@ -17,7 +17,7 @@ from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from tests.core import poison
 from tests.server.fallback import DEADLINE_SECONDS, FallbackClient
-from tests.server.hosts import front_door
+from tests.server.hosts import STREAM_WRITERS, front_door
 from tests.server.transports.fallback.serving import (
     APPLIED,
     READ_WRITE,
@@ -32,8 +32,7 @@ from tests.server.transports.fallback.serving import (
 
 pytestmark = [
     pytest.mark.anyio,
-    # Hypercorn leaves stream writers to the collector, which may run in a worker thread.
-    pytest.mark.filterwarnings("ignore:.*StreamWriter:pytest.PytestUnraisableExceptionWarning"),
+    STREAM_WRITERS,
 ]
 
 

@@ -8,6 +8,7 @@ from collab.protocol import hocuspocus, yjs
 from collab.protocol.messages import SyncStep2, Update
 from collab.server.settings import Settings
 from tests.server.fallback import FallbackClient
+from tests.server.hosts import STREAM_WRITERS
 from tests.server.transports.fallback.serving import (
     APPLIED,
     IS_SHOWN,
@@ -20,8 +21,7 @@ from tests.server.transports.fallback.serving import (
 
 pytestmark = [
     pytest.mark.anyio,
-    # Hypercorn leaves stream writers to the collector, which may run in a worker thread.
-    pytest.mark.filterwarnings("ignore:.*StreamWriter:pytest.PytestUnraisableExceptionWarning"),
+    STREAM_WRITERS,
 ]
 
 

@@ -11,6 +11,7 @@ from collab.close import CloseCode
 from collab.protocol import yjs
 from collab.protocol.messages import Update
 from tests.core import poison
+from tests.server.hosts import STREAM_WRITERS
 from tests.server.transports.websockets.raw import Raw, handshake, masked
 from tests.server.transports.websockets.serving import (
     DEADLINE_SECONDS,
@@ -22,8 +23,7 @@ from tests.server.transports.websockets.serving import (
 
 pytestmark = [
     pytest.mark.anyio,
-    # Hypercorn leaves stream writers to the collector, which may run in a worker thread.
-    pytest.mark.filterwarnings("ignore:.*StreamWriter:pytest.PytestUnraisableExceptionWarning"),
+    STREAM_WRITERS,
 ]
 
 

@@ -15,7 +15,7 @@ from collab.server.app import Collab
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from tests.core import poison
-from tests.server.hosts import HOSTS, front_door
+from tests.server.hosts import HOSTS, STREAM_WRITERS, front_door
 from tests.server.transports.websockets.raw import Raw
 from tests.server.transports.websockets.serving import (
     DEADLINE_SECONDS,
@@ -25,8 +25,7 @@ from tests.server.transports.websockets.serving import (
 
 pytestmark = [
     pytest.mark.anyio,
-    # Hypercorn leaves stream writers to the collector, which may run in a worker thread.
-    pytest.mark.filterwarnings("ignore:.*StreamWriter:pytest.PytestUnraisableExceptionWarning"),
+    STREAM_WRITERS,
 ]
 
 

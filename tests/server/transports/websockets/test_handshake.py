@@ -9,6 +9,7 @@ from websockets.typing import Origin, Subprotocol
 from collab.close import CloseCode
 from collab.protocol import yjs
 from tests.core import poison
+from tests.server.hosts import STREAM_WRITERS
 from tests.server.transports.websockets.serving import (
     closed_with,
     heard,
@@ -20,8 +21,7 @@ from tests.server.transports.websockets.serving import (
 
 pytestmark = [
     pytest.mark.anyio,
-    # Hypercorn leaves stream writers to the collector, which may run in a worker thread.
-    pytest.mark.filterwarnings("ignore:.*StreamWriter:pytest.PytestUnraisableExceptionWarning"),
+    STREAM_WRITERS,
 ]
 
 
