@@ -46,7 +46,17 @@ class Session:
         answered: whether the client has answered our question, and so may have heard who is here.
     """
 
-    __slots__ = ("_decode", "_early", "_refused", "access", "answered", "dialect", "identity")
+    __slots__ = (
+        "_asked",
+        "_decode",
+        "_early",
+        "_refused",
+        "_was_idle",
+        "access",
+        "answered",
+        "dialect",
+        "identity",
+    )
 
     def __init__(
         self, identity: Identity, access: Access, dialect: Dialect = yjs.Y_WEBSOCKET
@@ -57,6 +67,8 @@ class Session:
         self.answered = False
         self._decode = dialect.decode
         self._early: Receipt | None = None
+        self._asked: Receipt | None = None
+        self._was_idle = False
         self._refused = False
 
     def receive(self, frame: bytes) -> Effect | None:
@@ -106,8 +118,12 @@ class Session:
                 return None  # It asks about changes of which some were refused.
             if self.dialect.asks_first and not self.answered:
                 # What it wrote while it was away is yet to come, with its answer to our question.
-                self._early = message
+                self._early = self._asked = message
                 return None
+            if message == self._asked and not self._was_idle and self.access >= Access.WRITE:
+                self._was_idle = True
+                return replace(message, idle=True)
+            self._asked = message
         return message
 
     def permit(self, identity: Identity, access: Access) -> bytes | None:

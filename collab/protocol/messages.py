@@ -11,10 +11,12 @@ class Receipt:
         accepted: the frame that says so, in the peer's dialect.
         refused: the frame that says that the change it came with was refused; None for a dialect
             that then says nothing.
+        idle: whether the peer has asked the same before, and has written nothing in between.
     """
 
     accepted: bytes
     refused: bytes | None = None
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,10 @@ class Room:
         elif kind is Receipt:
             assert isinstance(effect, Receipt)
             content.add_receipt(member, effect)
+            if effect.idle:
+                # Its device's copy may have been read only after it said what it has, and a
+                # client does not send what comes from there.
+                member.connection.send(yjs.sync_step1(self.document.state_vector))
         elif isinstance(effect, AwarenessUpdate):
             if not self.seats(member):
                 return  # It has left while this was deferred.

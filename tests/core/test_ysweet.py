@@ -58,6 +58,25 @@ def test_a_question_of_a_client_that_brings_nothing_is_answered_then() -> None:
         assert asking.receive(NOTHING_MORE) == Receipt(QUESTION)
 
 
+def test_one_that_asks_the_same_again_is_idle_and_asked_once_what_it_has() -> None:
+    idle = Receipt(QUESTION, idle=True)
+    writer = answered()
+    assert writer.receive(EARLIER_QUESTION) == Receipt(EARLIER_QUESTION)
+    assert writer.receive(QUESTION) == Receipt(QUESTION)
+    assert writer.receive(QUESTION) == idle
+    assert writer.receive(QUESTION) == Receipt(QUESTION)
+    since_the_handshake = session()
+    assert since_the_handshake.receive(QUESTION) is None
+    assert since_the_handshake.receive(NOTHING_MORE) == Receipt(QUESTION)
+    assert since_the_handshake.receive(QUESTION) == idle
+
+
+def test_an_idle_reader_is_not_asked_for_what_it_may_not_write() -> None:
+    reader = answered(Access.READ)
+    assert reader.receive(QUESTION) == Receipt(QUESTION)
+    assert reader.receive(QUESTION) == Receipt(QUESTION)
+
+
 def test_nothing_is_promised_of_what_a_reader_wrote_while_it_was_away() -> None:
     reader = session(Access.READ)
     assert reader.receive(QUESTION) is None
