@@ -17,6 +17,8 @@ from collab.server.bus.socket import Socket
 _PING_SECONDS = 2.0
 _CUT_SECONDS = 6.0
 """Where pings are not answered for so long nothing else comes either, whatever the socket says."""
+_GATHER_SECONDS = 0.005
+"""The least time between two packets: each wakes the server and every instance that hears of it."""
 _QUEUE_MAX_BYTES = 32 * 1024 * 1024
 """What may wait to be sent; beyond it everything waiting is dropped, and made good later."""
 
@@ -120,6 +122,7 @@ class Link:
         self._unconfirmed = 0
         self._all_confirmed = anyio.Event()
         self._queue: list[bytes] = []
+        self._sent_at = 0.0
         self._awaited: deque[Callable[[object], None] | None] = deque()
         self._heard_at = 0.0
         self._publish = b"SPUBLISH" if sharded else b"PUBLISH"
@@ -244,12 +247,14 @@ class Link:
 
     def _send(self, packed: bytes) -> None:
         if not self._queue:
-            # What the loop does in this turn goes out together.
-            asyncio.get_running_loop().call_soon(self._send_queue)
+            # What the loop does in this turn goes out together, and more where much is said.
+            wait = self._sent_at + _GATHER_SECONDS - time.monotonic()
+            asyncio.get_running_loop().call_later(max(wait, 0.0), self._send_queue)
         self._queue.append(packed)
 
     def _send_queue(self) -> None:
         queue, self._queue = self._queue, []
+        self._sent_at = time.monotonic()
         self._socket.send(b"".join(queue))
         if self._socket.waiting_bytes > _QUEUE_MAX_BYTES:
             self._failed(TimeoutError("too much waits to be sent"))

@@ -240,7 +240,7 @@ class Content:
         if not promised:
             self._journal.run_ahead()
         self._pending.append((self._relay.seat, Update(update)))
-        self._changes.touch()
+        self._changes.touch(gathered=True)
         if not promised or self._feeds.are_followed(self._name):
             self._readback.look()
 
@@ -332,6 +332,7 @@ class Content:
             self.flush()
             if self._journal.durable and self._deferred is None:
                 return
+            self._persister.hasten()
             await self._journal.next_change()
 
     async def saved(self) -> None:
@@ -348,6 +349,7 @@ class Content:
             self.flush()
         last, newest = self._journal.last, self._awaited()
         while self._journal.awaits(last) or (newest is not None and not newest.durable):
+            self._persister.hasten()
             await self._journal.next_change()
             self.refuse_if_ended()
 
@@ -499,7 +501,7 @@ class Content:
         Returns:
             What is still to pay, in seconds.
         """
-        starts_at_once = self._persister.idle
+        soon = self._persister.soon
         batch = self._journal.write(
             self.document,
             entries,
@@ -513,7 +515,7 @@ class Content:
             self._relay.change(own, batch)
             if batch.after:
                 self._relay.want()
-        return self._delivery.deliver(batch, wait=starts_at_once and not batch.after)
+        return self._delivery.deliver(batch, wait=soon and not batch.after)
 
     def _recover(self, suspects: Sequence[Change]) -> None:
         """Finds the update that broke the document, closes its sender, and goes on without it."""

@@ -16,10 +16,13 @@ from collab.store import Append, NewEntry, Store
 
 logger = logging.getLogger("collab")
 
-_LINGER_SHARE = 20
-"""Between busy commits the persister rests twenty times as long as the last one took, ..."""
-_LINGER_MAX_SECONDS = 0.04
-"""... at most so long: one commit then carries many rooms' changes."""
+_REST_SHARE = 20
+"""Between commits the persister rests twenty times as long as the last one took, ..."""
+_REST_MAX_SECONDS = 0.04
+"""... at most so long where changes wait already: one commit then carries many rooms'. ..."""
+_QUIET_REST_MAX_SECONDS = 0.02
+"""... Otherwise half as long: then few rooms are busy, and their writers wait for it."""
+_SOON_SECONDS = 0.01
 
 _RETRY_FIRST_SECONDS = 0.1
 _RETRY_MAX_SECONDS = 5.0
@@ -125,15 +128,19 @@ class Persister:
         self._queue: deque[Write] = deque()
         self._committing: list[Write] = []
         self._wake: anyio.Event | None = None
+        self._resting: anyio.Event | None = None
+        self._rested_at = 0.0
+        self._urgent = False
+        self._lingers = False
         self._settled: anyio.Event | None = None
         self._space_waiters: dict[Callable[[], None], None] = {}
         self.failure: str | None = None
         self.uncommitted_bytes = 0
 
     @property
-    def idle(self) -> bool:
-        """Whether a write submitted now is committed at once, in a millisecond or so."""
-        return self._wake is not None and not self._queue
+    def soon(self) -> bool:
+        """Whether the commit of a write submitted now begins within some ten milliseconds."""
+        return not self._committing and self._rested_at - time.monotonic() < _SOON_SECONDS
 
     @property
     def full(self) -> bool:
@@ -146,6 +153,15 @@ class Persister:
         self.uncommitted_bytes += write.size
         if self._wake is not None:
             self._wake.set()
+
+    def hasten(self) -> None:
+        """Somebody does nothing until what was submitted is durable: it is committed at once.
+
+        Where much is written it goes with the rest of it all the same.
+        """
+        self._urgent = True
+        if self._resting is not None:
+            self._resting.set()
 
     def when_space(self, call: Callable[[], None]) -> None:
         """Has ``call`` called once, however often it is given, when there is space again."""
@@ -166,16 +182,32 @@ class Persister:
                 await self._wake.wait()
                 self._wake = None
             while self._queue:
+                await self._rest()
                 started = time.monotonic()
                 await self._commit_group()
-                if self._queue:
-                    took = time.monotonic() - started
-                    await anyio.sleep(min(took * _LINGER_SHARE, _LINGER_MAX_SECONDS))
+                ended = time.monotonic()
+                self._lingers = bool(self._queue)
+                most = _REST_MAX_SECONDS if self._lingers else _QUIET_REST_MAX_SECONDS
+                self._rested_at = ended + min((ended - started) * _REST_SHARE, most)
             if self._settled is not None:
                 self._settled.set()
                 self._settled = None
 
+    async def _rest(self) -> None:
+        """Lets some time pass since the last commit, so that commits do not take all of it."""
+        rest = self._rested_at - time.monotonic()
+        if rest <= 0:
+            return
+        if self._lingers:
+            await anyio.sleep(rest)
+        elif not self._urgent:
+            self._resting = anyio.Event()
+            with anyio.move_on_after(rest):
+                await self._resting.wait()
+            self._resting = None
+
     async def _commit_group(self) -> None:
+        self._urgent = False
         appends: Sequence[Append] = self._gather()
         newest: Sequence[int] = ()
         alarm = self._timers.call_later(self._settings.slow_commit_seconds, self._turn_slow)

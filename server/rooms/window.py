@@ -29,7 +29,9 @@ class Window:
 
     __slots__ = (
         "_cost",
+        "_due_at",
         "_flush",
+        "_length",
         "_max_seconds",
         "_min_seconds",
         "_open_at",
@@ -51,7 +53,9 @@ class Window:
         self._min_seconds = min(min_seconds, max_seconds)
         self._flush = flush
         self._cost = 0.0
+        self._length = 0.0
         self._open_at = 0.0
+        self._due_at = 0.0
         self._timer: Timer | None = None
         self._widened = False
 
@@ -65,14 +69,24 @@ class Window:
         """Has the next window be as long as it may be: more is about to come."""
         self._widened = True
 
-    def touch(self) -> None:
-        """There is something to flush: now where the window has passed, or when it has."""
+    def touch(self, *, gathered: bool = False) -> None:
+        """There is something to flush: now where the window has passed, or when it has.
+
+        Args:
+            gathered: whether it has waited in another window already: it waits half as long.
+        """
+        open_at = self._open_at
+        if gathered:
+            open_at -= self._length / 2
         if self._timer is not None:
-            return
-        wait = self._open_at - time.monotonic()
+            if self._due_at <= open_at:
+                return
+            self._timer.cancel()
+        wait = open_at - time.monotonic()
         if wait <= 0:
             self.run()
         else:
+            self._due_at = open_at
             self._timer = self._timers.call_later(wait, self.run)
 
     def run(self) -> None:
@@ -88,5 +102,6 @@ class Window:
         # On a busy machine most flushes are held up by something else: the short ones tell.
         took = ended - started + later
         self._cost = min(took, self._cost * _RISE) if self._cost else took
-        self._open_at = ended + (self._max_seconds if self._widened else self.seconds)
+        self._length = self._max_seconds if self._widened else self.seconds
+        self._open_at = ended + self._length
         self._widened = False

@@ -124,6 +124,83 @@ class TestGroupCommit:
             assert "broken owner" in caplog.text
 
 
+class TestRest:
+    """What the persister does soon after a commit that took a while."""
+
+    @staticmethod
+    async def commit_slowly(server: House, store: SteeredStore, owner: Listener) -> None:
+        """Commits something, in a few milliseconds: what comes next would wait for twenty."""
+        store.hold_appends()
+        server.persister.submit(write(owner, "d", b"slow"))
+        held = anyio.Event()
+        server.timers.call_later(0.005, held.set)
+        await held.wait()
+        store.let_append()
+        await owner.until(len(owner.heard) + 1)
+
+    @staticmethod
+    async def turn() -> None:
+        """Lets everybody do what can be done at once."""
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+
+    async def test_what_comes_soon_after_a_commit_waits_for_more(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server:
+            for _ in range(100):
+                owner = Listener()
+                await self.commit_slowly(server, store, owner)
+                store.appends.clear()
+                server.persister.submit(write(owner, "d", b"1"))
+                await self.turn()
+                server.persister.submit(write(owner, "d", b"2"))
+                await owner.until(3)
+                if len(store.appends) == 1:
+                    return
+        pytest.fail("expected one commit of both, got one of each a hundred times")
+
+    async def test_it_does_not_where_somebody_waits_for_it(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server:
+            owner = Listener()
+            await self.commit_slowly(server, store, owner)
+            server.persister.submit(write(owner, "d", b"1"))
+            server.persister.hasten()  # Before it has begun to rest.
+            await self.turn()
+            assert len(owner.heard) == 2
+            await self.commit_slowly(server, store, owner)
+            server.persister.submit(write(owner, "d", b"2"))
+            await self.turn()
+            server.persister.hasten()
+            await self.turn()
+            assert len(owner.heard) == 4
+
+    async def test_programs_need_not_wait_for_it(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server:
+            await self.commit_slowly(server, store, Listener())
+            room = await server.rooms.acquire("notes")
+            before = len(store.appends)
+            for number in range(50):
+                # With a rest of twenty milliseconds each, it would take a second.
+                await self.commit_slowly(server, store, Listener())
+                saved = anyio.Event()
+
+                async def save(text: str = str(number), saved: anyio.Event = saved) -> None:
+                    doc = pycrdt.Doc[pycrdt.Text]()
+                    doc.get("content", type=pycrdt.Text).insert(0, text)
+                    await room.content.take_in(
+                        doc.get_update(), [NewEntry(update=doc.get_update(), time_ms=0)]
+                    )
+                    saved.set()
+
+                room.spawn(save)
+                await self.turn()
+                assert saved.is_set()
+            assert len(store.appends) == before + 100
+            server.rooms.release(room)
+
+
 class TestFailingStore:
     async def test_changes_are_kept_withheld_and_stored_once_when_it_works_again(
         self, caplog: pytest.LogCaptureFixture

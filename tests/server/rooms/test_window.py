@@ -79,6 +79,21 @@ async def test_after_a_costly_flush_what_follows_is_gathered_into_one(timers: Ti
     assert flush.count == 2
 
 
+async def test_what_was_gathered_elsewhere_waits_half_as_long(timers: Timers) -> None:
+    flush = Flush()
+    window = Window(timers, 1.0, flush)
+    window.widen()
+    window.touch()
+    began = time.monotonic()
+    window.touch()
+    window.touch(gathered=True)
+    window.touch()
+    assert flush.count == 1
+    await flush.made.wait()
+    assert 0.49 <= time.monotonic() - began < 0.95
+    assert flush.count == 2
+
+
 async def test_the_window_is_bounded(timers: Timers) -> None:
     window = Window(timers, 0.02, Flush(0.02))
     window.touch()
