@@ -515,7 +515,10 @@ class Content:
             self._relay.change(own, batch)
             if batch.after:
                 self._relay.want()
-        return self._delivery.deliver(batch, wait=soon and not batch.after)
+        wait = soon and not batch.after
+        if wait and len(parts) > 1:
+            self._persister.expect()
+        return self._delivery.deliver(batch, wait=wait)
 
     def _recover(self, suspects: Sequence[Change]) -> None:
         """Finds the update that broke the document, closes its sender, and goes on without it."""

@@ -19,9 +19,9 @@ logger = logging.getLogger("collab")
 _REST_SHARE = 20
 """Between commits the persister rests twenty times as long as the last one took, ..."""
 _REST_MAX_SECONDS = 0.04
-"""... at most so long where changes wait already: one commit then carries many rooms'. ..."""
-_QUIET_REST_MAX_SECONDS = 0.02
-"""... Otherwise half as long: then few rooms are busy, and their writers wait for it."""
+"""... at most so long: one commit then carries many changes. ..."""
+_READY_MAX_SECONDS = 0.02
+"""... Where writers wait for it half as long, unless many rooms' changes wait already."""
 _SOON_SECONDS = 0.01
 
 _RETRY_FIRST_SECONDS = 0.1
@@ -129,9 +129,9 @@ class Persister:
         self._committing: list[Write] = []
         self._wake: anyio.Event | None = None
         self._resting: anyio.Event | None = None
-        self._rested_at = 0.0
-        self._urgent = False
         self._lingers = False
+        self._ready_at = 0.0
+        self._due_at = 0.0
         self._settled: anyio.Event | None = None
         self._space_waiters: dict[Callable[[], None], None] = {}
         self.failure: str | None = None
@@ -139,8 +139,8 @@ class Persister:
 
     @property
     def soon(self) -> bool:
-        """Whether the commit of a write submitted now begins within some ten milliseconds."""
-        return not self._committing and self._rested_at - time.monotonic() < _SOON_SECONDS
+        """Whether a write that writers wait for is on its way within some ten milliseconds."""
+        return not self._committing and self._ready_at - time.monotonic() < _SOON_SECONDS
 
     @property
     def full(self) -> bool:
@@ -154,14 +154,13 @@ class Persister:
         if self._wake is not None:
             self._wake.set()
 
-    def hasten(self) -> None:
-        """Somebody does nothing until what was submitted is durable: it is committed at once.
+    def expect(self) -> None:
+        """Writers wait until what was submitted is durable: it is committed soon."""
+        self._be_due_at(self._ready_at)
 
-        Where much is written it goes with the rest of it all the same.
-        """
-        self._urgent = True
-        if self._resting is not None:
-            self._resting.set()
+    def hasten(self) -> None:
+        """A program does nothing until what was submitted is durable: it is committed at once."""
+        self._be_due_at(0.0)
 
     def when_space(self, call: Callable[[], None]) -> None:
         """Has ``call`` called once, however often it is given, when there is space again."""
@@ -185,29 +184,39 @@ class Persister:
                 await self._rest()
                 started = time.monotonic()
                 await self._commit_group()
-                ended = time.monotonic()
-                self._lingers = bool(self._queue)
-                most = _REST_MAX_SECONDS if self._lingers else _QUIET_REST_MAX_SECONDS
-                self._rested_at = ended + min((ended - started) * _REST_SHARE, most)
+                self._tire(time.monotonic() - started)
             if self._settled is not None:
                 self._settled.set()
                 self._settled = None
 
+    def _tire(self, seconds: float) -> None:
+        """After a commit that took so long the next one has time."""
+        now = time.monotonic()
+        rest = seconds * _REST_SHARE
+        self._lingers = bool(self._queue)
+        self._due_at = now + min(rest, _REST_MAX_SECONDS)
+        self._ready_at = self._due_at if self._lingers else now + min(rest, _READY_MAX_SECONDS)
+
+    def _be_due_at(self, at: float) -> None:
+        """Has the next commit begin at a time, unless many rooms' changes go into it."""
+        if at < self._due_at and not self._lingers:
+            self._due_at = at
+            if self._resting is not None:
+                self._resting.set()
+
     async def _rest(self) -> None:
-        """Lets some time pass since the last commit, so that commits do not take all of it."""
-        rest = self._rested_at - time.monotonic()
-        if rest <= 0:
-            return
-        if self._lingers:
-            await anyio.sleep(rest)
-        elif not self._urgent:
+        """Waits until the next commit is due."""
+        while (rest := self._due_at - time.monotonic()) > 0:
             self._resting = anyio.Event()
-            with anyio.move_on_after(rest):
+            # A scope's deadline keeps uvloop, which counts milliseconds, busy for the last one.
+            alarm = self._timers.call_later(rest, self._resting.set)
+            try:
                 await self._resting.wait()
-            self._resting = None
+            finally:
+                alarm.cancel()
+        self._resting = None
 
     async def _commit_group(self) -> None:
-        self._urgent = False
         appends: Sequence[Append] = self._gather()
         newest: Sequence[int] = ()
         alarm = self._timers.call_later(self._settings.slow_commit_seconds, self._turn_slow)
