@@ -1,7 +1,7 @@
 """Changes: what gathered in a room's window, by who wrote it."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from collab.document import merge
 from collab.protocol.messages import Receipt, Update
@@ -12,12 +12,15 @@ Change = tuple[Member, Update | Receipt]
 """A change and its writer; or a writer, and what it wants to be sent when it is durable so far."""
 
 
-def parts_of(changes: Iterable[Change]) -> dict[Member, bytes]:
+def parts_of(changes: Sequence[Change]) -> dict[Member, bytes]:
     """Merges what each writer wrote.
 
     Raises:
         PoisonedUpdate: something of it cannot be merged.
     """
+    if len(changes) == 1:  # As most often: what is typed in a small room goes on at once.
+        ((writer, message),) = changes
+        return {writer: message.update} if type(message) is Update else {}
     by_writer: dict[Member, list[bytes]] = {}
     for writer, message in changes:
         if type(message) is Update:

@@ -256,12 +256,10 @@ class Journal:
     @property
     def _checkpoint_is_due(self) -> bool:
         entries = self._entries_logged
+        if entries <= self._settings.checkpoint_entries:
+            return False
         logged = self._bytes_logged + entries * _ENTRY_BYTES
-        return (
-            self._is_logged
-            and entries > self._settings.checkpoint_entries
-            and logged * _CHECKPOINT_SHARE > self._checkpoint_bytes
-        )
+        return self._is_logged and logged * _CHECKPOINT_SHARE > self._checkpoint_bytes
 
     def _encode_checkpoint(self, document: Document) -> bytes:
         checkpoint = document.encode()

@@ -28,10 +28,14 @@ class Promises:
     @property
     def newest(self) -> int:
         """Place of the newest one that is not kept yet; 0 where all are."""
-        return max((given.newest for given in self._given.values()), default=0)
+        if not self._given:
+            return 0
+        return max(given.newest for given in self._given.values())
 
     def kept(self, place: int) -> bool:
         """Whether all up to a place are durable."""
+        if not self._given:
+            return True
         return all(not given.oldest or given.oldest > place for given in self._given.values())
 
     def add(self, instance: str, number: int | None, update: bytes, now: float) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Final
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -11,6 +12,9 @@ from collab.server.metrics import Metrics
 from collab.server.peers.peer import Peer
 from collab.server.rooms.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.settings import Settings
+
+# An attribute of an enumeration costs ten times a global, and frames are many.
+_BINARY: Final = WSMsgType.BINARY
 
 
 class NativeConnection(WSListener):
@@ -60,7 +64,7 @@ class NativeConnection(WSListener):
         """Queues a frame."""
         if self._transport is not None and self._goodbye is None:
             self.told = True
-            self._transport.send(WSMsgType.BINARY, frame)
+            self._transport.send(_BINARY, frame)
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         """Ends the connection after what is queued."""
@@ -112,9 +116,9 @@ class NativeConnection(WSListener):
         self.heard = True
         self._count(frame.payload_size)
         kind = frame.msg_type
-        if kind == WSMsgType.BINARY and frame.fin:
+        if kind == _BINARY and frame.fin:
             self._receive(frame.get_payload_as_bytes())
-        elif kind in (WSMsgType.BINARY, WSMsgType.CONTINUATION):
+        elif kind in (_BINARY, WSMsgType.CONTINUATION):
             self._gather(frame)
         elif kind == WSMsgType.PING:
             transport.send_pong(frame.get_payload_as_bytes())
@@ -170,7 +174,7 @@ class NativeConnection(WSListener):
 
     def _gather(self, frame: WSFrame) -> None:
         """Puts a fragmented message together, within the bound on messages."""
-        if (self._fragments is None) != (frame.msg_type == WSMsgType.BINARY):
+        if (self._fragments is None) != (frame.msg_type == _BINARY):
             self._transport_violation()
             return
         if self._fragments is None:
