@@ -49,6 +49,7 @@ class CatchUp:
         self._spawn = spawn
         self._went_live = went_live
         self._whole: _WholeState | None = None
+        self._diff: _Diff | None = None
         self._frozen = False
 
     def begin(self, member: Member, known: bytes) -> None:
@@ -92,25 +93,30 @@ class CatchUp:
     def thaw(self, document: Document, members: list[Member]) -> None:
         """Goes on with another document."""
         self._frozen = False
-        self._whole = None
+        self._whole = self._diff = None
         self._document = document
         for member in members:
             member.parts = None
             self.go_on(member)
 
     def trim(self) -> None:
-        """Frees the encoded whole state where nobody asked for it for a while."""
-        whole = self._whole
+        """Frees what is encoded where nobody asked for it for a while."""
+        whole, diff = self._whole, self._diff
         if whole is not None and time.monotonic() - whole.used_at > _KEPT_SECONDS:
             self._whole = None
             self._document.forget_encoding()
+        if diff is not None and time.monotonic() - diff.made_at > _KEPT_SECONDS:
+            self._diff = None
 
     def _start(self, member: Member, known: bytes) -> None:
         """Sends a short diff, or gets a long one ready to be sent in parts."""
         if known == EMPTY_STATE_VECTOR and not member.synced:
             self._start_whole(member)
             return
-        diff = self._document.diff(known)
+        last = self._diff
+        if last is None or last.known != known or last.version != self._document.version:
+            last = self._diff = _Diff(self._document, known)
+        diff = last.update
         if len(diff) <= self._part_bytes * _PARTS:
             self._finish(member, diff)
             return
@@ -169,6 +175,25 @@ class CatchUp:
         member.connection.send(yjs.sync_step2(diff))
         self._went_live(member)
         self._admission.leave(member)
+
+
+class _Diff:
+    """What a member lacked: a crowd that comes back together lacks the same.
+
+    Attributes:
+        known: the state vector of what it had.
+        update: what it lacked.
+        version: the document's version.
+        made_at: when, seconds on the monotonic clock.
+    """
+
+    __slots__ = ("known", "made_at", "update", "version")
+
+    def __init__(self, document: Document, known: bytes) -> None:
+        self.known = known
+        self.update = document.diff(known)
+        self.version = document.version
+        self.made_at = time.monotonic()
 
 
 class _WholeState:

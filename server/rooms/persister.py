@@ -10,19 +10,12 @@ import anyio
 
 from collab.errors import DocumentDeleted, StoreError
 from collab.server.metrics import Metrics
+from collab.server.rooms.rest import Rest
 from collab.server.settings import Settings
 from collab.server.timers import Timers
 from collab.store import Append, NewEntry, Store
 
 logger = logging.getLogger("collab")
-
-_REST_SHARE = 20
-"""Between commits the persister rests twenty times as long as the last one took, ..."""
-_REST_MAX_SECONDS = 0.04
-"""... at most so long: one commit then carries many changes. ..."""
-_READY_MAX_SECONDS = 0.02
-"""... Where writers wait for it half as long, unless many rooms' changes wait already."""
-_SOON_SECONDS = 0.01
 
 _RETRY_FIRST_SECONDS = 0.1
 _RETRY_MAX_SECONDS = 5.0
@@ -128,10 +121,7 @@ class Persister:
         self._queue: deque[Write] = deque()
         self._committing: list[Write] = []
         self._wake: anyio.Event | None = None
-        self._resting: anyio.Event | None = None
-        self._lingers = False
-        self._ready_at = 0.0
-        self._due_at = 0.0
+        self._rest = Rest(timers)
         self._settled: anyio.Event | None = None
         self._space_waiters: dict[Callable[[], None], None] = {}
         self.failure: str | None = None
@@ -140,7 +130,7 @@ class Persister:
     @property
     def soon(self) -> bool:
         """Whether a write that writers wait for is on its way within some ten milliseconds."""
-        return not self._committing and self._ready_at - time.monotonic() < _SOON_SECONDS
+        return not self._committing and self._rest.ends_soon
 
     @property
     def full(self) -> bool:
@@ -156,11 +146,11 @@ class Persister:
 
     def expect(self) -> None:
         """Writers wait until what was submitted is durable: it is committed soon."""
-        self._be_due_at(self._ready_at)
+        self._rest.shorten()
 
     def hasten(self) -> None:
         """A program does nothing until what was submitted is durable: it is committed at once."""
-        self._be_due_at(0.0)
+        self._rest.end()
 
     def when_space(self, call: Callable[[], None]) -> None:
         """Has ``call`` called once, however often it is given, when there is space again."""
@@ -181,40 +171,13 @@ class Persister:
                 await self._wake.wait()
                 self._wake = None
             while self._queue:
-                await self._rest()
+                await self._rest.wait()
                 started = time.monotonic()
                 await self._commit_group()
-                self._tire(time.monotonic() - started)
+                self._rest.begin(time.monotonic() - started, lingers=bool(self._queue))
             if self._settled is not None:
                 self._settled.set()
                 self._settled = None
-
-    def _tire(self, seconds: float) -> None:
-        """After a commit that took so long the next one has time."""
-        now = time.monotonic()
-        rest = seconds * _REST_SHARE
-        self._lingers = bool(self._queue)
-        self._due_at = now + min(rest, _REST_MAX_SECONDS)
-        self._ready_at = self._due_at if self._lingers else now + min(rest, _READY_MAX_SECONDS)
-
-    def _be_due_at(self, at: float) -> None:
-        """Has the next commit begin at a time, unless many rooms' changes go into it."""
-        if at < self._due_at and not self._lingers:
-            self._due_at = at
-            if self._resting is not None:
-                self._resting.set()
-
-    async def _rest(self) -> None:
-        """Waits until the next commit is due."""
-        while (rest := self._due_at - time.monotonic()) > 0:
-            self._resting = anyio.Event()
-            # A scope's deadline keeps uvloop, which counts milliseconds, busy for the last one.
-            alarm = self._timers.call_later(rest, self._resting.set)
-            try:
-                await self._resting.wait()
-            finally:
-                alarm.cancel()
-        self._resting = None
 
     async def _commit_group(self) -> None:
         appends: Sequence[Append] = self._gather()

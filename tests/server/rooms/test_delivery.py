@@ -336,6 +336,26 @@ class TestFirstSync:
             assert sum(map(len, frames)) < 500
             assert "news" in back.text
 
+    async def test_a_crowd_that_comes_back_gets_what_it_lacks_by_now(self) -> None:
+        async with house(MemoryStore(), PARTS) as server:
+            room = await large(server, 4_000)
+            client = Client(room, client_id=2)
+            await client.sync()
+            had = client.doc.get_update()
+            writer = Client(room, client_id=3)
+            await writer.sync()
+            asked = []
+            for number in range(6):
+                if number % 2 == 0:
+                    writer.type(f"news {number} ")
+                back = Client(room, client_id=4 + number)
+                back.doc.apply_update(had)
+                asked.append(back.doc.get_state())
+                await back.sync()
+                assert back.text == writer.text
+                back.leave()
+            assert len(set(asked)) == 1
+
     async def test_a_second_joiner_gets_the_whole_document_too(self) -> None:
         async with house(MemoryStore(), PARTS) as server:
             room = await large(server, 40_000)
