@@ -1,5 +1,7 @@
 """Journal: what of one document is on its way to the store, and when a checkpoint is due."""
 
+import math
+import time
 from collections.abc import Callable, Sequence
 
 import anyio
@@ -66,6 +68,7 @@ class Journal:
         self._entries_logged = stored.seq - stored.checkpoint_seq
         self._bytes_logged = sum(len(entry.update) for entry in stored.entries)
         self._checkpoint_bytes = len(stored.checkpoint or b"")
+        self._checkpoint_at = -math.inf
         self._runs_ahead = False
 
     @property
@@ -256,7 +259,10 @@ class Journal:
     @property
     def _checkpoint_is_due(self) -> bool:
         entries = self._entries_logged
-        if entries <= self._settings.checkpoint_entries:
+        settings = self._settings
+        if entries <= settings.checkpoint_entries:
+            return False
+        if time.monotonic() - self._checkpoint_at < settings.checkpoint_seconds:
             return False
         logged = self._bytes_logged + entries * _ENTRY_BYTES
         return self._is_logged and logged * _CHECKPOINT_SHARE > self._checkpoint_bytes
@@ -265,4 +271,5 @@ class Journal:
         checkpoint = document.encode()
         self._entries_logged = self._bytes_logged = 0
         self._checkpoint_bytes = len(checkpoint)
+        self._checkpoint_at = time.monotonic()
         return checkpoint

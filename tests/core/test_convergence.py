@@ -185,7 +185,9 @@ async def test_everybody_converges_and_nothing_acknowledged_is_lost(seed: int) -
     choose = random.Random(seed)
     store = SteeredStore(MemoryStore())
     typists = [Typist(number, choose) for number in range(1, CLIENTS + 1)]
-    settings = Settings(checkpoint_entries=20, slow_commit_seconds=0.005, part_bytes=200)
+    settings = Settings(
+        checkpoint_entries=20, checkpoint_seconds=1e-9, slow_commit_seconds=0.005, part_bytes=200
+    )
     lives = 4
     for life in range(lives):
         async with house(store, settings) as server:

@@ -158,7 +158,7 @@ class TestDelete:
 
     async def test_an_unload_under_way_brings_nothing_back(self) -> None:
         store = SteeredStore()
-        settings = Settings(unload_seconds=0.001, checkpoint_entries=1)
+        settings = Settings(unload_seconds=0.001, checkpoint_entries=1, checkpoint_seconds=1e-9)
         async with running(store, settings) as (server, catalogue):
             room = await server.rooms.acquire("d")
             client = Client(room, client_id=1).connect()

@@ -93,7 +93,7 @@ async def test_a_checkpoint_that_does_not_apply_is_replaced_by_the_whole_log(
     words = [f"{number} " for number in range(1500)]
     async with house(store):
         await keep(store, *typed(*words), checkpoint=NOISE)
-    async with house(store, Settings(checkpoint_entries=10)) as server:
+    async with house(store, Settings(checkpoint_entries=10, checkpoint_seconds=1e-9)) as server:
         client = await opened(server)
         assert client.text == "".join(words)
         await anyio.wait_all_tasks_blocked()

@@ -340,7 +340,7 @@ class TestCheckpoints:
 
     async def test_a_room_writes_one_after_so_many_entries(self) -> None:
         store = MemoryStore()
-        async with house(store, Settings(checkpoint_entries=10)) as server:
+        async with house(store, Settings(checkpoint_entries=10, checkpoint_seconds=1e-9)) as server:
             room = await server.rooms.acquire("d")
             writer = Client(room, client_id=1).connect()
             for number in range(40):
@@ -352,10 +352,25 @@ class TestCheckpoints:
             reopened = Document.load(opened).doc.get("text", type=pycrdt.Text)
             assert str(reopened) == writer.text
 
+    async def test_a_room_that_is_typed_in_all_the_time_writes_one_a_while(self) -> None:
+        store = MemoryStore()
+        often = Settings(checkpoint_entries=10, checkpoint_seconds=3600.0)
+        async with house(store, often) as server:
+            room = await server.rooms.acquire("d")
+            writer = Client(room, client_id=1).connect()
+            for number in range(40):
+                writer.type(f"{number},")
+                await room.content.settle()
+            opened = await store.load("d")
+            assert (opened.checkpoint_seq, opened.seq) == (11, 40)
+            room.content.checkpoint()
+            await room.content.settle()
+            assert (await store.load("d")).checkpoint_seq == 40
+
     async def test_a_room_that_missed_anothers_entries_writes_none(self) -> None:
         """Another process writes to the same store: its entries are in no checkpoint of ours."""
         store = MemoryStore()
-        async with house(store, Settings(checkpoint_entries=3)) as server:
+        async with house(store, Settings(checkpoint_entries=3, checkpoint_seconds=1e-9)) as server:
             room = await server.rooms.acquire("d")
             writer = Client(room, client_id=1).connect()
             writer.type("ours")

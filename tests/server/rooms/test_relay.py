@@ -231,7 +231,7 @@ async def test_a_checkpoint_that_waits_while_others_write_does_not_hide_what_the
     tmp_path: Path,
 ) -> None:
     store = SteeredStore(SQLiteStore(tmp_path / "collab.db"))
-    async with house(store, Settings(checkpoint_entries=1)) as server:
+    async with house(store, Settings(checkpoint_entries=1, checkpoint_seconds=1e-9)) as server:
         ann = await come(server, 1)
         ann.type("a")
         await server.persister.settle()
@@ -261,7 +261,9 @@ async def test_a_checkpoint_waits_for_what_another_instance_has_yet_to_log(
     store = SteeredStore(SQLiteStore(tmp_path / "collab.db"))
     async with (
         house(held, bus=make_bus()) as one,
-        house(store, Settings(checkpoint_entries=1), bus=make_bus()) as other,
+        house(
+            store, Settings(checkpoint_entries=1, checkpoint_seconds=1e-9), bus=make_bus()
+        ) as other,
     ):
         ann, bob = await come(one, 1), await come(other, 2)
         for letter in "bc":
