@@ -7,6 +7,7 @@ import sys
 
 import anyio
 
+from collab.errors import StoreUnavailable
 from collab.storage.address import open_store
 from collab.store import Append, NewEntry
 
@@ -15,9 +16,14 @@ async def main(address: str, own: str) -> None:
     async with open_store(address) as store:
         while True:
             entry = NewEntry(update=own.encode() * 50, time_ms=1, author=own)
-            seqs = await store.append(
-                [Append(document="a", entries=[entry] * 3), Append(document=own, entries=[entry])]
-            )
+            appends = [
+                Append(document="a", entries=[entry] * 3),
+                Append(document=own, entries=[entry]),
+            ]
+            try:
+                seqs = await store.append(appends)
+            except StoreUnavailable:
+                continue  # The others had the lock all the time, as nobody here ever rests.
             print(*seqs, flush=True)
 
 
