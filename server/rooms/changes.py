@@ -11,6 +11,9 @@ from collab.store import NewEntry
 Change = tuple[Member, Update | Receipt]
 """A change and its writer; or a writer, and what it wants to be sent when it is durable so far."""
 
+_ENTRY_CHANGES = 100
+"""Changes of a writer that one entry of the log holds at most: history is as fine as that."""
+
 
 def parts_of(changes: Sequence[Change]) -> dict[Member, bytes]:
     """Merges what each writer wrote.
@@ -21,11 +24,7 @@ def parts_of(changes: Sequence[Change]) -> dict[Member, bytes]:
     if len(changes) == 1:  # As most often: what is typed in a small room goes on at once.
         ((writer, message),) = changes
         return {writer: message.update} if type(message) is Update else {}
-    by_writer: dict[Member, list[bytes]] = {}
-    for writer, message in changes:
-        if type(message) is Update:
-            by_writer.setdefault(writer, []).append(message.update)
-    return {writer: merge(updates) for writer, updates in by_writer.items()}
+    return {writer: merge(updates) for writer, updates in _updates_of(changes).items()}
 
 
 def receipts_of(changes: Iterable[Change]) -> dict[Member, list[bytes]]:
@@ -39,13 +38,38 @@ def receipts_of(changes: Iterable[Change]) -> dict[Member, list[bytes]]:
     return by_writer
 
 
-def entries_of(parts: Mapping[Member, bytes]) -> list[NewEntry]:
-    """Makes entries of what writers wrote, as of now."""
+def entries_of(parts: Mapping[Member, bytes], changes: Sequence[Change] = ()) -> list[NewEntry]:
+    """Makes entries of what writers wrote, as of now: one each, or one for each hundred changes.
+
+    Args:
+        parts: each writer's changes, merged.
+        changes: the same one by one, where they are known.
+
+    Raises:
+        PoisonedUpdate: something of it cannot be merged.
+    """
     time_ms = now_ms()
+    if len(changes) <= _ENTRY_CHANGES:
+        steps = [(writer, part) for writer, part in parts.items()]
+    else:
+        by_writer = _updates_of(changes)
+        steps = [
+            (writer, merge(by_writer[writer][first : first + _ENTRY_CHANGES]))
+            for writer in parts
+            for first in range(0, len(by_writer[writer]), _ENTRY_CHANGES)
+        ]
     return [
-        NewEntry(update=part, time_ms=time_ms, author=writer.session.identity.author)
-        for writer, part in parts.items()
+        NewEntry(update=step, time_ms=time_ms, author=writer.session.identity.author)
+        for writer, step in steps
     ]
+
+
+def _updates_of(changes: Iterable[Change]) -> dict[Member, list[bytes]]:
+    by_writer: dict[Member, list[bytes]] = {}
+    for writer, message in changes:
+        if type(message) is Update:
+            by_writer.setdefault(writer, []).append(message.update)
+    return by_writer
 
 
 def now_ms() -> int:

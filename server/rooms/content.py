@@ -472,11 +472,13 @@ class Content:
         receipts = receipts_of(pending)
         if self._relay is None or self._relay.seat not in parts:
             return self._publish(
-                parts, receipts, entries_of(parts), merged, state_before, own=merged
+                parts, receipts, entries_of(parts, pending), merged, state_before, own=merged
             )
         written = {writer: part for writer, part in parts.items() if writer is not self._relay.seat}
         own = merge(list(written.values())) if written else None
-        return self._publish(parts, receipts, entries_of(written), merged, state_before, own=own)
+        return self._publish(
+            parts, receipts, entries_of(written, pending), merged, state_before, own=own
+        )
 
     def _publish(
         self,
