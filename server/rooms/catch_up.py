@@ -120,6 +120,7 @@ class CatchUp:
         if len(diff) <= self._part_bytes * _PARTS:
             self._finish(member, diff)
             return
+        self._diff = None  # Megabytes are not kept for others, who seldom lack the same.
         parts = Parts(None, self._document.state_vector, self._document.version)
         member.parts = parts
         # An update would tell a writer that its changes in it are durable; a step 2 does not.

@@ -49,18 +49,21 @@ def entries_of(parts: Mapping[Member, bytes], changes: Sequence[Change] = ()) ->
         PoisonedUpdate: something of it cannot be merged.
     """
     time_ms = now_ms()
-    if len(changes) <= _ENTRY_CHANGES:
-        steps = [(writer, part) for writer, part in parts.items()]
-    else:
-        by_writer = _updates_of(changes)
-        steps = [
-            (writer, merge(by_writer[writer][first : first + _ENTRY_CHANGES]))
-            for writer in parts
-            for first in range(0, len(by_writer[writer]), _ENTRY_CHANGES)
-        ]
+    by_writer = _updates_of(changes) if len(changes) > _ENTRY_CHANGES else {}
     return [
         NewEntry(update=step, time_ms=time_ms, author=writer.session.identity.author)
-        for writer, step in steps
+        for writer, part in parts.items()
+        for step in _steps(part, by_writer.get(writer, ()))
+    ]
+
+
+def _steps(part: bytes, updates: Sequence[bytes]) -> Sequence[bytes]:
+    """Cuts what one writer wrote; most often it is one step, merged already."""
+    if len(updates) <= _ENTRY_CHANGES:
+        return (part,)
+    return [
+        merge(updates[first : first + _ENTRY_CHANGES])
+        for first in range(0, len(updates), _ENTRY_CHANGES)
     ]
 
 

@@ -9,6 +9,7 @@ import pytest
 from collab.document import Document
 from collab.errors import DocumentDeleted, StoreUnavailable
 from collab.server.rooms.persister import Write
+from collab.server.rooms.room import Room
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from collab.store import Append, NewEntry
@@ -323,6 +324,15 @@ class TestSlowStore:
 
 
 class TestCheckpoints:
+    @staticmethod
+    async def type_on(room: Room) -> Client:
+        """Makes forty changes, an entry each."""
+        writer = Client(room, client_id=1).connect()
+        for number in range(40):
+            writer.type(f"{number},")
+            await room.content.settle()
+        return writer
+
     async def test_a_checkpoint_stands_for_what_came_before_it_and_no_more(self) -> None:
         store = SteeredStore()
         async with house(store) as server:
@@ -342,10 +352,7 @@ class TestCheckpoints:
         store = MemoryStore()
         async with house(store, Settings(checkpoint_entries=10, checkpoint_seconds=1e-9)) as server:
             room = await server.rooms.acquire("d")
-            writer = Client(room, client_id=1).connect()
-            for number in range(40):
-                writer.type(f"{number},")
-                await room.content.settle()
+            writer = await self.type_on(room)
             opened = await store.load("d")
             assert opened.seq == 40
             assert len(opened.entries) <= 11
@@ -357,10 +364,7 @@ class TestCheckpoints:
         often = Settings(checkpoint_entries=10, checkpoint_seconds=3600.0)
         async with house(store, often) as server:
             room = await server.rooms.acquire("d")
-            writer = Client(room, client_id=1).connect()
-            for number in range(40):
-                writer.type(f"{number},")
-                await room.content.settle()
+            await self.type_on(room)
             opened = await store.load("d")
             assert (opened.checkpoint_seq, opened.seq) == (11, 40)
             room.content.checkpoint()
