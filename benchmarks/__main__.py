@@ -11,6 +11,7 @@ import click
 from benchmarks import plot, report
 from benchmarks.load.window import Outcome
 from benchmarks.load.workloads import WORKLOADS
+from benchmarks.scale import sizing
 from benchmarks.servers import SERVERS, BenchmarkError, install
 from benchmarks.trial import measure
 
@@ -53,7 +54,11 @@ def _split(allowed: Sequence[str], chosen: str | None, option: str) -> list[str]
 def main(
     only: str | None, servers: str | None, rounds: int, seconds: float, output: Path | None
 ) -> None:
-    """Runs every workload on every server, in alternation, and reports the medians."""
+    """Runs every workload on every server, in alternation, and reports the medians.
+
+    It writes latest.json, latest.md and latest.png, and with the results of a whole run the sizing
+    in docs/explanation/several-servers.md anew, which takes the memory of a connection from them.
+    """
     workloads = _split(list(WORKLOADS), only, "--only")
     chosen = _split(list(SERVERS), servers, "--servers")
     scratch = RESULTS / "raw"
@@ -89,6 +94,8 @@ def main(
     }
     click.echo(report.write(output, outcomes, settings))
     plot.draw(report.medians(outcomes), output / "latest.png")
+    if output == RESULTS:
+        sizing.write()
     if failures:
         sys.exit(f"expected every run to have an outcome, got {failures} without")
 
