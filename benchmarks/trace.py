@@ -188,12 +188,13 @@ class Echo:
         return self._doc.get_state() == typist.seen and str(self._text) == typist.text
 
 
-def replay(trace: Trace, url: str) -> Replay:
+def replay(trace: Trace, url: str, *, pace: float | None = None) -> Replay:
     """Types a trace into an empty document, one update an edit, until all is acknowledged.
 
     Args:
         trace: what to type.
         url: WebSocket of the document, y-websocket dialect: ``ws://127.0.0.1:PORT/ws/NAME``.
+        pace: edits a second at most; None types as fast as the server takes them.
 
     Raises:
         TraceError: the document is not empty, an echo fails to come, or the text is wrong.
@@ -204,13 +205,13 @@ def replay(trace: Trace, url: str) -> Replay:
         raise TraceError(f"expected ws://127.0.0.1:PORT/PATH/NAME, got {url}")
     base, _, document = parts.path.rpartition("/")
     with Crowd(parts.port, YWebsocket(base)) as crowd:
-        done = _type(trace, crowd, document)
+        done = _type(trace, crowd, document, pace)
     if done.text != trace.end:
         raise TraceError(f"expected {len(trace.end)} characters, got {len(done.text)} others")
     return done
 
 
-def _type(trace: Trace, crowd: Crowd, document: str) -> Replay:
+def _type(trace: Trace, crowd: Crowd, document: str, pace: float | None) -> Replay:
     typist, echo = Typist(), Echo()
     client = crowd.client(document, typist.client)
     crowd.connect([client])
@@ -225,7 +226,11 @@ def _type(trace: Trace, crowd: Crowd, document: str) -> Replay:
             sent_bytes += len(update)
             edits += 1
         typist.updates.clear()
-        if number % _LOOK_EVERY == 0:
+        if pace is not None:
+            while (early := begun + edits / pace - clock()) > 0:
+                crowd.listen(early)
+                echo.read(crowd, client)
+        elif number % _LOOK_EVERY == 0:
             crowd.listen(0)
             echo.read(crowd, client)
         while client.unsent:
@@ -257,10 +262,11 @@ def _expect_empty(client: Client) -> None:
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.argument("url")
-def main(path: Path, url: str) -> None:
+@click.option("--pace", type=float, help="Edits a second; as fast as it goes by default.")
+def main(path: Path, url: str, pace: float | None) -> None:
     """Replays the trace at PATH into the document at URL, for instance ws://127.0.0.1:8000/ws/a."""
     try:
-        done = replay(read_trace(path), url)
+        done = replay(read_trace(path), url, pace=pace)
     except (TraceError, LoadError, CollabError, OSError) as error:
         sys.exit(str(error))
     click.echo(
