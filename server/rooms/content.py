@@ -461,24 +461,23 @@ class Content:
         pending, self._pending = self._pending, []
         if not pending:
             return None
+        seat = self._relay.seat if self._relay is not None else None
         state_before = self.document.state_vector
         try:
             parts = parts_of(pending)
             merged = merge(list(parts.values()))
+            written = parts
+            own: bytes | None = merged
+            if seat in parts:
+                written = {writer: part for writer, part in parts.items() if writer is not seat}
+                own = merge(list(written.values())) if written else None
+            entries = entries_of(written, pending)
             self.document.apply(merged)
         except PoisonedUpdate:
             self._recover(pending)
             return None
         receipts = receipts_of(pending)
-        if self._relay is None or self._relay.seat not in parts:
-            return self._publish(
-                parts, receipts, entries_of(parts, pending), merged, state_before, own=merged
-            )
-        written = {writer: part for writer, part in parts.items() if writer is not self._relay.seat}
-        own = merge(list(written.values())) if written else None
-        return self._publish(
-            parts, receipts, entries_of(written, pending), merged, state_before, own=own
-        )
+        return self._publish(parts, receipts, entries, merged, state_before, own=own)
 
     def _publish(
         self,

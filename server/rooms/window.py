@@ -9,6 +9,8 @@ _COST_SHARE = 25
 """The window is 25 times what a flush costs: flushing takes a 25th of the time at most."""
 _WORTH_SECONDS = 0.003
 """A shorter window is none: its timer would cost more than the flushes it saves."""
+_BURST_SECONDS = 0.0005
+"""What comes so soon after a flush came together with what that flushed, and with more."""
 _RISE = 1.1
 """How fast the known cost follows flushes that take longer; it follows shorter ones at once."""
 
@@ -16,8 +18,10 @@ _RISE = 1.1
 class Window:
     """Calls ``flush`` with a leading edge and, after it, once a window.
 
-    The window follows the measured cost of a flush, so that it grows with the number of readers
-    and stays nothing in a small room.
+    What comes in one go with what was just flushed is flushed together, as soon as all of it is
+    taken in: a client that has been offline sends hundreds of changes at once. The window follows
+    the measured cost of a flush, so that it grows with the number of readers and stays nothing in
+    a small room.
 
     Args:
         timers: what wakes it.
@@ -28,6 +32,7 @@ class Window:
     """
 
     __slots__ = (
+        "_burst_seconds",
         "_cost",
         "_due_at",
         "_flush",
@@ -51,6 +56,7 @@ class Window:
         self._timers = timers
         self._max_seconds = max_seconds
         self._min_seconds = min(min_seconds, max_seconds)
+        self._burst_seconds = min(_BURST_SECONDS, max_seconds)
         self._flush = flush
         self._cost = 0.0
         self._length = 0.0
@@ -83,11 +89,12 @@ class Window:
                 return
             self._timer.cancel()
         wait = open_at - time.monotonic()
-        if wait <= 0:
+        if wait <= -self._burst_seconds:
             self.run()
         else:
+            # With no time left it is called when all that has been read is taken in.
             self._due_at = open_at
-            self._timer = self._timers.call_later(wait, self.run)
+            self._timer = self._timers.call_later(max(wait, 0.0), self.run)
 
     def run(self) -> None:
         """Flushes now, and measures what it costs."""

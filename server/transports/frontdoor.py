@@ -41,7 +41,6 @@ from collab.server.transports.native import NativeConnection
 _READ_BUFFER_BYTES = 2048
 """What picows reads into, for each connection; it grows with longer messages."""
 _CORK: int | None = getattr(socket, "TCP_CORK", None)
-_TCP = (socket.AF_INET, socket.AF_INET6)
 _CLOSE_SECONDS = 2.0
 """How long HTTP requests under way may take when the server stops."""
 
@@ -80,6 +79,8 @@ class FrontDoor:
         self.spawn = spawn
         self.settings = settings
         self.native = native
+        # Asked of each connection it would cost a microsecond.
+        self.corks = _CORK is not None and listener.family in (socket.AF_INET, socket.AF_INET6)
         self._app = ASGIWrapper(app)  # type: ignore[arg-type]  # the same protocol, typed apart
         self._config = config
         self._listener = listener
@@ -307,7 +308,7 @@ class _Guest(asyncio.Protocol):
         protocol.connection_made(transport)
         # The answer and what a room begins with leave in one segment: each costs the kernel some
         # microseconds, and crowds come back all at once.
-        _cork(transport, on=True)
+        self._cork(transport, on=True)
         received = memoryview(self._received)
         while received:
             room = protocol.get_buffer(-1)
@@ -316,7 +317,13 @@ class _Guest(asyncio.Protocol):
             received = received[size:]
             protocol.buffer_updated(size)
         self._received = b""
-        _cork(transport, on=False)
+        self._cork(transport, on=False)
+
+    def _cork(self, transport: asyncio.Transport, *, on: bool) -> None:
+        """Has what is sent wait until it is sent together; only Linux can, and only for TCP."""
+        if self._door.corks and not transport.is_closing():
+            assert _CORK is not None
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _CORK, on)
 
     def _refuse(self, error: CollabError) -> None:
         if self._transport is None:
@@ -334,13 +341,6 @@ class _Guest(asyncio.Protocol):
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\n{''.join(lines)}\r\n"
         self._transport.write(head.encode() + body)
         self._transport.close()
-
-
-def _cork(transport: asyncio.Transport, *, on: bool) -> None:
-    """Has what is sent wait until it is sent together; only Linux can, and only for TCP."""
-    connection = transport.get_extra_info("socket")
-    if _CORK is not None and connection.family in _TCP and not transport.is_closing():
-        connection.setsockopt(socket.IPPROTO_TCP, _CORK, on)
 
 
 def _read_handshake(received: bytes) -> Scope | None:
