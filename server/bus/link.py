@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from types import TracebackType
 
 import anyio
+from hiredis import PushNotification, Reader, pack_command
 from redis.exceptions import ClusterError, InvalidResponse, ResponseError
 
 from collab.server.bus.deployment import ANSWER_SECONDS, FAILURES, Node
-from collab.server.bus.resp import Push, Reader, pack
 from collab.server.bus.socket import Socket
 
 _PING_SECONDS = 2.0
@@ -21,6 +21,9 @@ _GATHER_SECONDS = 0.005
 """The least time between two packets: each wakes the server and every instance that hears of it."""
 _QUEUE_MAX_BYTES = 32 * 1024 * 1024
 """What may wait to be sent; beyond it everything waiting is dropped, and made good later."""
+
+_NOTHING = object()
+"""What the reader gives where nothing more is complete."""
 
 _STREAM_ENTRIES = 500
 """How far a stream reaches back at most, about, however long the store takes."""
@@ -116,7 +119,7 @@ class Link:
         self._confirmed = confirmed
         self._failed = failed
         self._socket = Socket(node.url, self._receive, failed)
-        self._reader = Reader()
+        self._reader = Reader(InvalidResponse, ResponseError, notEnoughData=_NOTHING)
         self._left: set[str] = set()
         self._script = b""
         self._unconfirmed = 0
@@ -125,7 +128,7 @@ class Link:
         self._sent_at = 0.0
         self._awaited: deque[Callable[[object], None] | None] = deque()
         self._heard_at = 0.0
-        self._publish = b"SPUBLISH" if sharded else b"PUBLISH"
+        self._publish = "SPUBLISH" if sharded else "PUBLISH"
 
     async def __aenter__(self) -> "Link":
         """Connects.
@@ -134,7 +137,7 @@ class Link:
             RedisError: it cannot be reached, or does not do what is needed.
             OSError: likewise.
         """
-        self._script = await self._socket.open(pack("SCRIPT", "LOAD", _APPEND))
+        self._script = await self._socket.open(_pack("SCRIPT", "LOAD", _APPEND))
         self._heard_at = time.monotonic()
         return self
 
@@ -152,17 +155,17 @@ class Link:
         self._unconfirmed += len(channels)
         if self._sharded:  # One command may name channels of one slot alone.
             for channel in channels:
-                self._send(pack("SSUBSCRIBE", channel))
+                self._send(_pack("SSUBSCRIBE", channel))
         else:
-            self._send(pack("SUBSCRIBE", *channels))
+            self._send(_pack("SUBSCRIBE", *channels))
 
     def unsubscribe(self, channel: str) -> None:
         """Hears of a channel no more."""
         if self._sharded:
             self._left.add(channel)
-            self._send(pack("SUNSUBSCRIBE", channel))
+            self._send(_pack("SUNSUBSCRIBE", channel))
         else:
-            self._send(pack("UNSUBSCRIBE", channel))
+            self._send(_pack("UNSUBSCRIBE", channel))
 
     async def hear_all(self, channels: Sequence[str]) -> None:
         """Subscribes to channels and returns once all are confirmed.
@@ -184,19 +187,12 @@ class Link:
             if time.monotonic() - self._heard_at > _CUT_SECONDS:
                 self._failed(TimeoutError("it does not answer"))
                 return
-            self._command(pack("PING"))
+            self._command(_pack("PING"))
 
     def put(self, command: Command) -> None:
         """Has a command sent, after those before it."""
         if isinstance(command, Published):
-            channel, payload = command.channel.encode(), command.payload
-            self._command(
-                b"*3\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n"
-                % (
-                    *(len(self._publish), self._publish),
-                    *(len(channel), channel, len(payload), payload),
-                )
-            )
+            self._command(_pack(self._publish, command.channel, command.payload))
         elif isinstance(command, Appended):
             own = (command.instance, command.number, command.payload)
             placed = command.placed
@@ -205,9 +201,9 @@ class Link:
                 assert isinstance(id_, bytes)
                 placed(id_)
 
-            self._command(pack("EVALSHA", self._script, 1, command.channel, *own), place)
+            self._command(_pack("EVALSHA", self._script, 1, command.channel, *own), place)
         else:
-            self._command(pack("XDEL", command.channel, *command.ids))
+            self._command(_pack("XDEL", command.channel, *command.ids))
 
     async def flush(self) -> None:
         """Returns when everything that was put has arrived.
@@ -215,7 +211,7 @@ class Link:
         Raises:
             TimeoutError: that takes too long.
         """
-        await self._ask(pack("PING"))
+        await self._ask(_pack("PING"))
 
     async def read(
         self, channels: Sequence[str]
@@ -230,7 +226,7 @@ class Link:
         """
         streams: list[object] = []
         for channel in channels:
-            self._command(pack("XRANGE", channel, "-", "+"), streams.append)
+            self._command(_pack("XRANGE", channel, "-", "+"), streams.append)
         await self.flush()
         return [_read_entries(stream) for stream in streams]
 
@@ -272,9 +268,11 @@ class Link:
             RedisError: the node refuses a command, or serves a channel no more.
         """
         self._heard_at = time.monotonic()
-        for value in self._reader.feed(received):
-            if isinstance(value, Push):
-                self._take_push(value.values)
+        reader = self._reader
+        reader.feed(received)
+        while (value := reader.gets()) is not _NOTHING:
+            if isinstance(value, PushNotification):
+                self._take_push(value)
                 continue
             if isinstance(value, ResponseError):
                 raise value
@@ -304,6 +302,11 @@ class Link:
             if channel.decode() not in self._left:  # Nobody asked: another node serves it now.
                 raise ClusterError(f"{channel!r} has moved to another node")
             self._left.discard(channel.decode())
+
+
+def _pack(*words: str | bytes | int) -> bytes:
+    """Encodes a command."""
+    return pack_command(words)  # type: ignore[arg-type, no-any-return]  # its stub: one word
 
 
 def _read_entries(stream: object) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:
