@@ -108,7 +108,6 @@ class Presence:
         "_changed",
         "_clients",
         "_everyone",
-        "_foreign",
         "_gone",
         "_owned",
         "_state_max_bytes",
@@ -119,8 +118,7 @@ class Presence:
         self._clients: dict[int, _Client] = {}
         self._owned: dict[Hashable, set[int]] = {}
         self._gone: dict[int, int] = {}
-        self._changed: set[int] = set()
-        self._foreign: set[int] = set()  # Those of them that another instance told of.
+        self._changed: dict[int, bool] = {}  # And whether another instance told of it.
         self._everyone: bytes | None = None
 
     def __len__(self) -> int:
@@ -187,9 +185,7 @@ class Presence:
             else:
                 signed = _sign(state, identity)
                 self._put(client_id, _Client(clock, signed, owner, identity.id, now))
-            self._changed.add(client_id)
-            if self._foreign:
-                self._foreign.discard(client_id)
+            self._changed[client_id] = False
         return encode_entries(unseen) if unseen else None
 
     def relay(self, clients: Iterable[Present], owner: Elsewhere, now: float) -> Objections:
@@ -232,13 +228,12 @@ class Presence:
                     known.heard_at = now
                     continue
                 self._put(client_id, _Client(clock, state, owner, told.user, now))
-            self._changed.add(client_id)
-            self._foreign.add(client_id)
+            self._changed[client_id] = True
         return Objections(unseen, to_owners)
 
     def own_changes(self) -> list[Present]:
         """Who changed since the last ``take`` and is, or was, connected here."""
-        return [self._present(client_id) for client_id in self._changed - self._foreign]
+        return [self._present(client_id) for client_id, told in self._changed.items() if not told]
 
     def own(self) -> list[Present]:
         """Everyone who is connected here."""
@@ -269,16 +264,16 @@ class Presence:
         """Encodes what changed since the last call, each client once; None where nothing did."""
         if not self._changed:
             return None
-        changed, self._changed = self._changed, set()
-        self._foreign.clear()
+        changed, self._changed = self._changed, {}
         return encode_entries([self._entry(client_id) for client_id in changed])
 
     def take_gone(self) -> bytes | None:
         """Encodes who of those that changed has left; ``take`` tells the others."""
-        gone = self._changed - self._clients.keys()
+        gone = self._changed.keys() - self._clients.keys()
         if not gone:
             return None
-        self._changed -= gone
+        for client_id in gone:
+            del self._changed[client_id]
         return encode_entries([self._entry(client_id) for client_id in gone])
 
     def encode(self) -> bytes | None:
@@ -334,7 +329,7 @@ class Presence:
         removed = list(client_ids)
         for client_id in removed:
             self._remove(client_id, self._clients[client_id].clock)
-            self._changed.discard(client_id)
+            self._changed.pop(client_id, None)
         return (
             encode_entries([self._entry(client_id) for client_id in removed]) if removed else None
         )
