@@ -205,6 +205,11 @@ class Journal:
             self._changed = anyio.Event()
         await self._changed.wait()
 
+    async def settled(self) -> None:
+        """Waits until everything that was written here is durable."""
+        while not self.durable:
+            await self.next_change()
+
     # What the persister calls.
 
     def committed(self, write: Write, seq: int) -> None:

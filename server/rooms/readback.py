@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from collab.errors import DocumentNotFound, StoreError
+from collab.server.rooms.journal import Journal
 from collab.server.tasks import Spawn
 from collab.server.timers import Timers
 from collab.store import Entry
@@ -21,25 +22,33 @@ class Readback:
 
     Args:
         entries_after: the document's log after a seq.
-        seq: the seq up to which the room has every entry.
-        behind: whether others have committed what the room was not told of.
+        journal: knows where the room is.
         take: takes entries in; tells whether it could.
         timers: wake it.
         spawn: runs it.
     """
 
+    __slots__ = (
+        "_due",
+        "_entries_after",
+        "_journal",
+        "_needed",
+        "_seq_then",
+        "_spawn",
+        "_take",
+        "_timers",
+    )
+
     def __init__(
         self,
         entries_after: Callable[[int], AsyncIterator[Entry]],
-        seq: Callable[[], int],
-        behind: Callable[[], bool],
+        journal: Journal,
         take: Callable[[Sequence[Entry]], bool],
         timers: Timers,
         spawn: Spawn,
     ) -> None:
         self._entries_after = entries_after
-        self._seq = seq
-        self._behind = behind
+        self._journal = journal
         self._take = take
         self._timers = timers
         self._spawn = spawn
@@ -56,22 +65,23 @@ class Readback:
         """Somebody else has written; they may tell what before it is time to read."""
         if not self._due:
             self._due = True
-            self._seq_then = self._seq()
+            self._seq_then = self._journal.seq
             self._timers.call_later(_SECONDS, self._read_if_needed)
 
     def _read_if_needed(self) -> None:
         self._due = False
         needed, self._needed = self._needed, False
-        if needed or (self._behind() and self._seq() == self._seq_then):
+        behind = self._journal.behind
+        if needed or (behind and self._journal.seq == self._seq_then):
             self._spawn(self._read)
-        elif self._behind():  # They do tell, if not everything at this moment.
+        elif behind:  # They do tell, if not everything at this moment.
             self.look_if_behind()
 
     async def _read(self) -> None:
         batch: list[Entry] = []
         taken = True
         try:
-            async for entry in self._entries_after(self._seq()):
+            async for entry in self._entries_after(self._journal.seq):
                 batch.append(entry)
                 if len(batch) == _BATCH_ENTRIES:
                     taken = taken and self._take(batch)

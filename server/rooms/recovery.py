@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -12,63 +13,101 @@ from collab.document import Document
 from collab.errors import DocumentDeleted, PoisonedUpdate, StoreError
 from collab.protocol.messages import Update
 from collab.quarantine import refusal
-from collab.server.metrics import Metrics
 from collab.server.rooms.changes import Change, now_ms
+from collab.server.rooms.facilities import Facilities
+from collab.server.rooms.journal import Journal
 from collab.server.rooms.member import Member
 from collab.server.rooms.opening import Opened
-from collab.server.rooms.refusals import Refusals
-from collab.server.settings import Settings
 
 logger = logging.getLogger("collab")
 
 _RETRY_SECONDS = 1.0
 
 Load = Callable[[], Awaitable[Opened]]
+Resume = Callable[[Document, Sequence[Change], Sequence[Callable[[], None]]], None]
+"""Goes on with a document that was rebuilt: with what applies of what came at the same time as what
+does not, and the receipts asked for in between; then with what was deferred."""
 
 
 class Recovery:
-    """Tries suspects one by one on the document as the store has it.
+    """Tries suspects one by one on the document as the store has it; what comes meanwhile waits.
 
     Args:
         name: document name.
         load: opens the document anew.
-        refusals: where updates go that cannot be taken in.
-        metrics: where they are counted.
-        settings: bounds.
+        facilities: what all rooms share.
+        journal: what of it is on its way to the store, which it is rebuilt from.
+        resume: called when the document is rebuilt.
         gone: called when the document was deleted meanwhile.
+
+    Attributes:
+        under_way: whether the document is being rebuilt: nothing can be done with it.
     """
+
+    __slots__ = (
+        "_deferred",
+        "_facilities",
+        "_gone",
+        "_journal",
+        "_load",
+        "_name",
+        "_resume",
+        "under_way",
+    )
 
     def __init__(
         self,
         name: str,
         load: Load,
-        refusals: Refusals,
-        metrics: Metrics,
-        settings: Settings,
+        facilities: Facilities,
+        journal: Journal,
+        *,
+        resume: Resume,
         gone: Callable[[DocumentDeleted], None],
     ) -> None:
         self._name = name
         self._load = load
-        self._refusals = refusals
-        self._metrics = metrics
-        self._settings = settings
+        self._facilities = facilities
+        self._journal = journal
+        self._resume = resume
         self._gone = gone
+        self._deferred: list[Callable[[], None]] = []
+        self.under_way = False
 
     def bound(self, document: Document) -> Document:
         """Bounds what may wait for its dependencies in a document, and who may have written it."""
-        document.max_clients = self._settings.document_clients
-        document.pending_max_bytes = self._settings.pending_max_bytes
+        settings = self._facilities.settings
+        document.max_clients = settings.document_clients
+        document.pending_max_bytes = settings.pending_max_bytes
         return document
 
     def set_aside(self, member: Member, error: PoisonedUpdate) -> None:
         """Keeps what a writer sent for whoever looks into it; readers have nothing to be kept."""
-        self._metrics.count_refused_update()
+        self._facilities.metrics.count_refused_update()
         session = member.session
         if session.access >= Access.WRITE:
             refused = refusal(error, time_ms=now_ms(), author=session.identity.author)
-            self._refusals.add(self._name, refused)
+            self._facilities.refusals.add(self._name, refused)
 
-    async def sift(self, suspects: Sequence[Change]) -> list[Change]:
+    def begin(self, suspects: Sequence[Change]) -> None:
+        """Rebuilds the document, without what does not apply of what these members brought."""
+        self.under_way = True
+        self._deferred = []
+        self._facilities.spawn(partial(self._rebuild, suspects))
+
+    def defer(self, call: Callable[[], None]) -> None:
+        """Has something done when the document is rebuilt."""
+        self._deferred.append(call)
+
+    async def _rebuild(self, suspects: Sequence[Change]) -> None:
+        await self._journal.settled()
+        good = await self._sift(suspects)
+        document = await self._rebuilt()
+        deferred, self._deferred = self._deferred, []
+        self.under_way = False
+        self._resume(document, good, deferred)
+
+    async def _sift(self, suspects: Sequence[Change]) -> list[Change]:
         """Tries suspects, and closes the connections of those that cannot be applied.
 
         Returns:
@@ -76,7 +115,7 @@ class Recovery:
         """
         good: list[Change] = []
         guilty: set[Member] = set()
-        trial = await self.rebuilt()
+        trial = await self._rebuilt()
         for member, message in suspects:
             await checkpoint()  # They may be long, and others are served meanwhile.
             if member in guilty:
@@ -89,7 +128,7 @@ class Recovery:
                 member.guilty = True
                 self.set_aside(member, error)
                 member.connection.close(CloseCode.MALFORMED, "an update cannot be applied")
-                trial = await self.rebuilt()
+                trial = await self._rebuilt()
                 for _, earlier in good:
                     await checkpoint()
                     if isinstance(earlier, Update):
@@ -98,7 +137,7 @@ class Recovery:
                 good.append((member, message))
         return good
 
-    async def rebuilt(self) -> Document:
+    async def _rebuilt(self) -> Document:
         """Loads the document, for as long as it takes; an empty one where it was deleted."""
         while True:
             try:

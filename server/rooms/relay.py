@@ -128,7 +128,7 @@ class Relay:
             self._wait(partial(self.changed, update, instance, number), len(update))
             return
         self.promises.add(instance, number, update, time.monotonic())
-        room.content.take_relayed(update, promised=number is not None)
+        room.remote.take(update, promised=number is not None)
 
     def reopened(self, instance: str) -> None:
         """Another instance has opened the document anew."""
@@ -145,7 +145,7 @@ class Relay:
             self._wait(partial(self.marked, Mark(mark.durable, mark.durable), instance), 0)
             return
         self.promises.mark(instance, mark.durable)
-        room.content.take_mark(mark.seqs)
+        room.remote.mark(mark.seqs)
 
     def heard(self, frame: bytes, instance: str) -> None:
         """Another instance says something."""
@@ -162,7 +162,7 @@ class Relay:
         """Something may have been missed, in either direction: both are made good."""
         self._returns = True
         if self._room is not None:
-            self._room.content.read_back()
+            self._room.remote.read_back()
             self._ask()
 
     def unanswered(self, instance: str) -> None:
@@ -214,7 +214,7 @@ class Relay:
             if number != 0 and (number is not None or message.update != EMPTY_UPDATE):
                 self.promises.add(instance, number, message.update, time.monotonic())
             if message.update != EMPTY_UPDATE:
-                room.content.integrate_relayed(message.update)
+                room.remote.integrate(message.update)
             if message.state_vector is not None and self._returns:
                 back = room.document.diff(message.state_vector)
                 if back != EMPTY_UPDATE:
@@ -246,9 +246,9 @@ class Relay:
         now = time.monotonic()
         left, number = self.promises.left(instance, now), self.promises.number(instance)
         try:
-            if not left.whole and await room.content.stores(left.updates):
+            if not left.whole and await room.remote.stores(left.updates):
                 self.promises.mark(instance, number)
-                room.content.take_mark(())
+                room.remote.mark(())
         except CollabError as error:
             logger.error("looking up what an instance passed on of %r: %s", self._name, error)
         finally:
@@ -257,7 +257,7 @@ class Relay:
     def _keep(self, room: TiedRoom, instance: str) -> None:
         """All that an instance has passed on is durable."""
         self.promises.forget(instance)
-        room.content.take_mark(())
+        room.remote.mark(())
 
     def _look_after(self, room: TiedRoom, instance: str, seconds: float) -> None:
         """Has what an instance passed on logged here, unless it is; that is seen after a while."""
@@ -276,7 +276,7 @@ class Relay:
                 await anyio.sleep(seconds)
                 left = self.promises.left(instance, time.monotonic())
                 try:
-                    await room.content.secure(left)
+                    await room.remote.secure(left)
                 except CollabError as error:
                     if room.ended:
                         return

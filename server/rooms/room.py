@@ -41,8 +41,10 @@ from collab.server.rooms.long_messages import LONG_BYTES
 from collab.server.rooms.member import Member
 from collab.server.rooms.messaging import Messaging
 from collab.server.rooms.opening import Opened
+from collab.server.rooms.publication import Publication
 from collab.server.rooms.recovery import Load
 from collab.server.rooms.relay import Relay
+from collab.server.rooms.remote import Remote
 from collab.server.rooms.window import Window
 from collab.session import Effect, Reply
 from collab.store import Entry
@@ -58,7 +60,8 @@ class Room:
 
     Attributes:
         name: document name.
-        content: the document, and all that changes it.
+        content: the document, and how changes come into it.
+        remote: takes in what others have changed.
         presence: who is here.
         messaging: passes on what is said in it.
         feeds: where programs hear what happens in it.
@@ -84,14 +87,32 @@ class Room:
         self._settings = settings
         self._metrics = metrics
         self._delivery = Delivery(document, settings, facilities.admission, self.spawn, metrics)
+        seat = relay.seat if relay is not None else None
+        publication = Publication(
+            opened.stored,
+            facilities,
+            self._delivery,
+            relay,
+            gone=self._gone,
+            overtaken=self._overtaken,
+        )
         self.content = Content(
             opened,
             facilities,
             load=load,
-            entries_after=entries_after,
             delivery=self._delivery,
-            relay=relay,
+            publication=publication,
+            seat=seat,
             gone=self._gone,
+        )
+        self.remote = Remote(
+            self.name,
+            self.content,
+            publication,
+            facilities,
+            load=load,
+            entries_after=entries_after,
+            seat=seat,
         )
         self.messaging = Messaging(self.name, self._delivery, self.feeds, settings, metrics, relay)
         self._presence_changes = Window(
@@ -328,6 +349,10 @@ class Room:
     def _gone(self, error: DocumentDeleted) -> None:
         """Another process has deleted the document."""
         self.end(Farewell(CloseCode.NOT_FOUND, "the document was deleted", error))
+
+    def _overtaken(self) -> None:
+        """Others have written to the document."""
+        self.remote.read_back_if_behind()
 
     def _may_show(self, member: Member) -> bool:
         """Whether a member may publish its presence."""

@@ -10,23 +10,27 @@ from collab.server.tasks import Spawn
 
 
 class TiedContent(Protocol):
-    """A room's document, as other instances change it."""
+    """A room's document, as its relay sees it."""
 
     def flush(self) -> None:
         """Applies and passes on what has gathered."""
 
-    def take_relayed(self, update: bytes, *, promised: bool) -> None:
+
+class TiedRemote(Protocol):
+    """Where a room takes in what other instances have changed."""
+
+    def take(self, update: bytes, *, promised: bool) -> None:
         """Takes in a change that another instance has taken in, and logs.
 
         Args:
             update: the change.
-            promised: whether ``take_mark`` will say where that is in the log.
+            promised: whether ``mark`` will say where that is in the log.
         """
 
-    def integrate_relayed(self, update: bytes) -> None:
+    def integrate(self, update: bytes) -> None:
         """Takes in what another instance has that may be known here for the most part."""
 
-    def take_mark(self, seqs: Sequence[range]) -> None:
+    def mark(self, seqs: Sequence[range]) -> None:
         """What others have taken in is durable.
 
         Args:
@@ -67,6 +71,11 @@ class TiedRoom(Protocol):
 
     @property
     def content(self) -> TiedContent:
+        """Holds the document, and what is about to come into it."""
+        ...
+
+    @property
+    def remote(self) -> TiedRemote:
         """Takes in what others have changed."""
         ...
 

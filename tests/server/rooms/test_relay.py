@@ -221,7 +221,7 @@ async def test_what_an_instance_does_not_commit_any_more_is_logged_by_another_on
             await bob.read_until(lambda: bob.text == "hello")
             await eve.read_until(lambda: eve.text == "hello")
             for survivor, server in ((bob, two), (eve, three)):
-                await survivor.room.content.secure(Left([ann.doc.get_update()], whole=False))
+                await survivor.room.remote.secure(Left([ann.doc.get_update()], whole=False))
                 await server.persister.settle()
             assert len(await entries(path)) == 1
         held.let_append()
@@ -245,7 +245,7 @@ async def test_a_checkpoint_that_waits_while_others_write_does_not_hide_what_the
             ann.type(letter)
             ann.room.content.flush()
         await store.kept.append([Append(document="d", entries=[entry])])
-        ann.room.content.read_back()
+        ann.room.remote.read_back()
         await ann.read_until(lambda: "elsewhere" in ann.text)
         store.let_append()
         await server.persister.settle()
