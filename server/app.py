@@ -1,81 +1,32 @@
-"""Collab: the ASGI app, and the place where its parts are put together."""
+"""Collab: the ASGI app, as its host enters and calls it."""
 
-import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from http import HTTPStatus
-from random import Random
 from types import TracebackType
-from urllib.parse import quote
 
 import anyio
-from anyio.abc import TaskGroup
-from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from collab.access import ANYONE, Identity, check_name
 from collab.archive import KEEP_ALL, Retention
 from collab.errors import CollabError, NotRunning
-from collab.protocol.fallback import POST_HEADER, SESSION_HEADER
 from collab.revocation import Revocation
-from collab.server.auth.expiry import Expiry
 from collab.server.auth.guard import Authenticate, Authorize, Guard
-from collab.server.auth.origins import OriginCheck, Origins
-from collab.server.auth.passes import Passes
-from collab.server.auth.rights import Rights
+from collab.server.auth.origins import Origins
 from collab.server.auth.seating import acquire_permitted
 from collab.server.bus.bus import Bus
-from collab.server.departure import send_away
-from collab.server.documents.catalogue import Catalogue
-from collab.server.documents.compactor import Compactor
-from collab.server.documents.erasing import Eraser
-from collab.server.documents.feeds import Feeds
 from collab.server.documents.history import History
-from collab.server.documents.pauses import Pauses
 from collab.server.documents.seeds import Seed
-from collab.server.endpoints import Handshakes
-from collab.server.http.body import BodyTime
-from collab.server.http.compaction import Compaction
-from collab.server.http.demo import demo_routes
-from collab.server.http.documents import Documents
 from collab.server.http.ended import ended
-from collab.server.http.events import Events
-from collab.server.http.following import Followed
-from collab.server.http.health import Health
-from collab.server.http.metrics import MetricsPage
-from collab.server.http.past import Past
-from collab.server.http.precautions import Precautions
-from collab.server.http.put_content import PutContent
-from collab.server.http.sessions import SessionEndpoints
-from collab.server.http.status import status_of
-from collab.server.http.trash import TrashEndpoints
-from collab.server.http.updates import Updates
-from collab.server.http.versions import Versions
-from collab.server.http.who_asks import WhoAsks
-from collab.server.http.ysweet import YSweet
-from collab.server.limits.addresses import Network, parse_networks
-from collab.server.limits.census import Census
+from collab.server.limits.addresses import parse_networks
 from collab.server.live import LiveDocument
-from collab.server.metrics import Metrics
-from collab.server.rooms.heartbeat import Heartbeat
-from collab.server.rooms.persister import Persister
 from collab.server.rooms.relays import Relays
-from collab.server.rooms.rooms import Rooms
+from collab.server.running import Running
 from collab.server.settings import Settings
-from collab.server.tasks import spawner
-from collab.server.timers import make_timers
-from collab.server.transports.asgi import websocket_routes
-from collab.server.transports.sse import Sessions, fallback_routes
 from collab.storage.address import open_store
-from collab.store import Append, Store
-
-logger = logging.getLogger("collab")
+from collab.store import Store
 
 
 class Collab:
@@ -144,11 +95,11 @@ class Collab:
         self._demo = demo
         self._pass_secret = pass_secret or secrets.token_urlsafe(32)
         self._exits = AsyncExitStack()
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._ended = False
 
     @property
-    def running(self) -> "_Running":
+    def running(self) -> Running:
         """The parts of the running app.
 
         Raises:
@@ -186,7 +137,7 @@ class Collab:
             exits.callback(tasks.cancel_scope.cancel)
             if self._relays is not None:
                 await exits.enter_async_context(self._relays.joined())
-            running = _Running(
+            running = Running(
                 self._store,
                 self._guard,
                 self._origins,
@@ -320,191 +271,3 @@ class Collab:
         finally:
             await self.__aexit__(None, None, None)
         await send({"type": "lifespan.shutdown.complete"})
-
-
-class _Running:
-    """The parts of an app that is entered."""
-
-    def __init__(
-        self,
-        store: Store,
-        guard: Guard,
-        origins: Origins,
-        retention: Retention,
-        settings: Settings,
-        tasks: TaskGroup,
-        proxies: tuple[Network, ...],
-        *,
-        seed: Seed | None,
-        demo: bool,
-        relays: Relays | None,
-        pass_secret: str,
-    ) -> None:
-        self.settings = settings
-        self._left = False
-        self._drained = False
-        self._has_others = relays is not None
-        self.timers = make_timers()
-        self.metrics = Metrics()
-        spawn = spawner(tasks)
-        self.feeds = Feeds(settings)
-        pauses = Pauses(store, self.timers, settings, spawn, self.feeds)
-
-        def changed(append: Append, seq: int) -> None:
-            pauses.changed(append.document)
-            self.feeds.committed(append, seq)
-
-        self.persister = Persister(store, settings, self.timers, self.metrics, changed=changed)
-        passes = Passes(guard, pass_secret)
-        self.rooms = Rooms(
-            store,
-            self.persister,
-            self.timers,
-            settings,
-            spawn,
-            self.metrics,
-            self.feeds,
-            seed,
-            relays,
-        )
-        self.rights = Rights(self.rooms, guard, store, relays)
-        self.past = History(store)
-        catalogue = Catalogue(store, self.rooms)
-        self._census = census = Census(settings, self.metrics, proxies)
-        self.handshakes = Handshakes(
-            self.rooms, guard, passes, origins, settings, self.timers, census, self.metrics
-        )
-        followed = Followed(store, self.rooms, self.past, guard, census)
-        instance = None if relays is None else relays.instance
-        sessions = Sessions(self.handshakes, settings, self.timers, instance)
-        _watch(self.metrics, self.rooms, self.persister)
-        self.routes: list[BaseRoute] = [
-            *websocket_routes(self.handshakes, settings),
-            *fallback_routes(sessions, settings),
-            *Health(self.persister, relays, census).routes(),
-            *MetricsPage(self.metrics, guard).routes(),
-            *SessionEndpoints(self.rights, guard).routes(),
-            *WhoAsks(guard).routes(),
-            *Documents(store, self.rooms, self.past, guard).routes(),
-            *Past(self.past, self.rooms, guard).routes(),
-            *Versions(store, self.rooms, guard).routes(),
-            *TrashEndpoints(catalogue, guard).routes(),
-            *PutContent(catalogue, guard, settings).routes(),
-            *Events(followed, settings, self.metrics).routes(),
-            *Updates(store, self.rooms, guard, settings).routes(),
-            *YSweet(store, self.rooms, guard, passes, settings).routes(),
-            *Compaction(store, guard, retention).routes(),
-            *(demo_routes() if demo else []),
-        ]
-        timed = BodyTime(Router(self.routes), settings.post_seconds)
-        checked = OriginCheck(timed, origins)
-        answering = ExceptionMiddleware(checked, handlers={CollabError: _explain})
-        self.app = _encoded_paths(Precautions(_shared(answering, origins)))
-        tasks.start_soon(self.timers.run)
-        tasks.start_soon(self.persister.run)
-        tasks.start_soon(Eraser(store, settings.trash_seconds).run)
-        tasks.start_soon(Compactor(store, self.persister, settings, retention).run)
-        Heartbeat(self.rooms, self.timers, settings).start()
-        Expiry(self.rooms, self.timers, Random()).start()
-
-    async def leave(self) -> None:
-        """Lets nobody in any more and sends every client away, within ``moving_seconds``; once.
-
-        Documents are served until their last client is told to go, and requests that are under way
-        are answered.
-        """
-        if self._left:
-            return
-        self._left = True
-        self._census.close()
-        with anyio.CancelScope(shield=True):
-            seconds = self.settings.moving_seconds if self._has_others else 0.0
-            await send_away(self._census, seconds, Random())
-            self.feeds.close()
-
-    async def drain(self) -> None:
-        """Leaves and waits for the last commit, within ``drain_seconds``; once."""
-        await self.leave()
-        if self._drained:
-            return
-        self._drained = True
-        with anyio.move_on_after(self.settings.drain_seconds, shield=True) as scope:
-            await self.rooms.close()
-        if scope.cancelled_caught:
-            logger.error(
-                "gave up on %d bytes that the store did not take: %s",
-                self.persister.uncommitted_bytes,
-                self.persister.failure or "too slow",
-            )
-
-
-def _watch(metrics: Metrics, rooms: Rooms, persister: Persister) -> None:
-    """Has the metrics read how full the server is."""
-    metrics.watch("collab_rooms", "Documents in memory.", lambda: len(rooms.loaded))
-    metrics.watch(
-        "collab_members",
-        "Clients in rooms.",
-        lambda: sum(len(room.members) for room in rooms.loaded),
-    )
-    metrics.watch(
-        "collab_paused_members",
-        "Clients that do not read what they are sent fast enough.",
-        lambda: sum(member.paused for room in rooms.loaded for member in room.members),
-    )
-    metrics.watch(
-        "collab_syncs_in_flight",
-        "Clients that are being brought up to date.",
-        lambda: rooms.admission.in_flight,
-    )
-    metrics.watch(
-        "collab_syncs_waiting",
-        "Clients that wait for that.",
-        lambda: rooms.admission.waiting,
-    )
-    metrics.watch(
-        "collab_uncommitted_bytes",
-        "Changes that wait for the store.",
-        lambda: persister.uncommitted_bytes,
-    )
-    metrics.watch(
-        "collab_store_failing",
-        "1 while the store does not take changes.",
-        lambda: persister.failure is not None,
-    )
-
-
-def _encoded_paths(app: ASGIApp) -> ASGIApp:
-    """Routes by the path as it was sent, so that ``%2F`` in a document name is not a slash."""
-
-    async def routed(scope: Scope, receive: Receive, send: Send) -> None:
-        raw_path = scope.get("raw_path")
-        path = raw_path.decode("ascii") if raw_path else quote(scope["path"])
-        await app({**scope, "path": path}, receive, send)
-
-    return routed
-
-
-def _shared(app: ASGIApp, origins: Origins) -> ASGIApp:
-    """Lets browsers hand answers to pages of the origins listed."""
-    if not origins.allowed:
-        return app
-    return CORSMiddleware(
-        app,
-        allow_origins=origins.allowed,
-        allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
-        allow_headers=(
-            "Authorization",
-            "Content-Type",
-            "Last-Event-ID",
-            SESSION_HEADER,
-            POST_HEADER,
-        ),
-    )
-
-
-async def _explain(request: Request, error: Exception) -> Response:
-    assert isinstance(error, CollabError)
-    status = status_of(error)
-    # RFC 9110, section 11.6.1: who is told 401 is told how to authenticate.
-    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
-    return JSONResponse({"error": str(error)}, status_code=status, headers=headers)

@@ -1,0 +1,70 @@
+"""Answering: what requests and answers pass between the server and the routes."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from urllib.parse import quote
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from collab.errors import CollabError
+from collab.protocol.fallback import POST_HEADER, SESSION_HEADER
+from collab.server.auth.origins import OriginCheck, Origins
+from collab.server.http.body import BodyTime
+from collab.server.http.precautions import Precautions
+from collab.server.http.status import status_of
+
+
+def answering(routes: Sequence[BaseRoute], origins: Origins, body_seconds: float) -> ASGIApp:
+    """Makes an app of routes.
+
+    Args:
+        routes: what is asked for.
+        origins: the web pages that may ask, and be shown the answers.
+        body_seconds: how long the body of a request may take.
+    """
+    timed = BodyTime(Router(routes), body_seconds)
+    checked = OriginCheck(timed, origins)
+    explained = ExceptionMiddleware(checked, handlers={CollabError: _explain})
+    return _encoded_paths(Precautions(_shared(explained, origins)))
+
+
+def _encoded_paths(app: ASGIApp) -> ASGIApp:
+    """Routes by the path as it was sent, so that ``%2F`` in a document name is not a slash."""
+
+    async def routed(scope: Scope, receive: Receive, send: Send) -> None:
+        raw_path = scope.get("raw_path")
+        path = raw_path.decode("ascii") if raw_path else quote(scope["path"])
+        await app({**scope, "path": path}, receive, send)
+
+    return routed
+
+
+def _shared(app: ASGIApp, origins: Origins) -> ASGIApp:
+    """Lets browsers hand answers to pages of the origins listed."""
+    if not origins.allowed:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins.allowed,
+        allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+        allow_headers=(
+            "Authorization",
+            "Content-Type",
+            "Last-Event-ID",
+            SESSION_HEADER,
+            POST_HEADER,
+        ),
+    )
+
+
+async def _explain(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CollabError)
+    status = status_of(error)
+    # RFC 9110, section 11.6.1: who is told 401 is told how to authenticate.
+    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
+    return JSONResponse({"error": str(error)}, status_code=status, headers=headers)
