@@ -22,7 +22,7 @@ def difference(one: Document, other: Document) -> str | None:
     first, second = one.encode(), other.encode()
     if first == second:
         return None
-    # Integrating implies deletions: both are to have integrated what can be.
+    # Integrating makes deletions: both are to have integrated what can be.
     first, second = _document(first).encode(), _document(second).encode()
     here, there = _Coverage(first), _Coverage(second)
     if there.exceeds(here):
@@ -43,10 +43,16 @@ class _Coverage:
     """The changes and the deletions that an update has, whether they can be integrated or not."""
 
     def __init__(self, update: bytes) -> None:
-        structs = (each for each in read_structs(update) if each.kind is not Kind.SKIP)
+        structs = [each for each in read_structs(update) if each.kind is not Kind.SKIP]
+        deletions = [(each.client, each.clock, each.length) for each in read_deletions(update)]
+        # What came deleted is among the deletions or not, for as long as it waits for others.
+        deletions += [
+            (each.client, each.clock, each.length)
+            for each in structs
+            if each.kind in (Kind.GC, Kind.DELETED)
+        ]
         self._structs = _ranges((each.client, each.clock, each.length) for each in structs)
-        deletions = read_deletions(update)
-        self._deletions = _ranges((each.client, each.clock, each.length) for each in deletions)
+        self._deletions = _ranges(deletions)
 
     def exceeds(self, other: "_Coverage") -> bool:
         """Whether there is something in it that the other has not."""

@@ -94,6 +94,17 @@ def test_changes_that_wait_for_others_are_compared() -> None:
     assert difference(document_of(updates[:1]), document_of([updates[0], updates[-1]]))
 
 
+def test_what_came_deleted_and_waits_for_others_is_the_same_in_parts() -> None:
+    # Client 7, whose clock 1 waits for client 9: clock 2 came deleted, as does what follows.
+    first = b"\x01\x01\x07\x00\x01\x01\x04text\x01\x00"
+    second = b"\x01\x01\x07\x01\x84\x09\x00\x01a\x00"
+    third = b"\x01\x01\x07\x02\x01\x01\x04text\x03\x00"
+    whole = b"\x01\x03\x07\x00" + first[4:-1] + second[4:-1] + third[4:-1] + b"\x00"
+    in_parts = document_of([first, second, third])
+    assert in_parts.pending_bytes > 0
+    assert difference(document_of([whole]), in_parts) is None
+
+
 @pytest.mark.parametrize("content", [b"hellO", b"jello"])
 def test_other_content_at_the_same_places_is_found(content: bytes) -> None:
     other = poison.HELLO.replace(b"hello", content)
