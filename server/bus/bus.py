@@ -88,11 +88,14 @@ class Bus(Protocol):
 
     Attributes:
         instance: id of this instance, another one each time.
-        failure: why it is cut off from the others, or None while it is not.
     """
 
     instance: str
-    failure: str | None
+
+    @property
+    def failure(self) -> str | None:
+        """Why it is cut off from the others, or None while it is not."""
+        ...
 
     def joined(self, receiver: Receiver) -> AbstractAsyncContextManager[None]:
         """Takes part for as long as the context lasts. It does not wait for a bus that is away.

@@ -18,12 +18,11 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
 import sniffio
-from redis.crc import key_slot
 
 from collab import lib0
 from collab.errors import ProtocolError, SettingsError
@@ -31,14 +30,14 @@ from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.bus.bus import Receiver
 from collab.server.bus.deployment import CONNECT_SECONDS, FAILURES, Deployment
 from collab.server.bus.instances import BEAT_SECONDS, Instances
-from collab.server.bus.link import Appended, Command, Link, Published, Removed
+from collab.server.bus.link import Appended, Published, Removed
+from collab.server.bus.links import Links
 from collab.server.bus.marks import Mark, decode_mark, encode_mark
 from collab.server.bus.numbers import Numbers, Own
 from collab.server.bus.questions import Questions
 
 logger = logging.getLogger("collab")
 
-_AGAIN_SECONDS = 0.5
 _SUBSCRIBE_SECONDS = 2.0
 """How long opening a document waits for the bus; it is served without, and asks later."""
 _DOCUMENTS_AT_ONCE = 100
@@ -62,22 +61,31 @@ class ValkeyBus:
 
     def __init__(self, deployment: Deployment, prefix: str = "collab:0") -> None:
         self.instance = secrets.token_hex(8)
-        self.failure: str | None = "not connected yet"
-        self._deployment = deployment
         self._everyone = f"{prefix}:instances"
         self._private = f"{prefix}:i:"
         self._shared = f"{prefix}:d:"
         self._subscribed: dict[str, Numbers] = {}
         self._uncommitted: dict[str, Numbers] = {}
-        self._confirmations: dict[str, anyio.Event] = {}
-        self._late: set[str] = set()
         self._unmarked: dict[str, Numbers] = {}
         self._questions = Questions()
         self._asking = anyio.Event()
         self._instances = Instances(self.instance)
         self._receiver: Receiver | None = None
-        self._linked: anyio.CancelScope | None = None
-        self._links: Sequence[Link] = ()
+        self._links = Links(
+            deployment,
+            own=(self._everyone, self._private + self.instance),
+            others=lambda: [self._channel(document) for document in self._subscribed],
+            take=self._take,
+            linked=self._take_part,
+            make_good=self._make_good,
+            late=lambda channel: self._tell_missed(self._document(channel)),
+            cut_off=self._cut_off,
+        )
+
+    @property
+    def failure(self) -> str | None:
+        """Why it is cut off from the others, or None while it is not."""
+        return self._links.failure
 
     @asynccontextmanager
     async def joined(self, receiver: Receiver) -> AsyncIterator[None]:
@@ -87,7 +95,7 @@ class ValkeyBus:
         self._receiver = receiver
         connected = anyio.Event()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._stay_linked, connected)
+            tasks.start_soon(self._links.run, connected)
             tasks.start_soon(self._beat)
             tasks.start_soon(self._keep_late)
             tasks.start_soon(self._ask)
@@ -99,26 +107,23 @@ class ValkeyBus:
             finally:
                 with anyio.move_on_after(1, shield=True):
                     await self._leave()
-                self.failure = "left"
+                self._links.end()
                 tasks.cancel_scope.cancel()
 
     async def subscribe(self, document: str) -> None:
         """Hears of a document from here on."""
         self._subscribed[document] = Numbers()
-        if self.failure is not None:
+        if self._links.failure is not None:
             return
         channel = self._channel(document)
-        confirmed = self._confirmations.setdefault(channel, anyio.Event())
         with anyio.move_on_after(_SUBSCRIBE_SECONDS):
             try:
-                self._link(channel).subscribe([channel])
-                await confirmed.wait()
+                await self._links.hear(channel)
                 await self._read_streams([document])
-                return
             except FAILURES as error:
-                self._restart(error)
-                return
-        self._late.add(channel)
+                self._links.fail(error)
+            return
+        self._links.expect(channel)
 
     def unsubscribe(self, document: str) -> None:
         """Hears of it no more."""
@@ -126,9 +131,7 @@ class ValkeyBus:
         self._uncommitted.pop(document, None)
         self._unmarked.pop(document, None)
         self._questions.forget_document(document)
-        if self.failure is None and self._links:  # There are none while it is linked anew.
-            channel = self._channel(document)
-            self._link(channel).unsubscribe(channel)
+        self._links.unhear(self._channel(document))
 
     def change(self, document: str, update: bytes) -> None:
         """Tells all others of a change."""
@@ -147,7 +150,7 @@ class ValkeyBus:
         kept = subscription.commit_own(seqs)
         self._unmarked[document] = subscription
         if kept:
-            self._put(Removed(self._channel(document), kept))
+            self._links.put(Removed(self._channel(document), kept))
         if subscription.askers:
             for asker, number in subscription.take_answered():
                 self._tell(asker, [(document, subscription.mark(number))])
@@ -164,111 +167,58 @@ class ValkeyBus:
 
     def announce(self, frame: bytes) -> None:
         """Tells all others something that is about no document."""
-        self._put(Published(self._everyone, f"said {self.instance} ".encode() + frame))
+        self._links.put(Published(self._everyone, f"said {self.instance} ".encode() + frame))
 
     def say(self, document: str, frame: bytes, *, to: str | None = None) -> None:
         """Tells all others something, or one of them."""
         head = f"f {self.instance} ".encode()
         if to is None:
-            self._put(Published(self._channel(document), head + frame))
+            self._links.put(Published(self._channel(document), head + frame))
         else:
             name = lib0.write_var_string(document)
-            self._put(Published(self._private + to, head + name + frame))
+            self._links.put(Published(self._private + to, head + name + frame))
 
     def _publish_change(
         self, document: str, subscription: Numbers, number: int, update: bytes
     ) -> None:
         mark = encode_mark(subscription.take_mark())
         head = b"u:%b %d %b " % (mark, number, self.instance.encode())
-        self._put(Published(self._channel(document), head + update))
+        self._links.put(Published(self._channel(document), head + update))
 
     def _tell(self, instance: str, marks: Sequence[tuple[str, Mark]]) -> None:
         told = bytearray(f"m {self.instance} ".encode())
         for document, mark in marks:
             told += lib0.write_var_string(document) + lib0.write_var_bytes(encode_mark(mark))
-        self._put(Published(self._private + instance, bytes(told)))
+        self._links.put(Published(self._private + instance, bytes(told)))
 
     def _channel(self, document: str) -> str:
         """A document's stream and its channel have one name: a cluster's node has both."""
         return self._shared + document
 
-    def _link(self, channel: str) -> Link:
-        if not self._links:
-            raise ConnectionResetError("expected a link, got none any more")
-        if not self._deployment.sharded:
-            return self._links[0]
-        slot = key_slot(channel.encode())
-        return next(link for link in self._links if any(slot in slots for slots in link.node.slots))
-
-    def _put(self, command: Command) -> None:
-        if self.failure is None and self._links:  # There are none while it is linked anew.
-            self._link(command.channel).put(command)
+    def _document(self, channel: str) -> str:
+        return channel.removeprefix(self._shared)
 
     # What is heard.
 
-    async def _stay_linked(self, connected: anyio.Event) -> None:
-        while True:
-            try:
-                with anyio.CancelScope() as self._linked:
-                    await self._run_links(connected)
-            except FAILURES as error:
-                self._cut_off(error)
-            finally:
-                self._links = ()
-            await anyio.sleep(_AGAIN_SECONDS)
+    def _take_part(self) -> None:
+        for subscription in self._subscribed.values():
+            subscription.forget()
+        self._instances.spare(time.monotonic())
+        assert self._receiver is not None
+        self._receiver.returned()
 
-    async def _run_links(self, connected: anyio.Event) -> None:
-        """Makes a link to each node, and keeps to them until one fails."""
-        nodes = await self._deployment.find()
-        async with AsyncExitStack() as exits:
-            links = [
-                Link(
-                    node,
-                    sharded=self._deployment.sharded,
-                    take=self._take,
-                    confirmed=self._confirm,
-                    failed=self._restart,
-                )
-                for node in nodes
-            ]
-            for link in links:
-                await exits.enter_async_context(link)
-            self._links = links
-            documents = list(self._subscribed)
-            channels: dict[Link, list[str]] = {link: [] for link in links}
-            own = (self._everyone, self._private + self.instance)
-            for channel in [*own, *map(self._channel, documents)]:
-                channels[self._link(channel)].append(channel)
-            for link in links:
-                await link.hear_all(channels[link])
-            for subscription in self._subscribed.values():
-                subscription.forget()
-            self._instances.spare(time.monotonic())
-            if self.failure is not None and connected.is_set():
-                logger.warning("the bus is there again")
-            self.failure = None
-            connected.set()
-            assert self._receiver is not None
-            self._receiver.returned()
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._make_good, documents)
-                for link in links:
-                    tasks.start_soon(link.watch)
+    def _cut_off(self) -> None:
+        assert self._receiver is not None
+        self._receiver.cut_off()
 
-    async def _make_good(self, documents: Sequence[str]) -> None:
+    async def _make_good(self, channels: Sequence[str]) -> None:
         """After it was cut off: reads streams on, and has instances ask each other."""
-        try:
-            for first in range(0, len(documents), _DOCUMENTS_AT_ONCE):
-                some = documents[first : first + _DOCUMENTS_AT_ONCE]
-                await self._read_streams(some)
-                for document in some:
-                    self._tell_missed(document)
-            for document in self._subscribed.keys() - set(documents):
-                channel = self._channel(document)  # Asked for while there was no connection.
-                self._late.add(channel)
-                self._link(channel).subscribe([channel])
-        except FAILURES as error:
-            self._restart(error)
+        documents = [self._document(channel) for channel in channels]
+        for first in range(0, len(documents), _DOCUMENTS_AT_ONCE):
+            some = documents[first : first + _DOCUMENTS_AT_ONCE]
+            await self._read_streams(some)
+            for document in some:
+                self._tell_missed(document)
 
     def _take(self, channel: str, payload: bytes) -> None:
         try:
@@ -361,29 +311,15 @@ class ValkeyBus:
         else:
             raise ValueError(kind)
 
-    def _confirm(self, channel: str) -> None:
-        confirmed = self._confirmations.pop(channel, None)
-        if confirmed is not None:
-            confirmed.set()
-        if channel in self._late:
-            self._late.discard(channel)
-            self._tell_missed(channel.removeprefix(self._shared))
-
     async def _read_streams(self, documents: Sequence[str]) -> None:
         """Takes in what others have passed on and not committed yet."""
-        channels: dict[Link, list[str]] = {}
-        for document in documents:
-            if document in self._subscribed:
-                channel = self._channel(document)
-                channels.setdefault(self._link(channel), []).append(channel)
-        for link, some in channels.items():
-            for channel, entries in zip(some, await link.read(some), strict=True):
-                document = channel.removeprefix(self._shared)
-                for _, fields in entries:
-                    digits = fields.get(b"n")
-                    number = None if digits is None else int(digits)
-                    instance = fields[b"i"].decode()
-                    self._pass_on_change(document, fields[b"u"], instance, number)
+        channels = [self._channel(each) for each in documents if each in self._subscribed]
+        async for channel, entries in self._links.read(channels):
+            for _, fields in entries:
+                digits = fields.get(b"n")
+                number = None if digits is None else int(digits)
+                instance = fields[b"i"].decode()
+                self._pass_on_change(self._document(channel), fields[b"u"], instance, number)
 
     async def _keep_late(self) -> None:
         """Has streams keep what the store is slow with."""
@@ -393,7 +329,9 @@ class ValkeyBus:
                 channel = self._channel(document)
                 for own in subscription.take_late():
                     placed = partial(self._place, channel, own)
-                    self._put(Appended(channel, self.instance, own.number, own.update, placed))
+                    self._links.put(
+                        Appended(channel, self.instance, own.number, own.update, placed)
+                    )
                 if subscription.durable:
                     del self._uncommitted[document]
 
@@ -414,7 +352,7 @@ class ValkeyBus:
                 self._asking = anyio.Event()
                 await self._asking.wait()
             await anyio.sleep(_ASK_SECONDS)
-            if self.failure is not None:
+            if self._links.failure is not None:
                 continue
             for instance, wanted in self._questions.take_due(time.monotonic()).items():
                 asked = bytearray(f"w {self.instance} ".encode())
@@ -423,13 +361,13 @@ class ValkeyBus:
                     if again:
                         assert self._receiver is not None
                         self._receiver.unanswered(document, instance)
-                self._put(Published(self._private + instance, bytes(asked)))
+                self._links.put(Published(self._private + instance, bytes(asked)))
 
     def _place(self, channel: str, own: Own, id_: bytes) -> None:
         """A change of this instance is in its stream."""
         own.id = id_
         if own.committed:
-            self._put(Removed(channel, (id_,)))
+            self._links.put(Removed(channel, (id_,)))
 
     def _pass_on(self, document: str, frame: bytes, instance: str) -> None:
         if instance != self.instance and document in self._subscribed:
@@ -461,9 +399,9 @@ class ValkeyBus:
 
     async def _beat(self) -> None:
         while True:
-            self._put(Published(self._everyone, f"alive {self.instance}".encode()))
+            self._links.put(Published(self._everyone, f"alive {self.instance}".encode()))
             await anyio.sleep(BEAT_SECONDS)
-            if self.failure is not None:
+            if self._links.failure is not None:
                 continue  # Who is cut off cannot know who else is gone.
             for instance in self._instances.take_dead(time.monotonic()):
                 logger.warning("instance %s is gone without a word", instance)
@@ -472,29 +410,11 @@ class ValkeyBus:
                 self._receiver.died(instance, turn=self._instances.turn)
 
     async def _leave(self) -> None:
-        if self.failure is not None or not self._links:
+        if self._links.failure is not None:
             return
-        self._put(Published(self._everyone, f"left {self.instance}".encode()))
-        # Those of other nodes first: who hears that it has left has everything.
-        last = self._link(self._everyone)
+        self._links.put(Published(self._everyone, f"left {self.instance}".encode()))
         try:
-            for link in [*(link for link in self._links if link is not last), last]:
-                await link.flush()
+            # Those of other nodes first: who hears that it has left has everything.
+            await self._links.flush(last=self._everyone)
         except FAILURES as error:
             logger.warning("leaving the bus: %s", error)
-
-    def _restart(self, error: Exception) -> None:
-        """Begins anew where a link fails: what was dropped is made good then."""
-        self._cut_off(error)
-        if self._linked is not None:
-            self._linked.cancel()
-
-    def _cut_off(self, error: Exception) -> None:
-        if self.failure is None:
-            logger.error("cut off from the bus: documents are served and stored: %s", error)
-            assert self._receiver is not None
-            self._receiver.cut_off()
-        self.failure = str(error) or type(error).__name__
-        for confirmed in self._confirmations.values():
-            confirmed.set()
-        self._confirmations.clear()

@@ -1,0 +1,219 @@
+"""Links: the connections to all nodes of a deployment, for as long as the bus is joined."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+
+import anyio
+from redis.crc import key_slot
+
+from collab.server.bus.deployment import FAILURES, Deployment
+from collab.server.bus.link import Command, Link
+
+logger = logging.getLogger("collab")
+
+_AGAIN_SECONDS = 0.5
+
+
+class Links:
+    """Sends commands to the nodes they are for, and hears what is published on any of them.
+
+    Where one fails all of them are made anew, as the deployment is then. What is put meanwhile is
+    dropped.
+
+    Args:
+        deployment: where the nodes are.
+        own: channels that are heard in any case.
+        others: gives the other channels that are to be heard, each time links are made.
+        take: called with the channel and the payload of what is published.
+        linked: called when there are links, and all those channels are heard.
+        make_good: called after that with the others, which may have had news meanwhile. It raises
+            what links raise.
+        late: called when a channel is heard whose ``hear`` was given up, or that came to the others
+            while links were made.
+        cut_off: called when there are no links any more.
+
+    Attributes:
+        failure: why there are none, or None while there are.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        own: Sequence[str],
+        *,
+        others: Callable[[], Sequence[str]],
+        take: Callable[[str, bytes], None],
+        linked: Callable[[], None],
+        make_good: Callable[[Sequence[str]], Awaitable[None]],
+        late: Callable[[str], None],
+        cut_off: Callable[[], None],
+    ) -> None:
+        self.failure: str | None = "not connected yet"
+        self._deployment = deployment
+        self._own = own
+        self._others = others
+        self._take = take
+        self._when_linked = linked
+        self._make_good = make_good
+        self._late = late
+        self._when_cut_off = cut_off
+        self._links: Sequence[Link] = ()
+        self._linked: anyio.CancelScope | None = None
+        self._confirmations: dict[str, anyio.Event] = {}
+        self._expected: set[str] = set()
+
+    async def run(self, connected: anyio.Event) -> None:
+        """Keeps the links up.
+
+        Args:
+            connected: set when there are some for the first time.
+        """
+        while True:
+            try:
+                with anyio.CancelScope() as self._linked:
+                    await self._link_all(connected)
+            except FAILURES as error:
+                self._cut_off(error)
+            finally:
+                self._links = ()
+            await anyio.sleep(_AGAIN_SECONDS)
+
+    def put(self, command: Command) -> None:
+        """Has a command sent, after those before it for its channel."""
+        links = self._links
+        if self.failure is None and links:  # There are none while they are made anew.
+            if self._deployment.sharded:
+                self._link(command.channel).put(command)
+            else:
+                links[0].put(command)
+
+    async def hear(self, channel: str) -> None:
+        """Hears a channel from when it returns on; also where all are cut off before.
+
+        Raises:
+            RedisError: there is no link.
+            OSError: likewise.
+        """
+        confirmed = self._confirmations.setdefault(channel, anyio.Event())
+        self._link(channel).subscribe([channel])
+        await confirmed.wait()
+
+    def expect(self, channel: str) -> None:
+        """Nobody waits for a channel to be heard any more: ``late`` is called then."""
+        self._expected.add(channel)
+
+    def unhear(self, channel: str) -> None:
+        """Hears a channel no more."""
+        if self.failure is None and self._links:  # There are none while they are made anew.
+            self._link(channel).unsubscribe(channel)
+
+    async def read(
+        self, channels: Sequence[str]
+    ) -> AsyncIterator[tuple[str, Sequence[tuple[bytes, Mapping[bytes, bytes]]]]]:
+        """Reads the streams that have the names of channels.
+
+        Yields:
+            Each channel with ids of entries and their fields.
+
+        Raises:
+            TimeoutError: that takes too long.
+            RedisError: there is no link.
+            OSError: likewise.
+        """
+        by_link: dict[Link, list[str]] = {}
+        for channel in channels:
+            by_link.setdefault(self._link(channel), []).append(channel)
+        for link, some in by_link.items():
+            for channel, entries in zip(some, await link.read(some), strict=True):
+                yield channel, entries
+
+    async def flush(self, last: str) -> None:
+        """Returns when everything that was put has arrived, at the node of ``last`` after all else.
+
+        Raises:
+            TimeoutError: that takes too long.
+        """
+        if not self._links:
+            return
+        latest = self._link(last)
+        for link in [*(link for link in self._links if link is not latest), latest]:
+            await link.flush()
+
+    def fail(self, error: Exception) -> None:
+        """Begins anew, as where a link fails: what was dropped is made good then."""
+        self._cut_off(error)
+        if self._linked is not None:
+            self._linked.cancel()
+
+    def end(self) -> None:
+        """Sends nothing any more."""
+        self.failure = "left"
+
+    async def _link_all(self, connected: anyio.Event) -> None:
+        """Makes a link to each node, and keeps to them until one fails."""
+        nodes = await self._deployment.find()
+        async with AsyncExitStack() as exits:
+            links = [
+                Link(
+                    node,
+                    sharded=self._deployment.sharded,
+                    take=self._take,
+                    confirmed=self._confirm,
+                    failed=self.fail,
+                )
+                for node in nodes
+            ]
+            for link in links:
+                await exits.enter_async_context(link)
+            self._links = links
+            others = list(self._others())
+            channels: dict[Link, list[str]] = {link: [] for link in links}
+            for channel in [*self._own, *others]:
+                channels[self._link(channel)].append(channel)
+            for link in links:
+                await link.hear_all(channels[link])
+            if self.failure is not None and connected.is_set():
+                logger.warning("the bus is there again")
+            self.failure = None
+            connected.set()
+            self._when_linked()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._hear_rest, others)
+                for link in links:
+                    tasks.start_soon(link.watch)
+
+    async def _hear_rest(self, others: Sequence[str]) -> None:
+        """Makes good what the others have missed, and hears those that came meanwhile."""
+        try:
+            await self._make_good(others)
+            for channel in set(self._others()) - set(others):
+                self.expect(channel)
+                self._link(channel).subscribe([channel])
+        except FAILURES as error:
+            self.fail(error)
+
+    def _link(self, channel: str) -> Link:
+        if not self._links:
+            raise ConnectionResetError("expected a link, got none any more")
+        if not self._deployment.sharded:
+            return self._links[0]
+        slot = key_slot(channel.encode())
+        return next(link for link in self._links if any(slot in slots for slots in link.node.slots))
+
+    def _confirm(self, channel: str) -> None:
+        confirmed = self._confirmations.pop(channel, None)
+        if confirmed is not None:
+            confirmed.set()
+        if channel in self._expected:
+            self._expected.discard(channel)
+            self._late(channel)
+
+    def _cut_off(self, error: Exception) -> None:
+        if self.failure is None:
+            logger.error("cut off from the bus: documents are served and stored: %s", error)
+            self._when_cut_off()
+        self.failure = str(error) or type(error).__name__
+        for confirmed in self._confirmations.values():
+            confirmed.set()
+        self._confirmations.clear()
