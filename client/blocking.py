@@ -15,7 +15,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from collab.app_messages import AppMessage
 from collab.client.credentials import Token
-from collab.client.document import RemoteDocument, connect
+from collab.client.document import RemoteDocument, because_of, connect
 from collab.client.line import Status
 from collab.client.timing import Timing
 from collab.errors import ConnectionEnded, TimedOut
@@ -73,7 +73,8 @@ class _Counterpart:
         self.take_in()
         with anyio.move_on_after(within_seconds):
             return await wait()
-        raise TimedOut(f"expected it within {within_seconds:g} s, got nothing")
+        why = because_of(self._remote.outage)
+        raise TimedOut(f"expected it within {within_seconds:g} s, got nothing{why}")
 
     def status(self) -> Status:
         """Where it stands; the program knows it now."""

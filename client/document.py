@@ -60,6 +60,14 @@ class RemoteDocument:
         """How many changes made here are not known to be durable."""
         return self._replica.ledger.made - self._replica.ledger.durable
 
+    @property
+    def outage(self) -> str | None:
+        """Why there is no connection now, in the words of the server or the network.
+
+        None where there is one, and before the first attempt has failed.
+        """
+        return self._line.outage
+
     async def synced(self) -> None:
         """Waits until there is a connection, and all that the server has is here.
 
@@ -228,6 +236,16 @@ async def _save(document: RemoteDocument, seconds: float) -> None:
     if patience.cancelled_caught:
         raise NotSaved(
             f"expected all of {document.name!r} to be saved within {seconds:g} s, "
-            f"got {document.pending_changes} changes that are not known to be",
+            f"got {document.pending_changes} changes that are not known to be"
+            f"{because_of(document.outage)}",
             document.name,
         )
+
+
+def because_of(outage: str | None) -> str:
+    """Ends a complaint about what did not come about with why there is no connection.
+
+    Args:
+        outage: see ``RemoteDocument.outage``.
+    """
+    return "" if outage is None else f", as there is no connection: {outage}"

@@ -177,6 +177,9 @@ class FallbackWire:
     def _check(self, answer: httpx.Response) -> None:
         if answer.status_code in _LATER:
             raise ConnectionEnded(CloseCode.TRY_AGAIN_LATER, f"HTTP status {answer.status_code}")
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            where = f"HTTP status 404 at {self._address}"
+            raise ConnectionEnded(None, f"{where}: collab is mounted elsewhere, or not there")
         kind = answer.headers.get("Content-Type", "")
         if answer.status_code != HTTPStatus.OK or not kind.startswith(MEDIA_TYPE):
             raise ConnectionEnded(None, f"HTTP status {answer.status_code} and {kind or 'nothing'}")

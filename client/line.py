@@ -88,6 +88,7 @@ class Line:
         self._tls = tls
         self._backoff = Backoff(timing.base_seconds, timing.cap_seconds)
         self._climb_seconds = timing.climb_seconds
+        self._ended: ConnectionEnded | None = None
         self._opened = False  # The present wire came about,
         self._heard = False  # and something came over it.
         self._renewed = False
@@ -100,11 +101,16 @@ class Line:
             return Status.REFUSED
         return Status.CONNECTED if self._replica.admitted else Status.OFFLINE
 
+    @property
+    def outage(self) -> str | None:
+        """Why there is no connection now; None where there is one, or none has failed yet."""
+        return None if self._ended is None or self._replica.admitted else self._ended.reason
+
     async def run(self) -> None:
         """Keeps the replica connected until the server refuses."""
         while self.refusal is None:
             began = anyio.current_time()
-            ended = await self._connect()
+            self._ended = ended = await self._connect()
             self._look_for_blocks(ended)
             if self._replica.admitted:
                 self._renewed = self._warned = False

@@ -1,9 +1,11 @@
 """Documents on a server, as scripts without an event loop have them open."""
 
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +63,13 @@ def until_shows(document: BlockingDocument, text: str) -> None:
     until(document, lambda: str(text_of(document)) == text)
 
 
+def complaint_about(document: BlockingDocument) -> str:
+    """What is said of a document that does not come."""
+    with pytest.raises(TimedOut) as waited:
+        document.synced(within_seconds=0.1)
+    return str(waited.value)
+
+
 def test_what_was_written_is_durable_when_the_context_was_left(server: Server, room: str) -> None:
     with collab.connect_blocking(server.url, room) as document:
         write(document, "hello")
@@ -108,6 +117,22 @@ def test_a_change_of_one_s_own_is_no_news(server: Server, room: str) -> None:
         assert not document.pull()
         with pytest.raises(TimedOut, match=r"expected it within 0\.1 s, got nothing"):
             document.next_change(within_seconds=0.1)
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("http://127.0.0.1:1", "no connection: .*connect"),
+        ("{}/elsewhere", "no connection: HTTP status 404 at .*/elsewhere/sse: collab is mounted"),
+    ],
+)
+def test_who_waits_in_vain_is_told_why_there_is_no_connection(
+    server: Server, room: str, address: str, why: str
+) -> None:
+    with collab.connect_blocking(address.format(server.url), room) as document:
+        deadline = time.monotonic() + WITHIN_SECONDS
+        while not re.search(why, complaint_about(document)):
+            assert time.monotonic() < deadline, complaint_about(document)
 
 
 def test_more_changes_than_wait_for_the_connection_all_arrive(server: Server, room: str) -> None:
@@ -234,7 +259,7 @@ def test_who_never_reached_a_server_is_told_on_leaving(room: str) -> None:
             with pytest.raises(TimedOut):
                 document.synced(within_seconds=0.1)
 
-    with pytest.raises(NotSaved, match="1 changes that are not known"):
+    with pytest.raises(NotSaved, match="1 changes that are not known to be, as there is no conn"):
         leave()
 
 
