@@ -1,6 +1,8 @@
 """References that follow from the code, links, and commands that pages name."""
 
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from collab.server import Collab, Settings
 from collab.server.cli.serve import serve
 from collab.server.http.status import status_of
 from collab.storage.memory import MemoryStore
+from collab.storage.sqlite import SQLiteStore
 from scripts.reference import pages
 from tests.docs.pages import PAGES, ROOT, blocks
 
@@ -71,6 +74,26 @@ def test_the_example_of_a_configuration_file_is_one(tmp_path: Path) -> None:
         assert context.params["bind"] == "127.0.0.1:8000"
         assert context.params["unload_seconds"] == 60
         assert context.params["demo"] is False
+
+
+@pytest.mark.anyio
+async def test_the_page_on_storage_names_every_table_and_its_columns(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "explanation" / "storage.md").read_text()
+    (listing,) = (each for each in page.split("```") if each.startswith("text\ndocuments "))
+    rows = [re.split(r" {2,}", row)[:2] for row in listing.splitlines()[1:]]
+    named = {table: set(columns.split(", ")) for table, columns in rows}
+    path = tmp_path / "collab.db"
+    async with SQLiteStore(path):
+        pass
+    with closing(sqlite3.connect(path)) as database:
+        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        made = {
+            table: {column for _, column, *_ in database.execute(f"PRAGMA table_info({table})")}
+            for (table,) in tables.fetchall()
+            if not table.startswith(("sqlite_", "_sqlite_"))
+        }
+    assert made.keys() == named.keys()
+    assert not [table for table in named if not named[table] <= made[table]]
 
 
 def test_the_page_on_security_names_tests_that_exist() -> None:
