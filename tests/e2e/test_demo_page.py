@@ -62,6 +62,22 @@ async def test_a_new_document_has_an_empty_history_and_asks_for_nothing_in_vain(
     await expect(page.get_by_test_id("legend")).to_contain_text("Ada")
 
 
+async def test_a_document_that_is_made_is_typed_in_at_once_and_listed_as_it_is(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port)
+    listed = page.get_by_test_id("document-list").get_by_role("link", name="minutes")
+    await page.get_by_test_id("new-document").click()
+    await page.get_by_test_id("new-document-name").fill("minutes")
+    await page.keyboard.press("Enter")
+    await wait_until(page, "() => window.collab?.provider.synced")
+    await expect(listed).to_contain_text("Nothing written yet")
+    await page.keyboard.type("We met.")
+    await page.wait_for_selector(SAVED)
+    await wait_shows(page, "We met.")
+    await expect(listed).to_contain_text("Edited just now", timeout=1_000)
+
+
 async def test_a_document_is_deleted_in_the_list_and_comes_back_out_of_the_trash(
     browser: Browser, server: Server
 ) -> None:

@@ -16,11 +16,13 @@ export class CreateDialog {
     this.#dialog.addEventListener('submit', (event) => {
       const name = this.#name.value.trim()
       const fault = nameFault(name)
+      event.preventDefault()
       if (fault !== null) {
-        event.preventDefault()
         this.#error.textContent = fault
         return
       }
+      // First of all: a dialog that closes takes the focus back to what opened it.
+      this.#dialog.close()
       create(name)
     })
   }

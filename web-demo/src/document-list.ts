@@ -81,16 +81,24 @@ export class DocumentList {
 
   /** Asks the server again: something was stored, as happens with every word that is typed. */
   refreshSoon(): void {
-    if (this.#resting !== undefined) {
+    // What is not in the list yet is there now: nobody is told anything else meanwhile.
+    if (this.#resting !== undefined && !this.#isMissing) {
       this.#isDue = true
       return
     }
+    clearTimeout(this.#resting)
     this.#resting = setTimeout(() => {
       this.#resting = undefined
       if (this.#isDue) this.refreshSoon()
     }, REST_MS)
     this.#isDue = false
     void this.refresh()
+  }
+
+  /** Whether the whole list lacks the document that is open: nothing of it was stored then. */
+  get #isMissing(): boolean {
+    const isListed = this.#summaries.some(({ name }) => name === this.#current)
+    return this.#current !== null && this.#next === null && !isListed
   }
 
   /** Asks the server again. */
@@ -178,7 +186,8 @@ export class DocumentList {
         details.append(element('span', { class: 'here' }, `${here} here`))
       }
     } else {
-      const where = this.#reached ? 'Nothing stored yet' : 'On this device'
+      const isNew = this.#next === null
+      const where = !this.#reached ? 'On this device' : isNew ? 'Nothing written yet' : 'Open here'
       details.append(this.#reached === null ? '…' : where)
     }
     link.append(details)

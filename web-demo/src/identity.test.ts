@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 
-import { cleanName } from './identity.js'
+import { PALETTE } from './colors.js'
+import { ANIMALS, cleanName } from './identity.js'
 
 test.each([
   ['Ada', 'Ada'],
@@ -9,4 +10,11 @@ test.each([
   ['', 'Guest'],
 ])('%j is called %j: no name keeps anybody from connecting', (given, called) => {
   expect(cleanName(given)).toBe(called)
+})
+
+test('guests who share a name by chance have different colours as a rule', () => {
+  const draws = Array.from({ length: 1_000 }, (_, draw) => draw)
+  const seen = new Set(draws.map((draw) => `${draw % ANIMALS.length} ${draw % PALETTE.length}`))
+  expect(seen.size).toBe(ANIMALS.length * PALETTE.length)
+  expect(new Set(ANIMALS).size).toBeGreaterThan(40)
 })

@@ -11,7 +11,14 @@ export interface User {
 
 const NAME_KEY = 'collab.user.name'
 const COLOR_KEY = 'collab.user.color'
-const ANIMALS = ['Otter', 'Heron', 'Lynx', 'Robin', 'Badger', 'Finch', 'Hare', 'Newt', 'Wren', 'Seal']
+/** Their number has no divisor in common with that of the colours: each goes with every colour. */
+export const ANIMALS = [
+  'Adder', 'Badger', 'Bison', 'Bream', 'Civet', 'Crane', 'Dingo', 'Dormouse', 'Egret', 'Ermine', 'Falcon',
+  'Finch', 'Gecko', 'Gull', 'Hare', 'Heron', 'Ibis', 'Jackdaw', 'Kestrel', 'Kite', 'Lark', 'Lemur', 'Lynx',
+  'Magpie', 'Marten', 'Moose', 'Newt', 'Nuthatch', 'Ocelot', 'Otter', 'Owl', 'Panda', 'Perch', 'Plover',
+  'Quail', 'Raven', 'Robin', 'Seal', 'Stork', 'Swift', 'Tapir', 'Tern', 'Trout', 'Vole', 'Walrus', 'Wren',
+  'Zander',
+]
 
 /** Who I am, remembered on this device. */
 export class Identity {
