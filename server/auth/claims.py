@@ -67,7 +67,11 @@ def write_claims(
 
     Raises:
         InvalidGrant: a pattern could never be a document's name.
+        InvalidName: this can be nobody's id.
     """
+    if not user:
+        raise InvalidName("expected an id of somebody, got an empty one", user)
+    Identity(id=user, name=name)  # Who reads the claims makes the same of them.
     permissions: dict[str, Any] = {}
     if documents:
         accesses = Grants(documents).accesses

@@ -24,12 +24,12 @@ from collab.server.cli.jwt import audience_option, issuer_option, secret_option
     metavar="PATTERN",
     help="Documents it is for; * is anything but a slash, ** anything. May be repeated.",
 )
-@click.option("--read", "access", flag_value="read", help="They may be read.")
-@click.option("--write", "access", flag_value="write", help="They may be read and changed.")
+@click.option("--read", "read", is_flag=True, help="They may be read.")
+@click.option("--write", "write", is_flag=True, help="They may be read and changed.")
 @click.option(
     "--admin",
-    "access",
-    flag_value="admin",
+    "admin",
+    is_flag=True,
     help="They may be administered too; without --doc: everything may.",
 )
 @click.option(
@@ -48,7 +48,9 @@ def make_token(
     user: str,
     name: str | None,
     patterns: tuple[str, ...],
-    access: str | None,
+    read: bool,
+    write: bool,
+    admin: bool,
     seconds: int,
     jwt_secret: str | None,
     jwt_audience: str | None,
@@ -57,16 +59,20 @@ def make_token(
     """Print a token for `collab serve` with the same --jwt-secret."""
     if jwt_secret is None:
         raise SettingsError("expected --jwt-secret or COLLAB_JWT_SECRET, got neither")
-    if access is None:
-        raise click.UsageError("expected one of --read, --write and --admin")
-    if not patterns and access != "admin":
+    asked = {Access.READ: read, Access.WRITE: write, Access.ADMIN: admin}
+    accesses = [access for access, is_asked in asked.items() if is_asked]
+    if len(accesses) != 1:
+        raise click.UsageError(
+            f"expected one of --read, --write and --admin, got {'several' if accesses else 'none'}"
+        )
+    if not patterns and not admin:
         raise click.UsageError("expected --doc: which documents it is for")
     key = read_secret(jwt_secret)
     now = int(time.time())
     claims = write_claims(
         user=user,
         name=name,
-        documents=dict.fromkeys(patterns, Access[access.upper()]),
+        documents=dict.fromkeys(patterns, accesses[0]),
         admin=not patterns,
         token_id=secrets.token_urlsafe(12),
         issued_at=now,
