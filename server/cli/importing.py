@@ -99,20 +99,24 @@ async def _import(kind: Kind, name: str | None, path: Path, address: str) -> Non
 
 
 async def _take_all(source: Source, names: Sequence[str], name: str | None, take: _Take) -> None:
-    added = documents = left_out = 0
+    added = documents = unchanged = refusals = 0
     with click.progressbar(names, label="importing", file=sys.stderr, show_pos=True) as bar:
         for kept_as in bar:
             taken, complaints = await _take_one(source, kept_as, name or kept_as, take)
             for complaint in complaints:
                 click.echo(f"collab: {complaint}", err=True)
-            left_out += len(complaints)
+            refusals += len(complaints)
             documents += taken > 0
+            unchanged += taken == 0 and not complaints
             added += taken
-    what = f"{_counted(added, 'update')} into {_counted(documents, 'document')}"
-    click.echo(f"imported {what}, {len(names) - documents} unchanged")
-    if left_out:
-        refusals = _counted(left_out, "refusal")
-        raise CollabError(f"expected to take in everything, got {refusals}, named above")
+    left_out = len(names) - documents - unchanged
+    click.echo(
+        f"imported {_counted(added, 'update')} into {_counted(documents, 'document')}, "
+        f"{unchanged} unchanged{f', {left_out} left out' if left_out else ''}"
+    )
+    if refusals:
+        counted = _counted(refusals, "refusal")
+        raise CollabError(f"expected to take in everything, got {counted}, named above")
 
 
 async def _take_one(

@@ -32,7 +32,8 @@ class SQLiteYStoreSource:
     def __init__(self, connection: Connection, now_ms: int) -> None:
         self._connection = connection
         self._now_ms = now_ms
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        tables = {name for (name,) in rows}
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if "yupdates" not in tables or version != _VERSION:
             raise SourceError(

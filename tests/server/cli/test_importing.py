@@ -128,7 +128,7 @@ def test_what_cannot_be_taken_in_is_named_and_the_rest_comes_in(
     source = anyio.run(write_sqlite, tmp_path / "ystore.db", bad)
     result = import_into(store, "pycrdt-store", source)
     assert result.exit_code == 1
-    assert result.stdout == "imported 3 updates into 2 documents, 2 unchanged\n"
+    assert result.stdout == "imported 3 updates into 2 documents, 0 unchanged, 2 left out\n"
     complaints = [line for line in result.stderr.splitlines() if line.startswith("collab: ")]
     assert [complaint[:32] for complaint in complaints] == [
         "collab: '': expected a name of 1",
@@ -153,7 +153,7 @@ def test_a_deleted_document_is_named_and_stays_deleted(store: Path, served: bool
     with serve(store) if served else nullcontext():
         result = import_into(store, "hocuspocus-sqlite", HOCUSPOCUS)
     assert result.exit_code == 1
-    assert result.stdout == "imported 2 updates into 2 documents, 1 unchanged\n"
+    assert result.stdout == "imported 2 updates into 2 documents, 0 unchanged, 1 left out\n"
     assert "collab: 'notes': " in result.stderr
     assert names(store) == NAMES - {"notes"}
 
@@ -185,11 +185,11 @@ def test_beside_a_server_whoever_has_the_document_open_sees_it(store: Path, tmp_
     with serve(store) as server, edit(f"{server.websockets}/open/日") as editor:
         result = import_into(store, "pycrdt-store", source)
         assert result.exit_code == 1
-        assert result.stdout == "imported 4 updates into 2 documents, 1 unchanged\n"
+        assert result.stdout == "imported 4 updates into 2 documents, 0 unchanged, 1 left out\n"
         assert "collab: 'bad': update 1: expected" in result.stderr
         assert editor.sees("imported")
         again = import_into(store, "pycrdt-store", source)
-        assert again.stdout == "imported 0 updates into 0 documents, 3 unchanged\n"
+        assert again.stdout == "imported 0 updates into 0 documents, 2 unchanged, 1 left out\n"
         assert httpx.get(f"{server.url}/api/docs/closed/content?format=text").text == "x"
     entries = log(store, "open/日")
     assert [(entry.update, entry.time_ms) for entry in entries] == [
@@ -206,7 +206,7 @@ def test_a_document_above_the_server_s_bound_is_named_and_the_rest_comes_in(
     with serve(store):
         result = import_into(store, "pycrdt-store", source)
     assert result.exit_code == 1
-    assert result.stdout == "imported 1 update into 1 document, 1 unchanged\n"
+    assert result.stdout == "imported 1 update into 1 document, 0 unchanged, 1 left out\n"
     assert (
         "collab: 'large': expected a body of at most 10000 bytes, got more; stop the server to "
         "import it"
