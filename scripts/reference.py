@@ -149,7 +149,7 @@ def _default(option: click.Option, context: click.Context) -> str:
     value = option.get_default(context)
     if option.secondary_opts:
         return f"`{(option.opts if value else option.secondary_opts)[0]}`"
-    if option.is_flag or not isinstance(value, (str, float)) or value == "":
+    if option.is_flag or not isinstance(value, (str, int, float)) or value == "":
         return ""
     return f"`{value}`"
 

@@ -23,7 +23,12 @@ _HEADINGS = ("SEQ", "FROM (UTC)", "TO", "ENTRIES", "AUTHOR")
 @click.command("history")
 @click.argument("name")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Changes at most."
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="NUMBER",
+    help="Changes at most.",
 )
 @click.option(
     "--before", type=click.IntRange(min=1), metavar="SEQ", help="Only entries of a smaller seq."

@@ -31,7 +31,7 @@ def reserve(bind: str, *, shared: bool) -> socket.socket:
     try:
         reserved = _bound(address, family)
     except (OSError, OverflowError) as error:
-        raise SettingsError(f"cannot listen on {bind}: {error}") from error
+        raise SettingsError(f"expected to listen on {bind}, got: {_reason(error)}") from error
     if shared:
         # Not before: another server that shares the address with its workers would let it in.
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -51,7 +51,13 @@ def share(reserved: socket.socket) -> socket.socket:
     try:
         return _bound(address, reserved.family, shared=True)
     except OSError as error:
-        raise SettingsError(f"cannot listen on {address[0]}:{address[1]}: {error}") from error
+        where = f"{address[0]}:{address[1]}"
+        raise SettingsError(f"expected to listen on {where}, got: {_reason(error)}") from error
+
+
+def _reason(error: OSError | OverflowError) -> str:
+    """Why an address cannot be bound, in the system's words without its numbers."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def _bound(address: tuple[str, int], family: int, *, shared: bool = False) -> socket.socket:

@@ -23,7 +23,13 @@ _INTERRUPTED = 130
 
 @click.command("tail")
 @click.argument("address", metavar="URL/DOCUMENT")
-@click.option("--token", envvar="COLLAB_TOKEN", show_envvar=True, help="What to show the server.")
+@click.option(
+    "--token",
+    envvar="COLLAB_TOKEN",
+    show_envvar=True,
+    metavar="TOKEN",
+    help="What to show the server.",
+)
 @click.option(
     "--mount",
     default="",

@@ -111,7 +111,7 @@ async def reach(
             yield store
         return
     if not create and not path.exists():
-        raise StoreNotFound(str(path))
+        raise StoreNotFound(str(path.absolute()))
     async with AsyncExitStack() as exits:
         server = await _server(path, patience_seconds, exits)
         if server is not None:

@@ -100,7 +100,9 @@ class FrontDoor:
         try:
             self._server = await self._listen()
         except OSError as error:
-            raise SettingsError(f"cannot listen any more: {error}") from error
+            raise SettingsError(
+                f"expected an address that is free still, got: {error.strerror or error}"
+            ) from error
         return self
 
     async def _listen(self) -> asyncio.Server:

@@ -92,7 +92,7 @@ def restore_backup(
         StoreUnavailable: a passing failure.
     """
     if not backup.exists():
-        raise StoreNotFound(str(backup))
+        raise StoreNotFound(str(backup.absolute()))
     store = store.resolve()
     if store.exists() and backup.samefile(store):
         raise StoreError(f"expected another file than the store's, got {backup}")

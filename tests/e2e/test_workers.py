@@ -239,4 +239,4 @@ def test_an_address_that_other_workers_serve_is_refused(store: Path, bus: str) -
         for more in (("--store", "memory://"), ("--store", f"sqlite:///{store}", *options(bus))):
             command = [COLLAB, "serve", "--bind", address, *more]
             refused = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert refused.stderr.startswith(f"collab: cannot listen on {address}")
+            assert refused.stderr.startswith(f"collab: expected to listen on {address}, got: ")
