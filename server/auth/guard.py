@@ -150,6 +150,11 @@ class Guard:
             return permit
         return await self.permit(permit.identity, permit.document)
 
+    @property
+    def generation(self) -> int:
+        """How often grants have changed."""
+        return self._generation
+
     def is_current(self, permit: Permit) -> bool:
         """Whether no grants have changed since."""
         return permit.generation == self._generation

@@ -88,10 +88,15 @@ class Rights:
             document: name of the document it is about; None for all.
         """
         self._guard.revise()
+        generation = self._guard.generation
         answers: dict[tuple[Identity, str], Access | None] = {}
         for room, member in self._covered(Revocation(user=user, document=document)):
             identity = member.session.identity
             key = identity, room.name
+            if generation != self._guard.generation:
+                # Somebody has asked for another recheck: what was answered is of before.
+                generation = self._guard.generation
+                answers.clear()
             if key not in answers:
                 answers[key] = await self._ask(identity, room.name)
             if not room.seats(member) or member.session.identity is not identity:
