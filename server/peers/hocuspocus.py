@@ -417,6 +417,10 @@ class _Seat:
                 self.leave()
                 self.closed = True  # What it said without waiting for this is for nothing.
                 self.send(hocuspocus.denied(_code_of(error), str(error)))
+        except Exception:  # The application fails to say who it is, for one.
+            if attempt == self._attempt:
+                self.close(CloseCode.TRY_AGAIN_LATER, "try again later")
+            raise
 
     async def _open(self, permit: Permit, attempt: int) -> None:
         rooms = self._peer.rooms

@@ -123,6 +123,9 @@ class SinglePeer:
             logger.warning("cannot open %r: %s", self._name, error)
             seat.connection.close(CloseCode.TRY_AGAIN_LATER, "the document cannot be opened now")
             return
+        except Exception:  # The application fails to say who may do what, for one.
+            seat.connection.close(CloseCode.TRY_AGAIN_LATER, "try again later")
+            raise
         if self._ended:
             self._rooms.release(room)
             return

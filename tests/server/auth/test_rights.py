@@ -1,5 +1,6 @@
 """Rights: sessions end, or shrink, with the rights of whoever they speak for."""
 
+import anyio
 import pytest
 
 from collab.access import ANYONE, Access, Identity
@@ -276,3 +277,52 @@ class TestViewers:
             assert room.presence.states().keys() == {2}
             await Rights(inner.rooms, Guard(None, authorize), inner.store).recheck()
             assert room.presence.states().keys() == set()
+
+
+async def test_who_cannot_be_asked_about_while_a_document_loads_is_sent_away_for_a_moment() -> None:
+    store = SteeredStore()
+    store.hold_loads()
+    answers = [Access.WRITE]
+
+    async def authorize(identity: Identity, document: str) -> Access:
+        if not answers:
+            raise RuntimeError("no database")
+        return answers.pop()
+
+    async with house(store) as inner:
+        guard = Guard(None, authorize)
+        wire = Wire()
+        visit = Census(inner.settings, inner.metrics, ()).visit({"client": ("127.0.0.1", 1)})
+        peer = SinglePeer(inner.rooms, guard, await guard.permit(ANA, "a"), Y_WEBSOCKET, visit)
+        peer.opened(wire)
+        guard.revise()
+        store.let_load()
+        await wire.ended()
+        assert wire.closed is not None
+        assert wire.closed[0] is CloseCode.TRY_AGAIN_LATER
+
+
+async def test_of_two_rechecks_at_once_the_newer_one_holds() -> None:
+    rights_of = {"ana": Access.WRITE, "ben": Access.WRITE}
+    asked_about_ben, answer_about_ben = anyio.Event(), anyio.Event()
+
+    async def authorize(identity: Identity, document: str) -> Access:
+        if identity is BEN:
+            asked_about_ben.set()
+            await answer_about_ben.wait()
+        return rights_of[identity.id or ""]
+
+    async with house(MemoryStore()) as inner, anyio.create_task_group() as tasks:
+        room = await inner.rooms.acquire("a")
+        one, _, other = (
+            Client(room, client_id=number, identity=identity).connect()
+            for number, identity in enumerate((ANA, BEN, ANA), 1)
+        )
+        rights = Rights(inner.rooms, Guard(None, authorize), inner.store)
+        tasks.start_soon(rights.recheck)
+        await asked_about_ben.wait()
+        rights_of["ana"] = Access.READ
+        await rights.recheck(user="ana")
+        answer_about_ben.set()
+        await anyio.wait_all_tasks_blocked()
+        assert one.seat.session.access == other.seat.session.access == Access.READ
