@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from contextlib import suppress
 from urllib.parse import unquote
 
 import anyio
@@ -162,15 +163,16 @@ class ASGIConnection:
                     await anyio.sleep(wait)
 
     async def _write(self) -> None:
+        with suppress(OSError):  # What some servers raise once the peer has gone.
+            await self._send_queued()
+        self._ended.cancel()
+
+    async def _send_queued(self) -> None:
         while True:
             while self._queue:
                 frame = self._queue.popleft()
                 started = time.perf_counter()
-                try:
-                    await self._send({"type": "websocket.send", "bytes": frame})
-                except OSError:  # What some servers raise once the peer has gone.
-                    self._ended.cancel()
-                    return
+                await self._send({"type": "websocket.send", "bytes": frame})
                 self._cost.learn(time.perf_counter() - started)
                 self._queued_bytes -= len(frame)
                 low = self._settings.outbox_max_bytes // RESUME_SHARE
@@ -180,7 +182,6 @@ class ASGIConnection:
             if self._closing is not None:
                 code, reason = self._closing
                 await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
-                self._ended.cancel()
                 return
             await self._wake.wait()
             self._wake = anyio.Event()
