@@ -10,7 +10,7 @@ from collab.document import Document
 from collab.errors import DocumentDeleted
 from collab.server.rooms.member import Batch, Member
 from collab.server.rooms.persister import Persister, Write
-from collab.server.rooms.promises import Promises
+from collab.server.rooms.promises import Left, Promises
 from collab.server.settings import Settings
 from collab.store import Entry, NewEntry, Stored
 
@@ -97,6 +97,11 @@ class Journal:
     def last(self) -> Write | None:
         """The newest write that is not committed yet."""
         return self._uncommitted[-1] if self._uncommitted else None
+
+    @property
+    def promised(self) -> Left:
+        """What the room has of others' changes that may not be in the store yet."""
+        return self._promises.all_left(time.monotonic())
 
     def awaits(self, write: Write | None) -> bool:
         """Whether a write is not committed yet."""

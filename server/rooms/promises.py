@@ -73,6 +73,12 @@ class Promises:
         given = self._given.get(instance)
         return given.left(now) if given is not None else Left((), whole=False)
 
+    def all_left(self, now: float) -> "Left":
+        """The same of all instances."""
+        lefts = [given.left(now) for given in self._given.values()]
+        updates = [update for left in lefts for update in left.updates]
+        return Left(updates, whole=any(left.whole for left in lefts))
+
     def forget(self, instance: str) -> None:
         """All of an instance's are durable."""
         self._given.pop(instance, None)

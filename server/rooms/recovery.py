@@ -32,6 +32,9 @@ does not, and the receipts asked for in between; then with what was deferred."""
 class Recovery:
     """Tries suspects one by one on the document as the store has it; what comes meanwhile waits.
 
+    What other instances have promised to log is part of that document: once they have, they tell
+    where it is in the log, not what it was.
+
     Args:
         name: document name.
         load: opens the document anew.
@@ -42,6 +45,8 @@ class Recovery:
 
     Attributes:
         under_way: whether the document is being rebuilt: nothing can be done with it.
+        incomplete: whether the document lacks what others have promised, which was too much to be
+            kept: it is read back from the log.
     """
 
     __slots__ = (
@@ -52,6 +57,7 @@ class Recovery:
         "_load",
         "_name",
         "_resume",
+        "incomplete",
         "under_way",
     )
 
@@ -73,6 +79,7 @@ class Recovery:
         self._gone = gone
         self._deferred: list[Callable[[], None]] = []
         self.under_way = False
+        self.incomplete = False
 
     def bound(self, document: Document) -> Document:
         """Bounds what may wait for its dependencies in a document, and who may have written it."""
@@ -139,12 +146,31 @@ class Recovery:
 
     async def _rebuilt(self) -> Document:
         """Loads the document, for as long as it takes; an empty one where it was deleted."""
+        left_out: set[bytes] = set()
         while True:
             try:
-                return self.bound((await self._load()).document)
+                document = self.bound((await self._load()).document)
+                promised = self._journal.promised
+                self.incomplete = self.incomplete or promised.whole
+                for update in promised.updates:
+                    await checkpoint()
+                    if update not in left_out and not _takes(document, update):
+                        left_out.add(update)
+                        break
+                else:
+                    return document
             except DocumentDeleted as error:
                 self._gone(error)
                 return Document()
             except StoreError as error:
                 logger.error("rebuilding %r: %s", self._name, error)
                 await anyio.sleep(_RETRY_SECONDS)
+
+
+def _takes(document: Document, update: bytes) -> bool:
+    """Whether an update applies; where it does not, the document is of no use any more."""
+    try:
+        document.integrate(update)
+    except PoisonedUpdate:
+        return False
+    return True

@@ -1,13 +1,17 @@
 """Recovery: an update that breaks the document ends its sender, and nothing else."""
 
+from pathlib import Path
+
 import anyio
 import pytest
 
 from collab.close import CloseCode
 from collab.errors import StoreUnavailable
 from collab.protocol import yjs
+from collab.server.bus.in_process import Exchange
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
+from collab.storage.sqlite import SQLiteStore
 from tests.core import poison
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client, Wire, house
@@ -150,3 +154,33 @@ async def test_many_poisoners_one_after_the_other_leave_the_room_alive() -> None
         joiner = Client(room, client_id=3)
         await joiner.sync()
         assert sorted(joiner.text) == sorted("hello0123456789")
+
+
+@pytest.mark.parametrize("words", [["changes"], ["x" * 900_000] * 5])
+async def test_what_another_instance_has_promised_outlasts_the_recovery(
+    tmp_path: Path, words: list[str]
+) -> None:
+    exchange = Exchange()
+    slow = SteeredStore(SQLiteStore(tmp_path / "collab.db"))
+    async with (
+        house(slow, bus=exchange.bus()) as one,
+        house(SQLiteStore(tmp_path / "collab.db"), bus=exchange.bus()) as other,
+    ):
+        ann = Client(await one.rooms.acquire("d"), client_id=3).connect()
+        room = await other.rooms.acquire("d")
+        bob, hostile = (Client(room, client_id=n).connect() for n in (2, 91))
+        hostile.say(yjs.update(poison.HELLO))
+        await other.persister.settle()
+        slow.hold_appends()
+        for word in words:
+            ann.type(word)
+        length = sum(map(len, words)) + len("hello")
+        await bob.read_until(lambda: len(bob.text) == length)
+        hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
+        await hostile.wire.ended()
+        await room.content.settle()
+        slow.let_append()
+        await one.persister.settle()
+        joiner = Client(room, client_id=4)
+        await joiner.sync()
+        await joiner.read_until(lambda: joiner.text == bob.text)
