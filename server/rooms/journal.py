@@ -240,6 +240,7 @@ class Journal:
         self._uncommitted.clear()
         self._unreleased.clear()
         self._gone(error)
+        self.announce()  # Where it had ended before, nobody else does.
 
     def commit_is_slow(self) -> None:
         """The store keeps writers waiting."""
