@@ -1,7 +1,7 @@
 """LiveDocument: a document edited from Python while clients edit it too."""
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import anyio
@@ -47,11 +47,12 @@ class LiveDocument:
         self.doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
         self._room = room
         self._timers = timers
-        self._connection = _InProcessConnection(self.doc)
+        self._follows = ExitStack()
+        self._connection = _InProcessConnection(self.doc, self._follows.close)
         self._seat = Member(self._connection, Session(permit.identity, permit.access))
         self._outgoing: list[bytes] = []
         self._refused = False
-        self._follows = ExitStack()
+        self._dropped = False
 
     async def saved(self) -> None:
         """Waits until everything in the document is durable.
@@ -60,13 +61,17 @@ class LiveDocument:
             AccessDenied: it was changed by an identity that may only read.
             DocumentDeleted: it was deleted meanwhile.
             NotRunning: the server has closed it, or it was left.
+            ServerBusy: it was changed while it was made anew.
         """
         self._pass_on()
+        await self._heard_out()
         if self._refused:
             raise AccessDenied(f"expected no changes of {self.name!r}: read-only", self.name)
         if self._connection.closed is not None:
             self._room.content.refuse_if_ended()
             raise NotRunning(f"{self.name!r} was closed: {self._connection.closed}")
+        if self._dropped:
+            raise ServerBusy(f"expected {self.name!r} to take changes, got one that is made anew")
         await self._room.content.saved()
 
     async def synced(self) -> None:
@@ -108,6 +113,7 @@ class LiveDocument:
 
         await admit()
         self._pass_on()
+        await self._heard_out()
         author = self._seat.session.identity.author
         return await restore(self._history, self._room, to, author, admit)
 
@@ -150,7 +156,10 @@ class LiveDocument:
                 and happening.message.to in (None, self._seat.session.identity.id)
             )
 
-        return _Messages(self._follows.enter_context(self._room.feeds.follow(self.name, wants)))
+        feed = self._follows.enter_context(self._room.feeds.follow(self.name, wants))
+        if self._connection.closed is not None:
+            self._follows.close()
+        return _Messages(feed)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -163,7 +172,6 @@ class LiveDocument:
         finally:
             self.doc.unobserve(subscription)
             self._pass_on()
-            self._follows.close()
             self._connection.close(CloseCode.NORMAL, "left")
             self._room.leave(self._seat)
 
@@ -175,6 +183,12 @@ class LiveDocument:
             self._timers.call_later(0, self._pass_on)
         self._outgoing.append(event.update)
 
+    async def _heard_out(self) -> None:
+        """Waits until what was passed on is taken in; a long change takes the room a while."""
+        if self._seat.unread is not None:
+            await self._room.heard_out(self._seat)
+            self._dropped = self._dropped or self._room.content.stopped
+
     def _pass_on(self) -> None:
         outgoing, self._outgoing = self._outgoing, []
         if not outgoing or self._connection.closed is not None:
@@ -182,6 +196,7 @@ class LiveDocument:
         if self._seat.session.access < Access.WRITE:
             self._refused = True
             return
+        self._dropped = self._dropped or self._room.content.stopped
         self._room.receive(self._seat, yjs.update(merge(outgoing)))
 
 
@@ -198,9 +213,14 @@ class _Messages(AsyncIterator[AppMessage]):
 
 
 class _InProcessConnection:
-    """What a room sends to a LiveDocument goes into its Doc at once; nothing is ever queued."""
+    """What a room sends to a LiveDocument goes into its Doc at once; nothing is ever queued.
 
-    def __init__(self, doc: "pycrdt.Doc[pycrdt.Text]") -> None:
+    Args:
+        doc: where it goes.
+        ended: called when it is closed.
+    """
+
+    def __init__(self, doc: "pycrdt.Doc[pycrdt.Text]", ended: Callable[[], None]) -> None:
         self.heard = True
         self.told = True
         self.send_seconds = 0.0
@@ -208,6 +228,7 @@ class _InProcessConnection:
         self.applying = False
         self.closed: str | None = None
         self._doc = doc
+        self._ended = ended
         self._changed: anyio.Event | None = None
 
     async def next_event(self) -> None:
@@ -238,6 +259,7 @@ class _InProcessConnection:
     def close(self, code: CloseCode, reason: str = "") -> None:
         if self.closed is None:
             self.closed = reason or code.name
+            self._ended()
             self._announce()
 
     def abort(self) -> None:

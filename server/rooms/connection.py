@@ -65,3 +65,32 @@ class Connection(Protocol):
     def probe(self) -> bool:
         """Asks the peer for a sign of life below the dialect; False where the transport can't."""
         ...
+
+
+class Nowhere:
+    """The connection of whoever has none: of a member that has left, of other instances."""
+
+    def __init__(self) -> None:
+        self.heard = True
+        self.told = True
+        self.send_seconds = 0.0
+        self.queued_bytes = 0
+
+    def send(self, frame: bytes) -> None:
+        """Nobody is there."""
+
+    def close(self, code: CloseCode, reason: str = "") -> None:
+        """Likewise."""
+
+    def abort(self) -> None:
+        """Likewise."""
+
+    def pause_reading(self) -> None:
+        """Nothing is read from it: what comes has come already, or comes by the bus."""
+
+    def resume_reading(self) -> None:
+        """See ``pause_reading``."""
+
+    def probe(self) -> bool:
+        """There is nobody to ask."""
+        return True

@@ -115,7 +115,7 @@ class Member:
     after its connection filled up: then it is owed one diff from ``known`` on.
 
     Attributes:
-        connection: where its frames go.
+        connection: where its frames go; nowhere once it has left.
         session: its protocol state.
         live: whether it gets batches as they come.
         paused: whether its connection is full.
@@ -133,7 +133,8 @@ class Member:
         pace: how fast it sends application messages, or None where it sent none.
         held_back: whether we take no frames from it, so that it cannot be heard.
         guilty: whether it sent an update that cannot be applied: nothing more of it is tried.
-        unread: a long frame of its, and those behind it, in order; None where there is none.
+        unread: a long frame of its, and those behind it, in order; None where there is none, or
+            where they are not to be read any more.
     """
 
     __slots__ = (

@@ -10,12 +10,12 @@ import anyio
 
 from collab import relay
 from collab.access import ANYONE, Access
-from collab.close import CloseCode
 from collab.errors import CollabError, ProtocolError, ServerBusy, StoreError
 from collab.presence import Elsewhere, Present
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.bus.bus import Bus
 from collab.server.bus.marks import Mark
+from collab.server.rooms.connection import Nowhere
 from collab.server.rooms.member import Batch, Member
 from collab.server.rooms.promises import Promises
 from collab.server.rooms.tied import TiedRoom
@@ -52,7 +52,7 @@ class Relay:
     """
 
     def __init__(self, name: str, bus: Bus) -> None:
-        self.seat = Member(_Nowhere(), Session(ANYONE, Access.WRITE))
+        self.seat = Member(Nowhere(), Session(ANYONE, Access.WRITE))
         self._name = name
         self._bus = bus
         self._room: TiedRoom | None = None
@@ -289,31 +289,3 @@ class Relay:
             self._keep(room, instance)
         finally:
             self._securing.discard(instance)
-
-
-class _Nowhere:
-    """The connection of whoever has none: the others hear of changes by the bus."""
-
-    def __init__(self) -> None:
-        self.heard = True
-        self.told = True
-        self.send_seconds = 0.0
-        self.queued_bytes = 0
-
-    def send(self, frame: bytes) -> None:
-        """Nobody is there."""
-
-    def close(self, code: CloseCode, reason: str = "") -> None:
-        """Likewise."""
-
-    def abort(self) -> None:
-        """Likewise."""
-
-    def pause_reading(self) -> None:
-        """The bus is read from whatever happens: what it brings is logged elsewhere."""
-
-    def resume_reading(self) -> None:
-        """See ``pause_reading``."""
-
-    def probe(self) -> bool:
-        return True

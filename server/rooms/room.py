@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 
+import anyio
 from anyio.lowlevel import checkpoint
 
 from collab import state_vector
@@ -33,6 +34,7 @@ from collab.protocol.messages import (
     SyncStep2,
     Update,
 )
+from collab.server.rooms.connection import Nowhere
 from collab.server.rooms.content import Content
 from collab.server.rooms.delivery import Delivery
 from collab.server.rooms.facilities import Facilities
@@ -124,6 +126,8 @@ class Room:
         self._lineage = Lineage(document.state_vector if opened.seeded else None)
         self._epoch = opened.stored.epoch
         self._end: Farewell | None = None
+        self._reading = 0
+        self._was_read: anyio.Event | None = None
 
     @property
     def document(self) -> Document:
@@ -159,8 +163,13 @@ class Room:
             member.connection.send(yjs.awareness(everyone))
 
     def leave(self, member: Member) -> None:
-        """Forgets a member whose connection has ended; the others see it go at once."""
+        """Forgets a member whose connection has ended; the others see it go at once.
+
+        What it has sent before is taken in all the same.
+        """
         self._delivery.remove(member)
+        # Its connection may have another member by the time that what it sent is taken in.
+        member.connection = Nowhere()
         self._hide(member)
 
     def receive(self, member: Member, frame: bytes) -> None:
@@ -170,38 +179,60 @@ class Room:
         elif len(frame) > LONG_BYTES:
             member.unread = deque([frame])
             member.hold_back()
+            self._reading += 1
             self.spawn(partial(self._receive_unread, member, member.unread))
         else:
-            self._receive(member, frame)
+            try:
+                self._receive(member, frame)
+            except ProtocolError as error:
+                self._close(member, error)
+
+    async def heard_out(self, member: Member) -> None:
+        """Waits until everything that a member has sent is taken in."""
+        while member.unread is not None:
+            await self._next_read()
+
+    async def settle(self) -> None:
+        """Waits until everything that members have sent is taken in, and durable."""
+        while self._reading:
+            await self._next_read()
+        await self.content.settle()
 
     def _receive(self, member: Member, frame: bytes) -> None:
-        try:
-            effect = member.session.receive(frame)
-            if effect is not None:
-                self.handle(member, effect)
-        except ProtocolError as error:
-            self._close(member, error)
+        effect = member.session.receive(frame)
+        if effect is not None:
+            self.handle(member, effect)
 
     async def _receive_unread(self, member: Member, unread: "deque[bytes]") -> None:
         """Takes in a long frame and those behind it, and lets others go on meanwhile."""
-        while unread and self.seats(member):
-            frame = unread.popleft()
-            if len(frame) <= LONG_BYTES:
-                self._receive(member, frame)
-                continue
-            try:
+        try:
+            while unread and member.unread is unread:
+                frame = unread.popleft()
+                if len(frame) <= LONG_BYTES:
+                    self._receive(member, frame)
+                    continue
                 for message in await self._long_messages.read(member.session, frame):
+                    if member.unread is not unread:
+                        break
                     effect = member.session.follow(message)
-                    if effect is None or not self.seats(member):
-                        continue
-                    self.handle(member, effect)
-                    self.content.flush()
+                    if effect is not None:
+                        self.handle(member, effect)
+                        self.content.flush()
                     await checkpoint()
-            except ProtocolError as error:
-                self._close(member, error)
-                break
-        member.unread = None
+        except ProtocolError as error:
+            self._close(member, error)
+        finally:
+            member.unread = None
+            self._reading -= 1
+            if self._was_read is not None:
+                self._was_read.set()
+                self._was_read = None
         self.content.read_on(member)
+
+    async def _next_read(self) -> None:
+        if self._was_read is None:
+            self._was_read = anyio.Event()
+        await self._was_read.wait()
 
     def _close(self, member: Member, error: ProtocolError) -> None:
         if isinstance(error, PoisonedUpdate):
@@ -305,7 +336,11 @@ class Room:
             self._hide(member)
 
     def expel(self, member: Member, code: CloseCode, reason: str) -> None:
-        """Ends a member's session at once, whenever its connection comes to its end."""
+        """Ends a member's session at once, whenever its connection comes to its end.
+
+        What it has sent and was not read yet is not taken in.
+        """
+        member.unread = None
         member.connection.close(code, reason)
         self.leave(member)
 

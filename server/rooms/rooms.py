@@ -227,10 +227,10 @@ class Rooms:
         for room in self.loaded:
             room.close_all(CloseCode.RESTART, RESTARTS)
         for room in self.loaded:
-            await room.content.settle()
+            await room.settle()
             room.content.checkpoint()
         for room in self.loaded:
-            await room.content.settle()
+            await room.settle()
         await self._facilities.refusals.settle()
 
     def _entry(self, name: str) -> _Entry | None:
@@ -297,9 +297,9 @@ class Rooms:
         room = entry.room
         if room is None or self._is_held(entry):
             return
-        await room.content.settle()
+        await room.settle()
         room.content.checkpoint()
-        await room.content.settle()
+        await room.settle()
         # Nothing is awaited from the check to the removal: nobody can come in between.
         if self._entries.get(name) is entry and (room.ended or not self._is_held(entry)):
             del self._entries[name]

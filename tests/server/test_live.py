@@ -1,14 +1,26 @@
 """Documents edited live, beside the clients that have them open."""
 
+from contextlib import suppress
+
 import anyio
 import pycrdt
 import pytest
 
 from collab.access import Access, Identity
+from collab.close import CloseCode
 from collab.document import Document
-from collab.errors import AccessDenied, InvalidName, NotRunning
+from collab.errors import (
+    AccessDenied,
+    DocumentDeleted,
+    InvalidName,
+    NotRunning,
+    ServerBusy,
+    StoreUnavailable,
+)
 from collab.protocol import yjs
 from collab.server.app import Collab
+from collab.server.rooms.farewell import Farewell
+from collab.server.rooms.long_messages import LONG_BYTES
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from tests.server.stores import SteeredStore
@@ -168,3 +180,54 @@ class TestLiveDocuments:
             Client(room, client_id=1).connect().type("last words")
         async with store:
             assert (await store.load("d")).seq == 1
+
+    async def test_a_long_change_is_saved_before_it_is_left(self) -> None:
+        store = MemoryStore()
+        async with Collab(store) as collab:
+            async with collab.document("d") as document:
+                document.doc["text"] = pycrdt.Text("x" * LONG_BYTES)
+            assert (await store.load("d")).seq > 0
+
+    async def test_a_change_made_while_it_is_made_anew_is_not_called_saved(self) -> None:
+        deleted = Farewell(CloseCode.NOT_FOUND, "the document was deleted", DocumentDeleted("d"))
+        async with Collab(SteeredStore()) as collab, anyio.create_task_group() as tasks:
+            kept_out, may_fail = anyio.Event(), anyio.Event()
+
+            async def fail_to_delete() -> None:
+                with suppress(StoreUnavailable):
+                    async with collab.running.rooms.without("d", deleted):
+                        kept_out.set()
+                        await may_fail.wait()
+                        raise StoreUnavailable("disk on fire")
+
+            async def change() -> None:
+                async with collab.document("d") as document:
+                    tasks.start_soon(fail_to_delete)
+                    await kept_out.wait()
+                    document.doc["text"] = pycrdt.Text("x")
+
+            with pytest.raises(ServerBusy, match="made anew"):
+                await change()
+            may_fail.set()
+
+    async def test_messages_end_when_it_is_left_and_so_do_those_asked_for_afterwards(self) -> None:
+        async with Collab(MemoryStore()) as collab:
+            async with collab.document("d") as document:
+                before = document.messages()
+            with anyio.fail_after(DEADLINE_SECONDS):
+                assert [message async for message in before] == []
+                assert [message async for message in document.messages()] == []
+            assert not collab.running.feeds.are_followed("d")
+
+    async def test_messages_end_when_the_identity_is_revoked(self) -> None:
+        async with Collab(MemoryStore()) as collab:
+
+            async def hear() -> None:
+                async with collab.document("d", identity=Identity(id="r")) as document:
+                    messages = document.messages()
+                    await collab.revoke(user="r")
+                    with anyio.fail_after(DEADLINE_SECONDS):
+                        assert [message async for message in messages] == []
+
+            with pytest.raises(NotRunning, match="revoked"):
+                await hear()

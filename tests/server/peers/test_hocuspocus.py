@@ -401,3 +401,40 @@ async def test_application_messages_reach_everyone_else() -> None:
         one.say("a", message)
         await other.until("a", message)
         assert message not in one.frames("a")
+
+
+async def test_a_document_that_was_left_holds_the_others_back_no_more() -> None:
+    store = SteeredStore()
+    async with inside(store) as inner:
+        hostile, one = provider(inner), provider(inner)
+        await hostile.opened("a")
+        await one.opened("a")
+        await one.opened("b")
+        hostile.say("a", yjs.update(poison.HELLO))
+        await hostile.until("a", APPLIED)
+        store.hold_loads()
+        hostile.say("a", yjs.update(poison.CHILD_OF_A_STRING))
+        one.peer.pause()
+        one.say("a", yjs.update(pycrdt.Doc({"text": pycrdt.Text("x")}).get_update()))
+        one.say("a", CLOSED)
+        store.let_load()
+        room = inner.rooms.find("a")
+        assert room is not None
+        await room.content.settle()
+        one.peer.resume()
+        assert one.wire.reading
+
+
+async def test_who_cannot_be_asked_about_is_sent_away_for_a_moment(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail(request: HTTPConnection) -> Identity | None:
+        raise RuntimeError("no database")
+
+    async with inside() as inner:
+        one = provider(inner, fail)
+        one.open("a", "ana")
+        await one.wire.ended()
+        assert one.wire.closed is not None
+        assert one.wire.closed[0] is CloseCode.TRY_AGAIN_LATER
+        assert "no database" in caplog.text

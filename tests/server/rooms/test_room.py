@@ -3,8 +3,10 @@
 import anyio
 import pytest
 
-from collab.errors import InvalidName, NotRunning, StoreUnavailable
+from collab.close import CloseCode
+from collab.errors import DocumentDeleted, InvalidName, NotRunning, StoreUnavailable
 from collab.protocol import yjs
+from collab.server.rooms.long_messages import LONG_BYTES
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from tests.server.stores import SteeredStore
@@ -301,3 +303,72 @@ class TestSettling:
             store.let_append()
             await room.content.settle()
             assert len(store.appends) == 1
+
+    async def test_it_ends_where_the_document_is_deleted_after_the_room_has_ended(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server, anyio.create_task_group() as tasks:
+            room = await server.rooms.acquire("d")
+            store.hold_appends()
+            Client(room, client_id=1).connect().type("a")
+            await store.append_began.wait()
+            tasks.start_soon(room.content.settle)
+            await anyio.wait_all_tasks_blocked()
+            room.reopen()  # Another instance has deleted it, and says so before the store does.
+            store.failure = DocumentDeleted("d")
+            store.let_append()
+
+
+class TestLongMessages:
+    async def test_what_was_sent_before_a_member_left_is_taken_in(self) -> None:
+        store = MemoryStore()
+        async with house(store) as server:
+            room = await server.rooms.acquire("d")
+            client = Client(room, client_id=1).connect()
+            client.type("x" * LONG_BYTES)
+            client.type("y")
+            client.leave()
+            await room.settle()
+            assert len((await store.load("d")).entries) == 2
+
+    async def test_what_was_sent_by_who_is_sent_away_is_not(self) -> None:
+        store = MemoryStore()
+        async with house(store) as server:
+            room = await server.rooms.acquire("d")
+            client = Client(room, client_id=1).connect()
+            client.type("x" * LONG_BYTES)
+            client.type("y")
+            room.expel(client.seat, CloseCode.UNAUTHENTICATED, "the token was revoked")
+            await room.settle()
+            assert (await store.load("d")).seq == 0
+
+    async def test_what_follows_one_that_breaks_the_protocol_is_not_taken_in(self) -> None:
+        store = MemoryStore()
+        async with house(store) as server:
+            room = await server.rooms.acquire("d")
+            client = Client(room, client_id=1).connect()
+            client.type("x" * LONG_BYTES)
+            client.say(b"\x00\x07")
+            client.type("y")
+            await room.settle()
+            assert client.wire.closed is not None
+            assert len((await store.load("d")).entries) == 1
+
+    async def test_a_room_is_not_unloaded_before_they_are_taken_in(self) -> None:
+        store = SteeredStore()
+        async with house(store, Settings(unload_seconds=1e-6)) as server:
+            room = await server.rooms.acquire("d")
+            client = Client(room, client_id=1).connect()
+            client.type("x" * LONG_BYTES)
+            client.leave()
+            server.rooms.release(room)
+            while server.rooms.find("d") is not None:
+                await anyio.lowlevel.checkpoint()
+            assert len(store.appends) == 1
+
+    async def test_a_server_that_stops_takes_them_in(self) -> None:
+        store = MemoryStore()
+        async with house(store) as server:
+            room = await server.rooms.acquire("d")
+            Client(room, client_id=1).connect().type("x" * LONG_BYTES)
+            await server.rooms.close()
+            assert (await store.load("d")).seq == 1
