@@ -14,6 +14,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     // Inlined assets would need `data:` in the page's content security policy.
     assetsInlineLimit: 0,
+    // One file: nothing of the editor could come later. Kilobytes, before compression.
+    chunkSizeWarningLimit: 600,
     rolldownOptions: {
       input: { index: 'index.html', 'service-worker': 'src/service-worker.ts' },
       output: {
