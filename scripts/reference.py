@@ -22,6 +22,7 @@ from collab.render.export import Format, export
 from collab.seeding import seed_roots, seed_text
 from collab.server import Collab, LiveDocument, Settings
 from collab.server.auth.tokens import Tokens
+from collab.server.bus.address import open_bus
 from collab.server.cli.main import main as command_line
 from collab.server.documents.history import History
 from collab.storage.address import open_store
@@ -243,6 +244,7 @@ def _python() -> Iterator[str]:
         "in UTF-8 bytes, where Yjs in the browser counts UTF-16 units."
     )
     yield from _class(Collab, Collab.document, Collab.revoke, Collab.recheck)
+    yield from _function(open_bus)
     yield from _class(
         LiveDocument,
         LiveDocument.saved,

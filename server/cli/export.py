@@ -34,7 +34,8 @@ from collab.storage.address import open_store
     "--root",
     metavar="KEY",
     help="Which of the document's roots to write, as the editor named it. By default JSON has all;"
-    " other formats take the only one, or the one that an editor binding names so by itself.",
+    " other formats take the only one, the one that an editor binding names so by itself, or the"
+    " only text.",
 )
 @click.option(
     "-o",

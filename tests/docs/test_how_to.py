@@ -22,8 +22,10 @@ from collab.storage.ystore import CollabYStore
 from collab.versions import Version
 from tests.docs.pages import DOCS, blocks
 from tests.docs.running import SERVERS, edit, run
+from tests.valkey import one_server
 
 HOW_TO = DOCS / "how-to"
+_WITHIN_SECONDS = 30.0
 
 
 def written(text: str) -> "pycrdt.Doc[pycrdt.Text]":
@@ -55,6 +57,32 @@ def test_the_embedded_app_edits_a_document_that_somebody_has_open(
         content = httpx.get(f"{address}/collab/api/docs/minutes/content", params={"format": "text"})
         assert content.text == signed
         assert authors(tmp_path / "collab.db") == {"robot"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_embedded_app_with_a_bus_shares_documents_through_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (example,) = blocks(HOW_TO / "embed.md", "py")
+    monkeypatch.chdir(tmp_path)
+    with one_server() as valkey, anyio.fail_after(_WITHIN_SECONDS):
+        here = example.replace("redis://127.0.0.1:6379", f"redis://{valkey.address}")
+        assert here != example
+        one, other = _made_by(here), _made_by(here)
+        async with one, other, one.document("d") as writer, other.document("d") as reader:
+            arrived = aiter(reader.messages())
+            text = writer.doc.get("content", type=pycrdt.Text)
+            text += "hello"
+            writer.send_message("written", None)
+            assert (await anext(arrived)).type == "written"
+            await writer.saved()
+
+
+def _made_by(example: str) -> Collab:
+    made: dict[str, Collab] = {}
+    exec(example, made)
+    return made["collab"]
 
 
 def test_the_embedded_app_says_so_when_it_is_not_entered(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from configparser import ConfigParser
 from contextlib import closing
 from pathlib import Path
 
@@ -64,6 +65,17 @@ def test_the_page_on_http_names_errors_under_their_statuses() -> None:
     for name, status in named:
         error: type[CollabError] = getattr(collab.errors, name)
         assert status_of(error.__new__(error)) == status, name
+
+
+def test_the_unit_of_systemd_starts_a_server() -> None:
+    (example,) = blocks(ROOT / "docs" / "how-to" / "production.md", "ini")
+    unit = ConfigParser(interpolation=None)
+    unit.read_string(example)
+    command, name, *arguments = unit["Service"]["ExecStart"].split()
+    assert (Path(command).name, name) == ("collab", "serve")
+    with serve.make_context(name, arguments) as context:
+        assert context.params["address"] == "sqlite:////var/lib/collab/collab.db"
+        assert context.params["demo"] is False
 
 
 def test_the_example_of_a_configuration_file_is_one(tmp_path: Path) -> None:
