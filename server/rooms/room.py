@@ -1,7 +1,6 @@
 """Room: where sessions meet over one document."""
 
 import logging
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
@@ -20,12 +19,10 @@ from collab.errors import (
     ServerBusy,
     TooLarge,
 )
-from collab.happenings import PresenceChanged
 from collab.lineage import Lineage
-from collab.presence import Elsewhere, Presence, Present, read_gone, read_states
+from collab.presence import Elsewhere, Present
 from collab.protocol import yjs
 from collab.protocol.messages import (
-    EMPTY_AWARENESS,
     AwarenessUpdate,
     QueryAwareness,
     Receipt,
@@ -47,14 +44,11 @@ from collab.server.rooms.publication import Publication
 from collab.server.rooms.recovery import Load
 from collab.server.rooms.relay import Relay
 from collab.server.rooms.remote import Remote
-from collab.server.rooms.window import Window
+from collab.server.rooms.showing import Showing
 from collab.session import Effect, Reply
 from collab.store import Entry
 
 logger = logging.getLogger("collab")
-
-_PRESENCE_SECONDS = 0.03
-"""How long presence gathers at least: stock clients answer every frame of it with one of theirs."""
 
 
 class Room:
@@ -81,10 +75,8 @@ class Room:
     ) -> None:
         document, settings, metrics = opened.document, facilities.settings, facilities.metrics
         self.name = opened.stored.document
-        self.presence = Presence(settings.presence_max_bytes)
         self.spawn = facilities.spawn
         self.feeds = facilities.feeds
-        self._relay = relay
         self._long_messages = facilities.long_messages
         self._settings = settings
         self._metrics = metrics
@@ -117,12 +109,8 @@ class Room:
             seat=seat,
         )
         self.messaging = Messaging(self.name, self._delivery, self.feeds, settings, metrics, relay)
-        self._presence_changes = Window(
-            facilities.timers,
-            settings.window_max_seconds,
-            self._flush_presence,
-            min_seconds=_PRESENCE_SECONDS,
-        )
+        self._showing = Showing(self.name, self._delivery, facilities, relay)
+        self.presence = self._showing.presence
         self._lineage = Lineage(document.state_vector if opened.seeded else None)
         self._epoch = opened.stored.epoch
         self._end: Farewell | None = None
@@ -154,13 +142,12 @@ class Room:
             member.connection.close(self._end.code, self._end.reason)
             return
         self._delivery.add(member)
-        # Who comes says who it is, and crowds come together.
-        self._presence_changes.widen()
+        self._showing.expect()
         if member.session.dialect.asks_first:
             member.connection.send(yjs.sync_step1(self.document.state_vector))
-        everyone = self.presence.encode()
+        everyone = self._showing.everyone()
         if everyone is not None:
-            member.connection.send(yjs.awareness(everyone))
+            member.connection.send(everyone)
 
     def leave(self, member: Member) -> None:
         """Forgets a member whose connection has ended; the others see it go at once.
@@ -170,7 +157,7 @@ class Room:
         self._delivery.remove(member)
         # Its connection may have another member by the time that what it sent is taken in.
         member.connection = Nowhere()
-        self._hide(member)
+        self._showing.hide(member)
 
     def receive(self, member: Member, frame: bytes) -> None:
         """Takes in a member's frame; one that breaks the protocol closes its connection."""
@@ -266,22 +253,7 @@ class Room:
                 # client does not send what comes from there.
                 member.connection.send(yjs.sync_step1(self.document.state_vector))
         elif isinstance(effect, AwarenessUpdate):
-            if not self.seats(member):
-                return  # It has left while this was deferred.
-            if not self._may_show(member):
-                return
-            session = member.session
-            answer = self.presence.receive(
-                effect.payload,
-                member,
-                time.monotonic(),
-                session.identity,
-                # A client says who it is as soon as it is connected, before it answers anything.
-                repeats=session.answered,
-            )
-            if answer is not None:
-                member.connection.send(yjs.awareness(answer))
-            self._presence_changes.touch()
+            self._showing.receive(member, effect.payload)
         elif isinstance(effect, SyncStep1):
             self._check_clients(effect.state_vector)
             if not member.synced:
@@ -294,7 +266,7 @@ class Room:
             else:
                 content.integrate(member, effect)
         elif isinstance(effect, QueryAwareness):
-            member.connection.send(yjs.awareness(self.presence.encode() or EMPTY_AWARENESS))
+            self._showing.answer(member)
         elif isinstance(effect, Stateless):
             if self.seats(member):
                 self.messaging.receive(member, effect.payload)
@@ -313,18 +285,15 @@ class Room:
 
     def resume(self, member: Member) -> None:
         """A member's connection has drained: it gets what it missed."""
-        everyone = self.presence.encode() if member.missed_presence else None
+        everyone = self._showing.everyone() if member.missed_presence else None
         member.missed_presence = False
-        self._delivery.resume(member, everyone and yjs.awareness(everyone))
+        self._delivery.resume(member, everyone)
         self.content.read_on(member)
 
     def sweep(self) -> None:
         """Removes presence that nobody renewed, and frees what nobody uses."""
         self._delivery.trim()
-        expired = self.presence.expire(time.monotonic())
-        self._send_removal(expired)
-        if self._relay is not None and expired is not None:
-            self._relay.show(read_gone(expired))
+        self._showing.expire()
 
     def permit(self, member: Member, identity: Identity, access: Access) -> None:
         """Has a member speak for somebody, within what they may do, from now on, and tells it."""
@@ -332,8 +301,8 @@ class Room:
         told = member.session.permit(identity, access)
         if told is not None:
             member.connection.send(told)
-        if other or not self._may_show(member):
-            self._hide(member)
+        if other or not self._showing.allows(member):
+            self._showing.hide(member)
 
     def expel(self, member: Member, code: CloseCode, reason: str) -> None:
         """Ends a member's session at once, whenever its connection comes to its end.
@@ -363,18 +332,11 @@ class Room:
         Returns:
             Those it is to be told have left, as far as anybody knows here.
         """
-        if self.content.stopped:
-            return ()
-        objections = self.presence.relay(clients, owner, time.monotonic())
-        for member, payload in objections.to_owners:
-            assert isinstance(member, Member)
-            member.connection.send(yjs.awareness(payload))
-        self._presence_changes.touch()
-        return objections.unseen
+        return () if self.content.stopped else self._showing.take(clients, owner)
 
     def forget_instance(self, instance: str) -> None:
         """Removes the presence of another instance's clients, which is gone."""
-        self._send_removal(self.presence.leave(Elsewhere(instance)))
+        self._showing.forget_instance(instance)
 
     def reopen(self) -> None:
         """Ends, so that everyone opens the document anew: another instance has changed it whole."""
@@ -388,26 +350,6 @@ class Room:
     def _overtaken(self) -> None:
         """Others have written to the document."""
         self.remote.read_back_if_behind()
-
-    def _may_show(self, member: Member) -> bool:
-        """Whether a member may publish its presence."""
-        return self._settings.viewer_presence or member.session.access >= Access.WRITE
-
-    def _hide(self, member: Member) -> None:
-        """Removes what a member published; the others see it go at once."""
-        removal = self.presence.leave(member)
-        self._send_removal(removal)
-        if self._relay is not None and removal is not None:
-            self._relay.show(read_gone(removal))
-
-    def _send_removal(self, removal: bytes | None) -> None:
-        if removal is not None:
-            self._delivery.send_all(yjs.awareness(removal))
-            self._publish_presence(removal)
-
-    def _publish_presence(self, payload: bytes) -> None:
-        if self.feeds.are_followed(self.name):
-            self.feeds.publish(self.name, PresenceChanged(*read_states(payload)))
 
     def _check_clients(self, known: bytes) -> None:
         """Refuses a state vector of more clients than a document may have.
@@ -426,16 +368,6 @@ class Room:
         refusal = member.session.refuse(message, "this document is as large as one may be")
         if refusal is not None:
             self.handle(member, refusal)
-
-    def _flush_presence(self) -> float | None:
-        if self._relay is not None:
-            self._relay.show(self.presence.own_changes())
-        self._send_removal(self.presence.take_gone())
-        payload = self.presence.take()
-        if payload is None:
-            return None
-        self._publish_presence(payload)
-        return self._delivery.send_presence(yjs.awareness(payload))
 
     def _look_back(self, member: Member, known: bytes) -> None:
         """Says so where a client brings history along that this document never had."""
