@@ -118,10 +118,13 @@ def _read_config(context: click.Context, option: click.Parameter, path: Path | N
         for flag in parameter.opts
         if parameter is not option
     }
+    repeatable = {each.name for each in context.command.params if each.multiple}
     named = {}
     for name, value in values.items():
         parameter_name = known.get(name.replace("-", "_"))
         if parameter_name is None:
             raise SettingsError(f"expected options of this command in {path}, got {name!r}")
+        if parameter_name in repeatable and not isinstance(value, list):
+            raise SettingsError(f"expected a list as {name} in {path}, got {value!r}")
         named[parameter_name] = value
     context.default_map = {**(context.default_map or {}), **named}

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import secrets
 import socket
+import ssl
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -207,7 +208,7 @@ def serve(
             config=config,
             listener=listener,
             native=transport == "native",
-            tls=config.create_ssl_context() if config.ssl_enabled else None,
+            tls=_tls_of(config),
             instance=None if bus is None else bus.instance,
         )
 
@@ -250,6 +251,23 @@ def _work(
             work(make_service(listener), post, folder)
 
     return begin
+
+
+def _tls_of(config: Config) -> ssl.SSLContext | None:
+    """How connections are encrypted; None where they are not.
+
+    Raises:
+        SettingsError: certificate and key cannot be read, or do not belong together.
+    """
+    if not config.ssl_enabled:
+        return None
+    try:
+        return config.create_ssl_context()
+    except OSError as error:
+        raise SettingsError(
+            f"expected a certificate chain and its key in PEM in {config.certfile} and "
+            f"{config.keyfile}, got: {getattr(error, 'reason', None) or error.strerror}"
+        ) from error
 
 
 def _check_shareable(address: str, bus_address: str | None, workers: int) -> None:

@@ -88,11 +88,22 @@ def test_flags_go_before_variables_and_variables_before_the_file(tmp_path: Path)
         (["--outbox-max-bytes", "0"], 2, "0 is not in the range x>=1"),
         (["--unload-seconds", "never"], 2, "'never' is not a valid float"),
         (["--config", "missing.toml"], 2, "does not exist"),
+        (
+            ["--config", "lists.toml"],
+            1,
+            "expected a list as allow-origin in lists.toml, got 'https:",
+        ),
+        (
+            ["--bind", "127.0.0.1:0", "--certfile", "lists.toml", "--keyfile", "lists.toml"],
+            1,
+            "expected a certificate chain and its key in PEM in lists.toml and lists.toml, got: ",
+        ),
     ],
 )
 def test_mistakes_are_told_without_a_traceback(
     tmp_path: Path, options: list[str], code: int, message: str
 ) -> None:
+    (tmp_path / "lists.toml").write_text('allow-origin = "https://a.example"\n')
     returned, errors = refused(tmp_path, *options)
     assert returned == code
     assert message in errors
