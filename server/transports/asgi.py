@@ -3,10 +3,13 @@
 import time
 from collections import deque
 from contextlib import suppress
+from http import HTTPStatus
 from urllib.parse import unquote
 
 import anyio
-from starlette.routing import WebSocketRoute
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from collab.close import CloseCode
@@ -212,15 +215,28 @@ class WebSockets:
         await ASGIConnection(peer, send, self._settings, metrics, self._cost).serve(receive)
 
 
-def websocket_routes(handshakes: Handshakes, settings: Settings) -> list[WebSocketRoute]:
-    """The routes of all endpoints, relative to where the app is mounted."""
-    return [
-        WebSocketRoute(
-            f"{endpoint.path}{{document:path}}" if endpoint.names_document else endpoint.path,
-            WebSockets(handshakes, endpoint, settings),
-        )
-        for endpoint in ENDPOINTS
-    ]
+def websocket_routes(handshakes: Handshakes, settings: Settings) -> list[BaseRoute]:
+    """The routes of all endpoints, relative to where the app is mounted.
+
+    A plain request there is told that it is none: as a rule a proxy on its way did not pass the
+    upgrade on, and 404 would have people look for another path.
+    """
+    routes: list[BaseRoute] = []
+    for endpoint in ENDPOINTS:
+        path = f"{endpoint.path}{{document:path}}" if endpoint.names_document else endpoint.path
+        routes.append(WebSocketRoute(path, WebSockets(handshakes, endpoint, settings)))
+        routes.append(Route(path, _ask_for_websocket))
+    return routes
+
+
+async def _ask_for_websocket(request: Request) -> Response:
+    # RFC 9110, 15.5.22: the answer names the protocol; HTTP/2 knows no such header.
+    upgrades = request.scope["http_version"] in ("1.0", "1.1")
+    return JSONResponse(
+        {"error": "expected a WebSocket, got a plain request: do proxies pass the upgrade on?"},
+        HTTPStatus.UPGRADE_REQUIRED,
+        {"Upgrade": "websocket", "Connection": "Upgrade"} if upgrades else None,
+    )
 
 
 async def refuse(scope: Scope, send: Send, error: CollabError) -> None:

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.anyio
 
 OPEN = {"/healthz", "/readyz", "/y-sweet/check_store", "/api/identity"}
 """What everybody may ask: whether the server works, and who they are to it."""
+WEBSOCKETS = {"/ws/{document:path}", "/hocuspocus", "/y-sweet/ws/{document:path}"}
+"""Where whoever brings no handshake is told so, and nothing else."""
 LATER = {"/sse"}
 """Where each document brings a token of its own once the connection is there."""
 LISTS = {"/api/docs"}
@@ -40,7 +42,7 @@ async def collab() -> AsyncIterator[Collab]:
 def requests(collab: Collab) -> Iterator[tuple[str, str]]:
     """A request for each method of each path that asks for somebody."""
     for route in collab.running.routes:
-        if isinstance(route, Route) and route.path not in OPEN | LATER:
+        if isinstance(route, Route) and route.path not in OPEN | LATER | WEBSOCKETS:
             path = route.path.replace("{document:path}", "notes").replace("{document}", "notes")
             for method in (route.methods or {"GET"}) - {"HEAD"}:
                 yield method, path.replace("{version}", "draft")

@@ -45,6 +45,21 @@ class TestHTTP:
             await raw.reader.readexactly(len(b'{"status":"ok"}'))
         await raw.close()
 
+    async def test_a_plain_request_to_a_websocket_is_answered_over_http_2_too(self) -> None:
+        authority = trustme.CA()
+        server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server_tls.set_alpn_protocols(["h2", "http/1.1"])
+        authority.issue_cert("localhost").configure_cert(server_tls)
+        client_tls = ssl.create_default_context()
+        authority.configure_trust(client_tls)
+        async with (
+            front_door(Collab(MemoryStore()), tls=server_tls) as port,
+            httpx.AsyncClient(verify=client_tls, http1=False, http2=True) as client,
+        ):
+            answer = await client.get(f"https://localhost:{port}/ws/room")
+        assert (answer.http_version, answer.status_code) == ("HTTP/2", 426)
+        assert "upgrade" not in answer.headers
+
 
 class TestFrontDoor:
     async def test_a_head_that_does_not_come_is_waited_for_no_longer_than_told(

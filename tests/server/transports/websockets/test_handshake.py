@@ -51,6 +51,16 @@ class TestHandshake:
                 pass
         assert caught.value.response.status_code in (403, 404)
 
+    @pytest.mark.parametrize("path", ["ws/room", "ws/team/room", "hocuspocus", "y-sweet/ws/room"])
+    async def test_a_plain_request_is_told_that_it_is_no_websocket(
+        self, port: int, path: str
+    ) -> None:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            answer = await client.get(f"/{path}")
+        assert answer.status_code == 426
+        assert answer.headers["upgrade"] == "websocket"
+        assert answer.json()["error"].startswith("expected a WebSocket, got a plain request")
+
     @pytest.mark.parametrize("name", ["a%0Ab", "x" * 600, "%00"])
     async def test_what_cannot_be_a_name_is_refused(self, port: int, name: str) -> None:
         with pytest.raises(InvalidStatus) as caught:
