@@ -11,7 +11,7 @@ from collab.server.limits.census import Visit
 from collab.server.rooms.connection import Connection
 from collab.server.rooms.rooms import Rooms
 from collab.server.settings import Settings
-from collab.server.timers import Timers
+from collab.server.timers import Timer, Timers
 
 
 class SharedConnection:
@@ -36,6 +36,7 @@ class SharedConnection:
         "_ended",
         "_handshake",
         "_heard",
+        "_patience",
         "_reluctant",
         "_settings",
         "_taken",
@@ -68,6 +69,7 @@ class SharedConnection:
         self._timers = timers
         self._visit = visit
         self._taken = 0
+        self._patience: Timer | None = None
         self._ended = False
         self._waiting_bytes = 0
         self._reluctant: set[Connection] = set()
@@ -82,6 +84,8 @@ class SharedConnection:
     def end(self) -> None:
         """The connection is gone: seats are left, and it waits for nobody to take one."""
         self._ended = True
+        if self._patience is not None:
+            self._patience.cancel()
 
     # What seats call.
 
@@ -99,15 +103,15 @@ class SharedConnection:
         self._visit.open(user)
 
     def release(self, user: str | None) -> None:
-        """It is not any more."""
+        """It is not any more; where none is, the connection is ended after a while."""
         self._taken -= 1
         self._visit.close(user)
+        if not self._ended and not self._taken:
+            self._close_later()
 
     def left(self, seat: Connection) -> None:
         """A seat was left, or will not be taken."""
         self.read_for(seat, reads=True)
-        if not self._ended and not self._taken:
-            self._close_later()
 
     def count_heard(self) -> int:
         """Counts one more where the client was heard since the last call; returns the count."""
@@ -155,7 +159,9 @@ class SharedConnection:
         return await self.guard.admit(HTTPConnection(self._with_token(token)), name)
 
     def _close_later(self) -> None:
-        self._timers.call_later(self._settings.dead_seconds, self._close_if_idle)
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = self._timers.call_later(self._settings.dead_seconds, self._close_if_idle)
 
     def _close_if_idle(self) -> None:
         if not self._ended and not self._taken:

@@ -1,9 +1,10 @@
 """Many documents on one connection: tokens, receipts, closing, and what they share."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import anyio
 import pycrdt
 import pytest
 from starlette.requests import HTTPConnection
@@ -92,9 +93,11 @@ async def inside(
         yield inner
 
 
-def provider(inner: House, authenticate: Authenticate | None = None) -> Provider:
+def provider(
+    inner: House, authenticate: Authenticate | None = None, timers: Timers | None = None
+) -> Provider:
     visit = Census(inner.settings, inner.metrics, ()).visit(HANDSHAKE)
-    return Provider(inner.rooms, inner.settings, inner.timers, visit, authenticate)
+    return Provider(inner.rooms, inner.settings, timers or inner.timers, visit, authenticate)
 
 
 async def test_two_documents_on_one_connection_stay_apart() -> None:
@@ -438,3 +441,60 @@ async def test_who_cannot_be_asked_about_is_sent_away_for_a_moment(
         assert one.wire.closed is not None
         assert one.wire.closed[0] is CloseCode.TRY_AGAIN_LATER
         assert "no database" in caplog.text
+
+
+class TimersByHand:
+    """Timers that are called when a test says so.
+
+    Attributes:
+        waiting: those that are to come, in the order in which they were asked for.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[TimerByHand] = []
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> "TimerByHand":
+        timer = TimerByHand(call, self.waiting.remove)
+        self.waiting.append(timer)
+        return timer
+
+    async def run(self) -> None:
+        await anyio.sleep_forever()
+
+
+class TimerByHand:
+    """One of them; ``call`` makes its call."""
+
+    def __init__(self, call: Callable[[], None], forget: Callable[["TimerByHand"], None]) -> None:
+        self.call = call
+        self._forget = forget
+
+    def cancel(self) -> None:
+        self._forget(self)
+
+
+async def test_who_goes_from_one_document_to_another_has_time_for_it_each_time() -> None:
+    timers = TimersByHand()
+    async with inside() as inner:
+        one = provider(inner, timers=timers)
+        [since_it_came] = timers.waiting
+        await one.opened("a")
+        one.say("a", CLOSED)
+        [since_it_left] = timers.waiting
+        assert since_it_left is not since_it_came
+        await one.opened("b")
+        since_it_left.call()
+        assert one.wire.closed is None
+
+
+async def test_who_opens_nothing_gets_no_more_time_for_asking_again() -> None:
+    timers = TimersByHand()
+    async with inside() as inner:
+        one = provider(inner, by_token, timers=timers)
+        [since_it_came] = timers.waiting
+        for _ in range(3):
+            one.say("a", b"\x02\x00" + write_var_string("nobody"))
+            one.say("a", CLOSED)
+        assert timers.waiting == [since_it_came]
+        since_it_came.call()
+        assert one.wire.closed is not None
