@@ -30,7 +30,7 @@ class Eraser:
         self._trash_seconds = trash_seconds
 
     async def run(self) -> None:
-        """Visits the trash until it is cancelled; a store that fails is visited again later."""
+        """Visits the trash until it is cancelled, whatever comes of a visit."""
         while True:
             try:
                 erased = await self.visit(time.time())
@@ -38,6 +38,9 @@ class Eraser:
                     logger.info("erased %d documents that were in the trash", erased)
             except StoreError as error:
                 logger.error("cannot empty the trash: %s", error)
+            except Exception:
+                # Whatever it is, people go on typing; the next visit tries again.
+                logger.exception("a visit to the trash failed")
             await anyio.sleep(min(self._trash_seconds / _SHARE, _PAUSE_MAX_SECONDS))
 
     async def visit(self, now: float) -> int:

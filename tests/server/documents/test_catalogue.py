@@ -1,6 +1,6 @@
 """Documents deleted, brought back and copied while clients type, come and go."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -21,6 +21,7 @@ from collab.server.documents.erasing import Eraser
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from collab.store import Append, NewEntry, Store
+from collab.trash import Tombstone
 from tests.core.writing import typed
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client, House, house
@@ -403,5 +404,27 @@ class TestErasing:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(Eraser(store, trash_seconds=60).run)
                     while await store.tombstones():
+                        await anyio.lowlevel.checkpoint()
+                    tasks.cancel_scope.cancel()
+
+    async def test_a_store_that_fails_unforeseen_is_visited_again(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Broken(SteeredStore):
+            async def tombstones(
+                self, prefix: str = "", after: str = "", limit: int = 1000
+            ) -> Sequence[Tombstone]:
+                if "a visit to the trash failed" in caplog.text:
+                    return await super().tombstones(prefix, after, limit)
+                raise OSError("no such device")
+
+        store = Broken()
+        async with store:
+            await append(store.kept, "d", "text")
+            await store.delete("d", time_ms=1)
+            with anyio.fail_after(30):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(Eraser(store, trash_seconds=0.01).run)
+                    while "a visit" not in caplog.text or await store.tombstones():
                         await anyio.lowlevel.checkpoint()
                     tasks.cancel_scope.cancel()
