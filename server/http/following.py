@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from http import HTTPMethod
 
@@ -90,8 +90,11 @@ class Following:
         visit.open(user)
         try:
             identity = self._permit.identity
-            feeds = self._followed.rooms.feeds
-            with feeds.follow(self._document, self._wants, identity) as subscription:
+            rooms = self._followed.rooms
+            async with AsyncExitStack() as exits:
+                follow = rooms.feeds.follow(self._document, self._wants, identity)
+                subscription = exits.enter_context(follow)
+                await exits.enter_async_context(rooms.listening(self._document))
                 newest = await self._newest()
                 async with while_there(receive):
                     await send(stream_head())
@@ -110,9 +113,7 @@ class Following:
         present = PresenceChanged(room.presence.states() if room is not None else {})
         await write(_encode(present, str(self._seq)))
         if self._seq < newest:
-            async for entry in self._followed.store.entries(self._document, self._seq):
-                await self._check()
-                await self._write_change(entry, write)
+            await self._write_log(write)
         while True:
             happening = None
             with anyio.move_on_after(QUIET_SECONDS):
@@ -123,9 +124,19 @@ class Following:
             if happening is None:
                 await write(SIGN_OF_LIFE)
             elif isinstance(happening, Changed):
+                if happening.entry.seq > self._seq + 1:
+                    # What other servers write is told later than what this one does.
+                    await self._write_log(write)
                 await self._write_change(happening.entry, write)
             else:
                 await write(_encode(happening))
+
+    async def _write_log(self, write: Write) -> None:
+        """Writes what the log has beyond the last change that was written."""
+        assert self._seq is not None
+        async for entry in self._followed.store.entries(self._document, self._seq):
+            await self._check()
+            await self._write_change(entry, write)
 
     async def _write_change(self, entry: Entry, write: Write) -> None:
         assert self._seq is not None

@@ -180,6 +180,22 @@ class Rooms:
             self._release(room.name, entry)
 
     @asynccontextmanager
+    async def listening(self, name: str) -> AsyncIterator[None]:
+        """Hears what other servers do with a document, for who follows it, while the context lasts.
+
+        They are heard where the document is in memory; a server that is alone need not have it.
+
+        Raises:
+            CollabError: what ``acquire`` raises.
+        """
+        room = await self.acquire(name) if self._relays is not None else None
+        try:
+            yield
+        finally:
+            if room is not None:
+                self.release(room)
+
+    @asynccontextmanager
     async def without(self, name: str, farewell: Farewell) -> AsyncIterator[None]:
         """Keeps a document out of memory while the context lasts, to change it in the store.
 

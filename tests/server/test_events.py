@@ -5,6 +5,7 @@ import contextlib
 import gc
 import json
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,8 +18,10 @@ from collab.app_messages import AppMessage
 from collab.event_stream import Event, EventReader
 from collab.protocol import yjs
 from collab.server.app import Collab
+from collab.server.bus.in_process import Exchange
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
+from collab.storage.sqlite import SQLiteStore
 from tests.core import poison
 from tests.server.fallback import DEADLINE_SECONDS, FallbackClient
 from tests.server.hosts import HOSTS, STREAM_WRITERS, front_door
@@ -161,6 +164,40 @@ async def test_what_was_missed_comes_first_and_nothing_twice() -> None:
         async with following(http, since="0") as program:
             seqs = [(await program.next_of("change"))["seq"] for _ in range(7)]
             assert seqs == [*range(1, 8)]
+
+
+@contextlib.asynccontextmanager
+async def two_servers(path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
+    """Two servers over one store, which hear each other."""
+    exchange = Exchange()
+    one, other = (
+        Collab(SQLiteStore(path), authenticate=by_token, bus=exchange.bus()) for _ in range(2)
+    )
+    async with (
+        front_door(one) as port,
+        front_door(other) as other_port,
+        http_to(port) as http,
+        http_to(other_port) as other_http,
+    ):
+        yield http, other_http
+
+
+async def test_what_two_servers_write_comes_in_order_and_whole(tmp_path: Path) -> None:
+    async with two_servers(tmp_path / "collab.db") as (http, other), following(http) as program:
+        await program.next_of("presence")
+        await write(http, 1)
+        await write(other, 1, start=1)
+        await write(http, 1, start=2)
+        assert [(await program.next_of("change"))["seq"] for _ in range(3)] == [1, 2, 3]
+
+
+async def test_what_another_server_writes_comes_where_nobody_has_the_document_open_here(
+    tmp_path: Path,
+) -> None:
+    async with two_servers(tmp_path / "collab.db") as (http, other), following(http) as program:
+        await program.next_of("presence")
+        await write(other, 1)
+        assert (await program.next_of("change"))["seq"] == 1
 
 
 async def test_a_seq_that_is_not_there_yet_hides_nothing() -> None:
