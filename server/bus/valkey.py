@@ -19,7 +19,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 
 import anyio
 import sniffio
@@ -30,19 +29,18 @@ from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.bus.bus import Receiver
 from collab.server.bus.deployment import CONNECT_SECONDS, FAILURES, Deployment
 from collab.server.bus.instances import BEAT_SECONDS, Instances
-from collab.server.bus.link import Appended, Published, Removed
+from collab.server.bus.link import Published
 from collab.server.bus.links import Links
 from collab.server.bus.marks import Mark, decode_mark, encode_mark
-from collab.server.bus.numbers import Numbers, Own
+from collab.server.bus.numbers import Numbers
 from collab.server.bus.questions import Questions
+from collab.server.bus.streams import Streams
 
 logger = logging.getLogger("collab")
 
 _SUBSCRIBE_SECONDS = 2.0
 """How long opening a document waits for the bus; it is served without, and asks later."""
 _DOCUMENTS_AT_ONCE = 100
-_LATE_SECONDS = 0.25
-"""How long the store may take at least before a change goes into the stream."""
 _ASK_SECONDS = 0.05
 """How long a mark may be awaited before it is asked for: twice as long at most."""
 _REST_SECONDS = 2.5
@@ -65,7 +63,6 @@ class ValkeyBus:
         self._private = f"{prefix}:i:"
         self._shared = f"{prefix}:d:"
         self._subscribed: dict[str, Numbers] = {}
-        self._uncommitted: dict[str, Numbers] = {}
         self._unmarked: dict[str, Numbers] = {}
         self._questions = Questions()
         self._asking = anyio.Event()
@@ -81,6 +78,7 @@ class ValkeyBus:
             late=lambda channel: self._tell_missed(self._document(channel)),
             cut_off=self._cut_off,
         )
+        self._streams = Streams(self._links, self.instance, self._shared)
 
     @property
     def failure(self) -> str | None:
@@ -97,7 +95,7 @@ class ValkeyBus:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._links.run, connected)
             tasks.start_soon(self._beat)
-            tasks.start_soon(self._keep_late)
+            tasks.start_soon(self._streams.run)
             tasks.start_soon(self._ask)
             tasks.start_soon(self._mark_rest)
             with anyio.move_on_after(CONNECT_SECONDS):
@@ -128,7 +126,7 @@ class ValkeyBus:
     def unsubscribe(self, document: str) -> None:
         """Hears of it no more."""
         self._subscribed.pop(document, None)
-        self._uncommitted.pop(document, None)
+        self._streams.forget(document)
         self._unmarked.pop(document, None)
         self._questions.forget_document(document)
         self._links.unhear(self._channel(document))
@@ -139,7 +137,7 @@ class ValkeyBus:
         if subscription is None:
             return
         number = subscription.begin_own(update)
-        self._uncommitted[document] = subscription
+        self._streams.follow(document, subscription)
         self._publish_change(document, subscription, number, update)
 
     def committed(self, document: str, seqs: Sequence[range]) -> None:
@@ -150,7 +148,7 @@ class ValkeyBus:
         kept = subscription.commit_own(seqs)
         self._unmarked[document] = subscription
         if kept:
-            self._links.put(Removed(self._channel(document), kept))
+            self._streams.remove(document, kept)
         if subscription.askers:
             for asker, number in subscription.take_answered():
                 self._tell(asker, [(document, subscription.mark(number))])
@@ -313,27 +311,9 @@ class ValkeyBus:
 
     async def _read_streams(self, documents: Sequence[str]) -> None:
         """Takes in what others have passed on and not committed yet."""
-        channels = [self._channel(each) for each in documents if each in self._subscribed]
-        async for channel, entries in self._links.read(channels):
-            for _, fields in entries:
-                digits = fields.get(b"n")
-                number = None if digits is None else int(digits)
-                instance = fields[b"i"].decode()
-                self._pass_on_change(self._document(channel), fields[b"u"], instance, number)
-
-    async def _keep_late(self) -> None:
-        """Has streams keep what the store is slow with."""
-        while True:
-            await anyio.sleep(_LATE_SECONDS)
-            for document, subscription in tuple(self._uncommitted.items()):
-                channel = self._channel(document)
-                for own in subscription.take_late():
-                    placed = partial(self._place, channel, own)
-                    self._links.put(
-                        Appended(channel, self.instance, own.number, own.update, placed)
-                    )
-                if subscription.durable:
-                    del self._uncommitted[document]
+        subscribed = [document for document in documents if document in self._subscribed]
+        async for kept in self._streams.read(subscribed):
+            self._pass_on_change(kept.document, kept.update, kept.instance, kept.number)
 
     async def _mark_rest(self) -> None:
         """Tells what is durable of documents that have come to rest."""
@@ -362,12 +342,6 @@ class ValkeyBus:
                         assert self._receiver is not None
                         self._receiver.unanswered(document, instance)
                 self._links.put(Published(self._private + instance, bytes(asked)))
-
-    def _place(self, channel: str, own: Own, id_: bytes) -> None:
-        """A change of this instance is in its stream."""
-        own.id = id_
-        if own.committed:
-            self._links.put(Removed(channel, (id_,)))
 
     def _pass_on(self, document: str, frame: bytes, instance: str) -> None:
         if instance != self.instance and document in self._subscribed:
