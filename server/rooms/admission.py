@@ -25,6 +25,10 @@ class Admission:
         """How many wait."""
         return len(self._waiting)
 
+    def admits(self, who: Hashable) -> bool:
+        """Whether it is the turn of ``who``."""
+        return who in self._in_flight
+
     def enter(self, who: Hashable, start: Callable[[], None]) -> None:
         """Calls ``start`` when it is ``who``'s turn, perhaps at once.
 

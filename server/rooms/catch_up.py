@@ -65,7 +65,9 @@ class CatchUp:
             member.connection.close(CloseCode.TRY_AGAIN_LATER, "too many clients are joining")
 
     def go_on(self, member: Member) -> None:
-        """Sends as much of what a member lacks as its connection takes now."""
+        """Sends as much of what a member lacks as its connection takes now, once it is its turn."""
+        if not (member.synced or self._admission.admits(member)):
+            return
         while not (member.known is None or member.live or member.paused or self._frozen):
             parts = member.parts
             if parts is None:

@@ -425,6 +425,18 @@ class TestAdmission:
             slow.leave()
             await last.read_until(lambda: last.synced == 1)
 
+    async def test_who_waits_has_no_turn_because_its_connection_has_drained(self) -> None:
+        async with house(MemoryStore(), Settings(syncs_in_flight=1)) as server:
+            room = await server.rooms.acquire("d")
+            slow, queued = (Client(room, client_id=n) for n in (1, 2))
+            room.pause(slow.seat)
+            ask(slow, queued)
+            room.pause(queued.seat)
+            room.resume(queued.seat)
+            assert not queued.seat.synced
+            slow.leave()
+            assert queued.seat.synced
+
     async def test_too_many_are_told_to_try_again_later(self) -> None:
         settings = Settings(part_bytes=1000, syncs_in_flight=1, syncs_waiting=1)
         async with house(MemoryStore(), settings) as server:
