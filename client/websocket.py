@@ -96,17 +96,21 @@ class WebSocketWire:
                 if event.fin:
                     self._received.append(b"".join(self._fragments))
                     self._fragments.clear()
-        await self._write()  # Pongs, and answers to a close.
+        # Pongs, and answers to a close. Who writes already sends them too, when it can: a server
+        # that takes nothing before it is read from is read from meanwhile.
+        if not self._writing.locked():
+            await self._write()
 
     async def _write(self) -> None:
         async with self._writing:
-            for piece in self._protocol.data_to_send():
-                try:
-                    # An empty piece ends our half; the whole connection is about to end then.
-                    if piece:
-                        await self._stream.send(piece)
-                except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
-                    return  # What the server said before it left is still to be read.
+            while pieces := self._protocol.data_to_send():
+                for piece in pieces:
+                    try:
+                        # An empty piece ends our half; the whole connection is about to end then.
+                        if piece:
+                            await self._stream.send(piece)
+                    except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+                        return  # What the server said before it left is still to be read.
 
     def _ended(self) -> ConnectionEnded:
         said = self._protocol.close_rcvd
