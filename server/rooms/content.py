@@ -363,6 +363,17 @@ class Content:
         self.recovery.begin(suspects)
         self._delivery.freeze()
 
+    def _add_tried(self, member: Member, message: Update | Receipt) -> None:
+        """Takes in what was found to apply, unless what came before it breaks the document now."""
+        if self.recovery.under_way:
+            self.recovery.defer(partial(self._add_tried, member, message))
+            return
+        if isinstance(message, Update):
+            self.add(member, message)
+        else:
+            self.add_receipt(member, message)
+        self.flush()  # One by one, as they were tried: a merge of them may be at fault.
+
     def _resume(
         self, document: Document, good: Sequence[Change], deferred: Sequence[Callable[[], None]]
     ) -> None:
@@ -370,11 +381,7 @@ class Content:
         self.document = document
         self._delivery.thaw(document)
         for member, message in good if self._end is None else ():
-            if isinstance(message, Update):
-                self.add(member, message)
-            else:
-                self.add_receipt(member, message)
-            self.flush()  # One by one, as they were tried: a merge of them may be at fault.
+            self._add_tried(member, message)
         for call in deferred:
             call()
         for member in tuple(self._delivery.members):

@@ -7,11 +7,13 @@ import pytest
 
 from collab.close import CloseCode
 from collab.errors import StoreUnavailable
+from collab.lib0 import write_var_string
 from collab.protocol import yjs
 from collab.server.bus.in_process import Exchange
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from collab.storage.sqlite import SQLiteStore
+from collab.store import Append, NewEntry, Stored
 from tests.core import poison
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client, Wire, house
@@ -184,3 +186,63 @@ async def test_what_another_instance_has_promised_outlasts_the_recovery(
         joiner = Client(room, client_id=4)
         await joiner.sync()
         await joiner.read_until(lambda: joiner.text == bob.text)
+
+
+class WrittenBesides(SteeredStore):
+    """A store that another process writes to between two loads, and whose loads can be held.
+
+    Attributes:
+        written_at: how many loads are to come until ``HELLO`` is written to "d".
+        held_at: how many until a load is held, with what it has read by then.
+        held: set when it is.
+        may_go_on: lets it go on.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written_at = self.held_at = 0
+        self.held, self.may_go_on = anyio.Event(), anyio.Event()
+
+    async def load(self, document: str) -> Stored:
+        self.written_at -= 1
+        self.held_at -= 1
+        holds = self.held_at == 0
+        if self.written_at == 0:
+            hello = NewEntry(update=poison.HELLO, time_ms=1)
+            await self.kept.append([Append(document="d", entries=[hello])])
+        stored = await super().load(document)
+        if holds:
+            self.held.set()
+            await self.may_go_on.wait()
+        return stored
+
+
+async def test_what_breaks_the_rebuilt_document_has_it_rebuilt_once_more_and_not_twice() -> None:
+    seven = poison.update_of(poison.in_root(4, write_var_string("seven")), client=7)
+    child_of_seven = poison.update_of(b"\x04\x00\x07\x00" + write_var_string("x"), client=8)
+    children_of_hello = [
+        poison.update_of(b"\x04\x00\x01\x00" + write_var_string("x"), client=client)
+        for client in (10, 11)
+    ]
+    store = WrittenBesides()
+    async with house(store, windows=True) as server:
+        room = await server.rooms.acquire("d")
+        hostile, *others, writer = (Client(room, client_id=n).connect() for n in range(91, 95))
+        Client(room, client_id=2, wire=Wire(work_seconds=0.01)).connect()
+        hostile.say(yjs.update(seven))
+        await room.content.settle()
+        store.written_at = 3  # Two loads try all three; the third is what the room goes on with.
+        hostile.say(yjs.update(child_of_seven))
+        for other, child in zip(others, children_of_hello, strict=True):
+            other.say(yjs.update(child))
+        store.held_at = 9  # The last one, where the two broken ones are looked for at once.
+        await store.held.wait()
+        writer.type("!")
+        await server.persister.settle()
+        store.may_go_on.set()
+        await room.content.settle()
+        await anyio.wait_all_tasks_blocked()
+        assert all(other.wire.closed is not None for other in others)
+        joiner = Client(room, client_id=3)
+        await joiner.sync()
+        assert "!" in joiner.text
