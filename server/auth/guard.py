@@ -137,18 +137,22 @@ class Guard:
             return ("",)
         return identity.grants.prefixes()
 
-    async def renewed(self, permit: Permit) -> Permit:
+    async def renewed(self, permit: Permit, access: Access = Access.READ) -> Permit:
         """A permit that is as good as new: itself, where no grants have changed since.
 
         Whoever waited for something between being permitted and doing it asks this before.
 
+        Args:
+            permit: the permit, for as much as is needed.
+            access: what is needed.
+
         Raises:
             Unauthenticated: they are to be believed no longer.
-            AccessDenied: they may not even read any more.
+            AccessDenied: they may not do that any more.
         """
         if permit.generation == self._generation:
             return permit
-        return await self.permit(permit.identity, permit.document)
+        return await self.permit(permit.identity, permit.document, access)
 
     @property
     def generation(self) -> int:

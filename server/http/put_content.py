@@ -36,10 +36,12 @@ class PutContent:
         201 where it makes the document, 204 where it replaces a text (``?root=``) of one.
         """
         name = document_of(request)
-        author = (await self._guard.admit(request, name, Access.WRITE)).identity.author
+        permit = await self._guard.admit(request, name, Access.WRITE)
+        author = permit.identity.author
         media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         root = request.query_params.get("root", TEXT_ROOT)
         body = await read_body(request, self._max_bytes)
+        await self._guard.renewed(permit, Access.WRITE)
         if not media_type.startswith("text/"):
             update = await anyio.to_thread.run_sync(_update_of, body, media_type)
             await self._catalogue.create(name, update, author=author)

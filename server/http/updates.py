@@ -8,14 +8,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from collab.access import Access, Identity
+from collab.access import Access
 from collab.document import check_update
 from collab.errors import InvalidQuery
 from collab.intake import take_in
 from collab.log import Log, open_log
 from collab.ndjson import MEDIA_TYPE, decode_entries, encode_entry
 from collab.protocol.messages import EMPTY_UPDATE
-from collab.server.auth.guard import Guard
+from collab.server.auth.guard import Guard, Permit
 from collab.server.http.body import read_body
 from collab.server.http.path import document_of
 from collab.server.http.query import integer
@@ -52,7 +52,8 @@ class Updates:
 
     async def stream(self, request: Request) -> Response:
         """Streams the durable log, a line of JSON for each entry: ``?after=SEQ``."""
-        name, _ = await self._identify(request, Access.READ)
+        name = document_of(request)
+        await self._guard.admit(request, name)
         after_seq = integer(request, "after", default=0, least=0, most=_MAX_SEQ)
         log = await open_log(self._store, name, after_seq)
         return StreamingResponse(_Lines(log), media_type=MEDIA_TYPE)
@@ -67,13 +68,15 @@ class Updates:
         media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if media_type == MEDIA_TYPE:
             return await self._add_log(request)
-        name, identity = await self._identify(request, Access.WRITE)
+        name = document_of(request)
+        permit = await self._guard.admit(request, name, Access.WRITE)
         update = await read_body(request, self._max_bytes)
-        await take_in_update(self._rooms, name, update, author=identity.author)
+        await take_in_update(self._rooms, self._guard, permit, update)
         return Response(status_code=204)
 
     async def _add_log(self, request: Request) -> Response:
-        name, _ = await self._identify(request, Access.ADMIN)
+        name = document_of(request)
+        permit = await self._guard.admit(request, name, Access.ADMIN)
         lines = await read_body(request, self._max_bytes)
         room = await self._rooms.acquire(name, seeded=False)
         try:
@@ -82,6 +85,7 @@ class Updates:
             # A copy is asked, in a thread. What becomes of the room meanwhile does no harm: at
             # worst something is stored that it had come to know.
             intake = await anyio.to_thread.run_sync(lambda: take_in(state, decode_entries(lines)))
+            await self._guard.renewed(permit, Access.ADMIN)
             if intake.effect is not None:
                 await room.content.take_in(intake.effect, intake.entries)
             else:
@@ -93,21 +97,19 @@ class Updates:
             {"added": len(intake.entries), "known": intake.known, "refused": refused}
         )
 
-    async def _identify(self, request: Request, access: Access) -> tuple[str, Identity]:
-        name = document_of(request)
-        return name, (await self._guard.admit(request, name, access)).identity
 
-
-async def take_in_update(rooms: Rooms, name: str, update: bytes, *, author: str | None) -> None:
+async def take_in_update(rooms: Rooms, guard: Guard, permit: Permit, update: bytes) -> None:
     """Takes in one update, as a request's body brings it, and waits until it is durable.
 
     Args:
         rooms: where the document's room is.
-        name: document name.
+        guard: asked whether it may still be written, when it is all there.
+        permit: of whoever writes it, from before they sent it.
         update: encoded update (v1).
-        author: who is stored as having written it.
 
     Raises:
+        Unauthenticated: they are to be believed no longer.
+        AccessDenied: they may not write any more.
         InvalidQuery: there is none.
         PoisonedUpdate: it does not decode or cannot be applied.
         StoreError: the document cannot be loaded.
@@ -119,9 +121,11 @@ async def take_in_update(rooms: Rooms, name: str, update: bytes, *, author: str 
         return
     update = await anyio.to_thread.run_sync(check_update, update)
     time_ms = time.time_ns() // 1_000_000
-    entry = NewEntry(update=update, time_ms=time_ms, author=author)
-    room = await rooms.acquire(name, seeded=False)
+    entry = NewEntry(update=update, time_ms=time_ms, author=permit.identity.author)
+    assert permit.document is not None
+    room = await rooms.acquire(permit.document, seeded=False)
     try:
+        await guard.renewed(permit, Access.WRITE)
         await room.content.take_in(update, [entry])
     finally:
         rooms.release(room)

@@ -131,7 +131,7 @@ class YSweet:
         name = document_of(request)
         permit = await self._passes.admit(request, name, Access.WRITE)
         update = await read_body(request, self._max_bytes)
-        await take_in_update(self._rooms, name, update, author=permit.identity.author)
+        await take_in_update(self._rooms, self._guard, permit, update)
         return Response(status_code=204)
 
     async def _permit_other(self, permit: Permit, wish: "_Wish", now: float) -> Permit:

@@ -304,3 +304,32 @@ async def test_each_access_gets_its_own(
         assert len(entries) == 1 + grew
         if grew and not headers:
             assert entries[1].author == who
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("POST", "/api/docs/d/updates", {}),
+        ("POST", "/api/docs/d/updates", LOG),
+        ("PUT", "/api/docs/d/content", {"Content-Type": "application/octet-stream"}),
+        ("POST", "/y-sweet/d/d/update", {}),
+    ],
+)
+async def test_who_is_revoked_while_they_send_changes_nothing(
+    store: SteeredStore, method: str, path: str, headers: dict[str, str]
+) -> None:
+    async def by_token(connection: HTTPConnection) -> Identity | None:
+        return Identity(id="ada", access=Access.ADMIN, expires_at=1e12)
+
+    async with Collab(store, authenticate=by_token) as collab, requests_to(collab) as client:
+        updates = typed("x")
+        body = encode_entries(log_of(updates)) if headers is LOG else updates[0]
+
+        async def send() -> AsyncIterator[bytes]:
+            yield body[:4]
+            await collab.revoke(user="ada")
+            yield body[4:]
+
+        answer = await client.request(method, path, content=send(), headers=headers)
+        assert answer.status_code == 401
+        assert (await store.load("d")).seq == 0
