@@ -67,5 +67,8 @@ class Pauses:
                 pass  # Deleted meanwhile, or named by another process.
             except CollabError as error:
                 logger.warning("naming a version of %r: %s", document, error)
+            except Exception:
+                # Whatever it is, the others rest as well.
+                logger.exception("naming a version of %r failed", document)
             if not waiting:
                 return  # Who came meanwhile has set a timer of its own.

@@ -1,6 +1,6 @@
 """Pauses: a document that rests after a change gets a version, and not more than are kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 import pytest
@@ -59,6 +59,21 @@ async def test_a_document_that_rests_after_a_change_gets_a_version() -> None:
         collab.running.rooms.release(room)
         await store.until(lambda: len(store.added) == 3)
         assert (store.added[2][0], store.added[2][1].seq) == ("a", 2)
+
+
+async def test_where_one_cannot_be_named_for_unforeseen_reasons_the_others_are() -> None:
+    class Broken(Shelf):
+        async def versions(self, document: str) -> Sequence[Version]:
+            if document == "a":
+                raise OSError("no such device")
+            return await super().versions(document)
+
+    store = Broken()
+    async with Collab(store, settings=Settings(version_pause_seconds=0.05)) as collab:
+        for number, name in enumerate(("a", "b"), 1):
+            room = await collab.running.rooms.acquire(name)
+            Client(room, client_id=number).connect().type("word")
+        await store.until(lambda: [name for name, _ in store.added] == ["b"])
 
 
 async def test_what_has_a_version_already_gets_no_other() -> None:
