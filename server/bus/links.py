@@ -13,6 +13,7 @@ from collab.server.bus.link import Command, Link
 logger = logging.getLogger("collab")
 
 _AGAIN_SECONDS = 0.5
+_NOT_YET = "not connected yet"
 
 
 class Links:
@@ -49,7 +50,7 @@ class Links:
         late: Callable[[str], None],
         cut_off: Callable[[], None],
     ) -> None:
-        self.failure: str | None = "not connected yet"
+        self.failure: str | None = _NOT_YET
         self._deployment = deployment
         self._own = own
         self._others = others
@@ -173,7 +174,7 @@ class Links:
                 channels[self._link(channel)].append(channel)
             for link in links:
                 await link.hear_all(channels[link])
-            if self.failure is not None and connected.is_set():
+            if self.failure not in (None, _NOT_YET):
                 logger.warning("the bus is there again")
             self.failure = None
             connected.set()
@@ -210,8 +211,9 @@ class Links:
             self._late(channel)
 
     def _cut_off(self, error: Exception) -> None:
-        if self.failure is None:
+        if self.failure in (None, _NOT_YET):
             logger.error("cut off from the bus: documents are served and stored: %s", error)
+        if self.failure is None:
             self._when_cut_off()
         self.failure = str(error) or type(error).__name__
         for confirmed in self._confirmations.values():

@@ -271,14 +271,15 @@ def _tls_of(config: Config) -> ssl.SSLContext | None:
 
 
 def _check_shareable(address: str, bus_address: str | None, workers: int) -> None:
-    """Refuses what several workers cannot share.
+    """Refuses what several servers cannot share.
 
     Raises:
         SettingsError: they would not have the same documents, or not see each other's changes.
     """
-    if workers > 1 and file_of(address) is None and not is_postgres(address):
+    sharers = f"{workers} workers" if workers > 1 else "servers on a bus"
+    if (workers > 1 or bus_address) and file_of(address) is None and not is_postgres(address):
         raise SettingsError(
-            f"expected --store sqlite:///FILE or postgresql://... for {workers} workers, "
+            f"expected --store sqlite:///FILE or postgresql://... for {sharers}, "
             f"got {address}, which no two processes share"
         )
     if workers > 1 and bus_address is None:

@@ -60,6 +60,17 @@ def test_a_server_without_its_bus_serves_stores_and_says_that_it_is_degraded(sto
                 Reader(socket).read_until("a")
 
 
+def test_a_server_whose_bus_was_never_there_says_so_once(store: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with serve(store, options=("--bus", "redis://127.0.0.1:1"), log=log) as server:
+        deadline = time.monotonic() + _DEADLINE_SECONDS
+        while "collab: cut off from the bus: documents are served" not in log.read_text():
+            assert time.monotonic() < deadline
+        assert ready(server) == "degraded"
+        server.terminate()
+    assert log.read_text().count("cut off from the bus") == 1
+
+
 def test_a_revocation_ends_sessions_on_all_servers_and_holds_for_those_that_start_later(
     store: Path,
 ) -> None:

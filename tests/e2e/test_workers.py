@@ -225,6 +225,12 @@ def test_workers_with_a_store_that_is_not_shared_are_refused() -> None:
     assert said.count("\n") == 1
 
 
+def test_a_store_that_is_not_shared_is_refused_on_a_bus() -> None:
+    said = refusal("--bus", "redis://127.0.0.1:1", "--store", "memory://")
+    assert "expected --store sqlite:///FILE or postgresql://... for servers on a bus" in said
+    assert said.count("\n") == 1
+
+
 def test_workers_that_cannot_start_say_why_once(tmp_path: Path, bus: str) -> None:
     store = tmp_path / "collab.db"
     store.write_bytes(b"this is no database" * 100)
