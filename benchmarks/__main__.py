@@ -57,7 +57,7 @@ def main(
     """Runs every workload on every server, in alternation, and reports the medians.
 
     It writes latest.json, latest.md and latest.png, and with the results of a whole run the sizing
-    in docs/explanation/several-servers.md anew, which takes the memory of a connection from them.
+    in docs/explanation/several-servers.md anew, which takes unit costs from them.
     """
     workloads = _split(list(WORKLOADS), only, "--only")
     chosen = _split(list(SERVERS), servers, "--servers")

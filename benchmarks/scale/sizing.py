@@ -79,8 +79,8 @@ class UnitCosts:
     def read(cls, scale: Mapping[str, Any], latest: Mapping[str, Any]) -> Self:
         """Works unit costs out of the medians of the two benchmarks.
 
-        Three runs tell what is what: two clients on one instance, four on one instance, and two on
-        different ones.
+        Three runs tell what is what: two clients on one instance, two on different ones, and one
+        that writes for hundreds of readers, whom a delivery more costs what each of them costs.
 
         Raises:
             BenchmarkError: a run that is needed is not there.
@@ -89,13 +89,11 @@ class UnitCosts:
             medians = scale["medians"]
             apart = medians["pairs"]["collab"]
             two = medians["sticky-pairs"]["collab"]
-            four = medians["sticky-fours"]["collab"]
             stored = medians["pairs"]["collab-postgres"]
+            deliver = latest["medians"]["audience"]["collab"]["cpu_us"]
             connection_bytes = latest["medians"]["idle"]["collab"]["connection_bytes"]
         except KeyError as error:
             raise BenchmarkError(f"expected figures of a whole run, got none of {error}") from error
-        # Of four clients three get an update, of two one.
-        deliver = max(0.0, (3 * four["cpu_us"] - two["cpu_us"]) / 2)
         return cls(
             take=max(0.0, two["cpu_us"] - deliver),
             deliver=deliver,

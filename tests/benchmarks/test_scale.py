@@ -153,10 +153,14 @@ def test_unit_costs_are_told_apart_by_three_runs() -> None:
                 "collab-postgres": {"store_us": 30.0, "commits": 0.5},
             },
             "sticky-pairs": {"collab": row(cpu_us=70.0, bus_us=15.0, bus_bytes=300.0)},
-            "sticky-fours": {"collab": row(cpu_us=30.0)},
         }
     }
-    latest = {"medians": {"idle": {"collab": {"connection_bytes": 1024.0}}}}
+    latest = {
+        "medians": {
+            "audience": {"collab": {"cpu_us": 10.0}},
+            "idle": {"collab": {"connection_bytes": 1024.0}},
+        }
+    }
     assert UnitCosts.read(scale, latest) == COSTS
     del scale["medians"]["pairs"]["collab-postgres"]
     with pytest.raises(BenchmarkError, match="expected figures of a whole run"):
