@@ -1,11 +1,13 @@
 """Marks: what an instance says of its changes that have become durable, and how that is written.
 
 An instance numbers the changes it passes on of a document, from 1, each time it opens it. A mark
-rides on the next change. Marks add up: one that is lost is made good by the next.
+rides on the next change, and goes to those who wait for it before. Marks add up: one that is lost
+is made good by the next.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from collab.errors import ProtocolError
 
@@ -13,7 +15,7 @@ _MAX_RANGES = 1_000
 """Ranges of seqs in a mark at most: those who hear of more read the store."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mark:
     """Changes of an instance up to one of them are durable.
 
@@ -27,14 +29,13 @@ class Mark:
     since: int
     seqs: Sequence[range] = ()
 
-
-def encode_mark(mark: Mark) -> bytes:
-    """Encodes a mark: no spaces are in it."""
-    parts = [str(mark.durable), str(mark.since)]
-    parts += [f"{seqs.start}-{seqs.stop - 1}" for seqs in mark.seqs[: _MAX_RANGES + 1]]
-    if len(mark.seqs) > _MAX_RANGES:
-        del parts[2:]
-    return ",".join(parts).encode()
+    @cached_property
+    def encoded(self) -> bytes:
+        """The mark as it is written: no spaces are in it."""
+        parts = [str(self.durable), str(self.since)]
+        if len(self.seqs) <= _MAX_RANGES:
+            parts += [f"{seqs.start}-{seqs.stop - 1}" for seqs in self.seqs]
+        return ",".join(parts).encode()
 
 
 def decode_mark(text: bytes) -> Mark:

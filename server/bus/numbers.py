@@ -5,6 +5,9 @@ from collections.abc import Sequence
 
 from collab.server.bus.marks import Mark, joined
 
+_WRITES_WITHIN = 20
+"""An instance counts as one that writes for so many of this one's changes after its last."""
+
 
 class Own:
     """A change of this instance that was not durable when it was passed on.
@@ -42,9 +45,12 @@ class Numbers:
         self.askers: dict[str, int] = {}
         self._heard: dict[str, tuple[int, int]] = {}
         self._newest: dict[str, int] = {}
+        self._writers: dict[str, int] = {}
+        self._marks: dict[str, bytes] = {}
         self._uncommitted: deque[Own] = deque()
         self._told = 0
         self._untold: list[range] = []
+        self._mark: Mark | None = None
         self._rested = False
 
     @property
@@ -72,7 +78,10 @@ class Numbers:
         """
         newest = self._newest.get(instance, 0)
         self._newest[instance] = number
-        return number <= newest
+        if number > newest:
+            return False
+        self._marks.pop(instance, None)
+        return True
 
     def follows(self, instance: str, number: int) -> bool:
         """Notes a change of another instance; tells whether it comes next after what was heard.
@@ -89,6 +98,23 @@ class Numbers:
         """Whether everything that a mark is news of was heard here."""
         first, last = self._heard.get(instance, (0, -1))
         return first <= mark.since + 1 and mark.durable <= last
+
+    def note_mark(self, instance: str, mark: bytes) -> None:
+        """What a mark tells is known here.
+
+        Args:
+            instance: whose.
+            mark: encoded.
+        """
+        self._marks[instance] = mark
+
+    def is_known(self, instance: str, mark: bytes) -> bool:
+        """Whether a mark tells what the one before has told."""
+        return self._marks.get(instance) == mark
+
+    def note_writer(self, instance: str) -> None:
+        """Another instance takes in changes as well: what it acknowledges may wait for marks."""
+        self._writers[instance] = self.passed_on
 
     def forget(self) -> None:
         """What was heard last is not what was said last."""
@@ -119,22 +145,31 @@ class Numbers:
             own = self._uncommitted.popleft()
             own.committed = True
             self._untold.append(each)
+            self._mark = None
             if own.id is not None:
                 kept.append(own.id)
         return kept
 
     def take_mark(self) -> Mark:
         """What the others were not told of yet; from now on they were."""
-        mark = Mark(self._durable, self._told, joined(self._untold))
+        mark = self._untold_mark
         self._told = mark.durable
         self._untold = []
+        self._mark = None
         return mark
 
     def mark(self, number: int) -> Mark:
         """The same for one that wants to know about a number; the others are still to be told."""
         if not self.passed_on:  # Of an earlier opening: all of those are durable.
             return Mark(number, number)
-        return Mark(self._durable, self._told, joined(self._untold))
+        return self._untold_mark
+
+    @property
+    def _untold_mark(self) -> Mark:
+        """It is told to some before all others are told: both times it is encoded once."""
+        if self._mark is None:
+            self._mark = Mark(self._durable, self._told, joined(self._untold))
+        return self._mark
 
     def take_rest(self) -> int | None:
         """Numbers a change that is none, for a mark that nothing else carries.
@@ -146,6 +181,7 @@ class Numbers:
         if not rested or self._uncommitted or self.marked:
             return None
         self.passed_on += 1
+        self._mark = None
         return self.passed_on
 
     def take_late(self) -> Sequence[Own]:
@@ -161,9 +197,15 @@ class Numbers:
         """Whether a change of this instance is durable; those of an earlier opening all are."""
         return number <= self._durable or not self.passed_on
 
-    def take_answered(self) -> Sequence[tuple[str, int]]:
-        """The instances whose wait for a mark is over, each once, with the number they wanted."""
-        over = [(asker, number) for asker, number in self.askers.items() if self.reaches(number)]
-        for asker, _ in over:
+    def take_waiting(self) -> set[str]:
+        """The instances to tell what has become durable.
+
+        They are those that have asked, each once, and those that write, which would ask next.
+        """
+        since = self.passed_on - _WRITES_WITHIN
+        writers = {instance: at for instance, at in self._writers.items() if at >= since}
+        self._writers = writers
+        answered = [asker for asker, number in self.askers.items() if self.reaches(number)]
+        for asker in answered:
             del self.askers[asker]
-        return over
+        return {*writers, *answered}

@@ -2,11 +2,12 @@
 
 A change is one command: it is published, with its number among its instance's changes of the
 document, so that a gap shows, and with a mark of which of them are durable by now
-(``collab.server.bus.marks``). Where no change follows, the mark goes out when the document comes to
-rest; whoever cannot wait asks, for all documents at once. Who comes later reads the store, and asks
-the others. What is not durable after a while goes into the document's stream as well, and stays
-there until it is: until then only the instances that have the document open know it, and they may
-all end.
+(``collab.server.bus.marks``). Instances that write in the document as well are told it at the
+commit, of all documents at once: what they acknowledge waits for it. Where no change follows, the
+mark goes out when the document comes to rest; whoever cannot wait asks. Who comes later reads the
+store, and asks the others. What is not durable after a while goes into the document's stream as
+well, and stays there until it is: until then only the instances that have the document open know
+it, and they may all end.
 
 What is published of a document, and in private: a kind, the instance, and the rest, with spaces
 between. ``u:MARK NUMBER INSTANCE UPDATE`` is a change, an empty one where the mark alone is news;
@@ -14,6 +15,7 @@ between. ``u:MARK NUMBER INSTANCE UPDATE`` is a change, an empty one where the m
 ``m INSTANCE`` tells them. A change without a mark is of an instance that has none to give.
 """
 
+import asyncio
 import logging
 import secrets
 import time
@@ -31,7 +33,7 @@ from collab.server.bus.deployment import CONNECT_SECONDS, FAILURES, Deployment
 from collab.server.bus.instances import BEAT_SECONDS, Instances
 from collab.server.bus.link import Published
 from collab.server.bus.links import Links
-from collab.server.bus.marks import Mark, decode_mark, encode_mark
+from collab.server.bus.marks import Mark, decode_mark
 from collab.server.bus.numbers import Numbers
 from collab.server.bus.questions import Questions
 from collab.server.bus.streams import Streams
@@ -66,6 +68,7 @@ class ValkeyBus:
         self._unmarked: dict[str, Numbers] = {}
         self._questions = Questions()
         self._asking = anyio.Event()
+        self._telling: dict[str, bytearray] = {}
         self._instances = Instances(self.instance)
         self._receiver: Receiver | None = None
         self._links = Links(
@@ -149,9 +152,10 @@ class ValkeyBus:
         self._unmarked[document] = subscription
         if kept:
             self._streams.remove(document, kept)
-        if subscription.askers:
-            for asker, number in subscription.take_answered():
-                self._tell(asker, [(document, subscription.mark(number))])
+        if waiting := subscription.take_waiting():
+            mark = subscription.mark(subscription.passed_on)
+            for instance in waiting:
+                self._tell(instance, document, mark)
 
     def want(self, document: str, instance: str, number: int) -> None:
         """Has another instance tell when its changes up to a number are durable."""
@@ -179,15 +183,21 @@ class ValkeyBus:
     def _publish_change(
         self, document: str, subscription: Numbers, number: int, update: bytes
     ) -> None:
-        mark = encode_mark(subscription.take_mark())
+        mark = subscription.take_mark().encoded
         head = b"u:%b %d %b " % (mark, number, self.instance.encode())
         self._links.put(Published(self._channel(document), head + update))
 
-    def _tell(self, instance: str, marks: Sequence[tuple[str, Mark]]) -> None:
-        told = bytearray(f"m {self.instance} ".encode())
-        for document, mark in marks:
-            told += lib0.write_var_string(document) + lib0.write_var_bytes(encode_mark(mark))
-        self._links.put(Published(self._private + instance, bytes(told)))
+    def _tell(self, instance: str, document: str, mark: Mark) -> None:
+        """Tells a mark, together with those of other documents that come up in this turn."""
+        if not self._telling:
+            asyncio.get_running_loop().call_soon(self._tell_all)
+        told = self._telling.setdefault(instance, bytearray(f"m {self.instance} ".encode()))
+        told += lib0.write_var_string(document) + lib0.write_var_bytes(mark.encoded)
+
+    def _tell_all(self) -> None:
+        telling, self._telling = self._telling, {}
+        for instance, told in telling.items():
+            self._links.put(Published(self._private + instance, bytes(told)))
 
     def _channel(self, document: str) -> str:
         """A document's stream and its channel have one name: a cluster's node has both."""
@@ -242,26 +252,23 @@ class ValkeyBus:
                 mark, position = lib0.read_var_bytes(rest, position)
                 subscription = self._subscribed.get(document)
                 if subscription is not None:
-                    self._pass_on_mark(document, subscription, decode_mark(mark), instance)
+                    self._take_mark(document, subscription, mark, instance)
         else:
             document, position = lib0.read_var_string(rest, 0)
             self._pass_on(document, rest[position:], instance)
 
     def _take_questions(self, rest: bytes, instance: str) -> None:
-        known = []
         position = 0
         while position < len(rest):
             document, position = lib0.read_var_string(rest, position)
             number, position = lib0.read_var_uint(rest, position)
             subscription = self._subscribed.get(document)
             if subscription is None:  # Closed, after its last commit.
-                known.append((document, Mark(number, number)))
+                self._tell(instance, document, Mark(number, number))
             elif subscription.reaches(number):
-                known.append((document, subscription.mark(number)))
+                self._tell(instance, document, subscription.mark(number))
             else:
                 subscription.askers[instance] = number
-        if known:
-            self._tell(instance, known)
 
     def _take_news(self, document: str, payload: bytes) -> None:
         subscription = self._subscribed.get(document)
@@ -278,7 +285,7 @@ class ValkeyBus:
             return
         self._instances.hear(instance, time.monotonic())
         number = int(digits)
-        mark = decode_mark(kind[2:]) if kind.startswith(b"u:") else None
+        mark = kind[2:] if kind.startswith(b"u:") else None
         assert self._receiver is not None
         if subscription.restarts(instance, number):
             self._questions.forget(document, instance)
@@ -287,8 +294,9 @@ class ValkeyBus:
             self._tell_missed(document)
         if update != EMPTY_UPDATE:
             self._pass_on_change(document, update, instance, None if mark is None else number)
-        if mark is not None:
-            self._pass_on_mark(document, subscription, mark, instance)
+            subscription.note_writer(instance)
+        if mark is not None and not subscription.is_known(instance, mark):
+            self._take_mark(document, subscription, mark, instance)
 
     def _take_announced(self, payload: bytes) -> None:
         kind, _, rest = payload.partition(b" ")
@@ -357,10 +365,13 @@ class ValkeyBus:
             assert self._receiver is not None
             self._receiver.changed(document, update, instance, number)
 
-    def _pass_on_mark(
-        self, document: str, subscription: Numbers, mark: Mark, instance: str
+    def _take_mark(
+        self, document: str, subscription: Numbers, encoded: bytes, instance: str
     ) -> None:
-        if not subscription.knows(instance, mark):
+        mark = decode_mark(encoded)
+        if subscription.knows(instance, mark):
+            subscription.note_mark(instance, encoded)
+        else:
             mark = Mark(mark.durable, mark.durable)
         self._questions.answer(document, instance, mark.durable)
         assert self._receiver is not None

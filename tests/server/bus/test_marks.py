@@ -3,7 +3,7 @@
 import pytest
 
 from collab.errors import ProtocolError
-from collab.server.bus.marks import Mark, decode_mark, encode_mark, joined
+from collab.server.bus.marks import Mark, decode_mark, joined
 from collab.server.bus.numbers import Numbers
 from collab.server.bus.questions import Due, Questions
 
@@ -13,13 +13,13 @@ from collab.server.bus.questions import Due, Questions
     [Mark(0, 0), Mark(7, 3, [range(5, 9)]), Mark(12, 12, [range(1, 2), range(4, 10)])],
 )
 def test_a_mark_is_read_as_it_was_written(mark: Mark) -> None:
-    read = decode_mark(encode_mark(mark))
+    read = decode_mark(mark.encoded)
     assert (read.durable, read.since, list(read.seqs)) == (mark.durable, mark.since, [*mark.seqs])
 
 
 def test_a_mark_of_too_many_pieces_leaves_the_seqs_to_the_store() -> None:
     pieces = [range(seq, seq + 1) for seq in range(1, 4000, 2)]
-    assert decode_mark(encode_mark(Mark(2000, 0, pieces))) == Mark(2000, 0, [])
+    assert decode_mark(Mark(2000, 0, pieces).encoded) == Mark(2000, 0, [])
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,44 @@ def test_each_mark_tells_what_the_one_before_did_not() -> None:
     assert numbers.mark(3) == Mark(3, 2, [range(9, 10)])
     assert numbers.take_mark() == Mark(3, 2, [range(9, 10)])
     assert numbers.marked
+
+
+def test_a_mark_told_to_some_is_told_to_all_with_what_has_become_durable_since() -> None:
+    numbers = Numbers()
+    for update in (b"a", b"b"):
+        numbers.begin_own(update)
+    numbers.commit_own([range(4, 5)])
+    assert numbers.mark(2) == Mark(1, 0, [range(4, 5)])
+    numbers.commit_own([range(5, 6)])
+    assert numbers.mark(2) == Mark(2, 0, [range(4, 6)])
+    assert numbers.take_mark() == Mark(2, 0, [range(4, 6)])
+
+
+def test_who_writes_and_who_has_asked_is_told_what_has_become_durable() -> None:
+    numbers = Numbers()
+    numbers.begin_own(b"a")
+    numbers.note_writer("writer")
+    numbers.askers["asker"] = 1
+    assert not numbers.take_waiting() - {"writer"}  # What the other waits for is not durable.
+    numbers.commit_own([range(1, 2)])
+    assert numbers.take_waiting() == {"writer", "asker"}
+    for _ in range(20):
+        numbers.begin_own(b"b")
+        assert numbers.take_waiting() == {"writer"}
+    numbers.begin_own(b"b")
+    assert not numbers.take_waiting()  # It has not written for long.
+
+
+def test_what_a_mark_tells_is_known_until_its_instance_opens_the_document_anew() -> None:
+    numbers = Numbers()
+    assert not numbers.restarts("one", 1)
+    assert not numbers.is_known("one", b"1,0,4-4")
+    numbers.note_mark("one", b"1,0,4-4")
+    assert numbers.is_known("one", b"1,0,4-4")
+    assert not numbers.is_known("other", b"1,0,4-4")
+    assert not numbers.is_known("one", b"2,0,4-5")
+    assert numbers.restarts("one", 1)
+    assert not numbers.is_known("one", b"1,0,4-4")
 
 
 def test_a_document_rests_when_two_looks_have_found_nothing_new_and_all_is_durable() -> None:

@@ -153,9 +153,24 @@ async def test_a_change_tells_which_of_those_before_it_are_durable_and_where(lin
         one.change("d", b"b")
         one.committed("d", [range(7, 8)])
         one.change("d", b"c")
-        await ear.until(lambda: len(ear.marks) == 3)
+        await ear.until(lambda: ear.marks[-1:] == [Mark(1, 0, [range(7, 8)])])
         assert ear.numbers == [1, 2, 3]
-        assert ear.marks == [Mark(0, 0, []), Mark(0, 0, []), Mark(1, 0, [range(7, 8)])]
+
+
+async def test_who_writes_too_is_told_unasked_what_has_become_durable(line: Line) -> None:
+    async with line.bus() as (one, here), line.bus() as (other, ear), line.bus() as (third, apart):
+        for bus in (one, other, third):
+            await bus.subscribe("d")
+        other.change("d", b"x")
+        await here.until(lambda: here.changes == [b"x"])
+        one.change("d", b"a")
+        one.committed("d", [range(4, 5)])
+        await ear.until(lambda: ear.marks[-1:] == [Mark(1, 0, [range(4, 5)])])
+        # Who only reads hears it with the next change, and who knows it hears it no more.
+        one.change("d", b"b")
+        await apart.until(lambda: apart.marks[-1:] == [Mark(1, 0, [range(4, 5)])])
+        await ear.until(lambda: ear.changes == [b"a", b"b"])
+        assert ear.marks == [Mark(0, 0, []), Mark(1, 0, [range(4, 5)])]
 
 
 async def test_who_asks_is_told_at_once_what_is_durable_and_later_what_becomes_so(
