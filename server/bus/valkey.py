@@ -23,7 +23,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
-import sniffio
 
 from collab import lib0
 from collab.errors import ProtocolError, SettingsError
@@ -91,8 +90,11 @@ class ValkeyBus:
     @asynccontextmanager
     async def joined(self, receiver: Receiver) -> AsyncIterator[None]:
         """Takes part for as long as the context lasts."""
-        if sniffio.current_async_library() != "asyncio":
-            raise SettingsError("expected asyncio for a bus over Valkey, got another event loop")
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            message = "expected asyncio for a bus over Valkey, got another event loop"
+            raise SettingsError(message) from None
         self._receiver = receiver
         connected = anyio.Event()
         async with anyio.create_task_group() as tasks:
