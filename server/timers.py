@@ -9,6 +9,8 @@ from typing import Protocol
 
 import anyio
 
+from collab.server.loop_context import loop_context
+
 logger = logging.getLogger("collab")
 
 
@@ -48,11 +50,12 @@ class LoopTimers:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._call_later = loop.call_later
+        self._context = loop_context()
         self._stopped = False
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
         """Calls ``call`` in ``seconds``."""
-        return self._call_later(seconds, self._fire, call)
+        return self._call_later(seconds, self._fire, call, context=self._context)
 
     async def run(self) -> None:
         """Lets calls be made until it is cancelled."""

@@ -13,6 +13,7 @@ from redis.exceptions import ClusterError, InvalidResponse, ResponseError
 
 from collab.server.bus.deployment import ANSWER_SECONDS, FAILURES, Node
 from collab.server.bus.socket import Socket
+from collab.server.loop_context import loop_context
 
 _PING_SECONDS = 2.0
 _CUT_SECONDS = 6.0
@@ -118,6 +119,7 @@ class Link:
         self._take = take
         self._confirmed = confirmed
         self._failed = failed
+        self._context = loop_context()
         self._socket = Socket(node.url, self._receive, failed)
         self._reader = Reader(InvalidResponse, ResponseError, notEnoughData=_NOTHING)
         self._left: set[str] = set()
@@ -245,7 +247,9 @@ class Link:
         if not self._queue:
             # What the loop does in this turn goes out together, and more where much is said.
             wait = self._sent_at + _GATHER_SECONDS - time.monotonic()
-            asyncio.get_running_loop().call_later(max(wait, 0.0), self._send_queue)
+            asyncio.get_running_loop().call_later(
+                max(wait, 0.0), self._send_queue, context=self._context
+            )
         self._queue.append(packed)
 
     def _send_queue(self) -> None:

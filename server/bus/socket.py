@@ -7,6 +7,7 @@ import anyio
 from redis.asyncio.connection import Connection
 
 from collab.server.bus.deployment import ANSWER_SECONDS, connect
+from collab.server.loop_context import loop_context
 
 
 class Socket(asyncio.Protocol):
@@ -29,6 +30,7 @@ class Socket(asyncio.Protocol):
         self._connection: Connection = pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py's own
         self._received = received
         self._ended = ended
+        self._context = loop_context()
         self._transport: asyncio.WriteTransport | None = None
         self._before: asyncio.BaseProtocol | None = None
 
@@ -79,7 +81,7 @@ class Socket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
         if self._transport is not None:
-            self._received(data)
+            self._context.run(self._received, data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended, on whichever side."""
@@ -88,4 +90,4 @@ class Socket(asyncio.Protocol):
         if self._transport is not None:
             self._transport = None
             end = ConnectionResetError("expected more, got the end of the connection")
-            self._ended(exc or end)
+            self._context.run(self._ended, exc or end)

@@ -1,6 +1,8 @@
 """Timers: calls in order, each once, and a fault of one stops no other."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextvars import Context
 
 import anyio
 import pytest
@@ -93,3 +95,24 @@ async def test_none_is_made_after_the_end() -> None:
             await after(elsewhere, 0.03)
             tasks.cancel_scope.cancel()
     assert called == []
+
+
+def test_a_call_may_start_tasks_on_a_loop_that_anyio_did_not_start() -> None:
+    async def start_one() -> None:
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as tasks:
+                timers = make_timers()
+                tasks.start_soon(timers.run)
+                started = anyio.Event()
+
+                async def work() -> None:
+                    started.set()
+
+                def start() -> None:
+                    tasks.start_soon(work)
+
+                timers.call_later(0.0, start)
+                await started.wait()
+                tasks.cancel_scope.cancel()
+
+    Context().run(asyncio.run, start_one())

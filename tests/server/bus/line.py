@@ -9,6 +9,7 @@ import anyio
 import anyio.lowlevel
 from redis.asyncio import Redis
 
+from collab.server.bus.bus import Receiver
 from collab.server.bus.deployment import Entrance, Standalone
 from collab.server.bus.marks import Mark
 from collab.server.bus.valkey import ValkeyBus
@@ -105,10 +106,17 @@ class Line:
     @asynccontextmanager
     async def bus(self) -> AsyncIterator[tuple[ValkeyBus, Ear]]:
         """Joins one more bus."""
-        deployment = Standalone(Entrance("redis", "", ""), (self._server.host, self._server.port))
-        bus, ear = ValkeyBus(deployment, prefix=self._prefix), Ear()
-        async with bus.joined(ear):
+        ear = Ear()
+        async with self.join(ear) as bus:
             yield bus, ear
+
+    @asynccontextmanager
+    async def join(self, receiver: Receiver) -> AsyncIterator[ValkeyBus]:
+        """Joins one more bus, for a receiver."""
+        deployment = Standalone(Entrance("redis", "", ""), (self._server.host, self._server.port))
+        bus = ValkeyBus(deployment, prefix=self._prefix)
+        async with bus.joined(receiver):
+            yield bus
 
     async def kept(self, document: str, count: int) -> list[bytes]:
         """The changes in a document's stream, once there are so many."""

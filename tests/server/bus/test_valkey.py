@@ -1,10 +1,14 @@
 """The bus over a real Valkey: what it keeps, how it notices gaps, and what it does then."""
 
+import asyncio
+from contextvars import Context
+
 import anyio
+import anyio.abc
 import pytest
 
 from collab.server.bus.marks import Mark
-from tests.server.bus.line import Line
+from tests.server.bus.line import Ear, Line
 
 pytestmark = pytest.mark.anyio
 
@@ -276,3 +280,29 @@ async def test_a_late_change_in_the_stream_has_its_number(line: Line) -> None:
         async with line.bus() as (after, ear):
             await after.subscribe("d")
             assert (ear.changes, ear.numbers) == ([b"a"], [1])
+
+
+def test_what_is_heard_may_start_tasks_on_a_loop_that_anyio_did_not_start(line: Line) -> None:
+    class Starter(Ear):
+        """An ear that starts a task when it hears an announcement."""
+
+        def __init__(self, tasks: anyio.abc.TaskGroup) -> None:
+            super().__init__()
+            self.started = anyio.Event()
+            self._tasks = tasks
+
+        def announced(self, frame: bytes, instance: str) -> None:
+            self._tasks.start_soon(self._start)
+
+        async def _start(self) -> None:
+            self.started.set()
+
+    async def hear() -> None:
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks, line.bus() as (one, _):
+                starter = Starter(tasks)
+                async with line.join(starter):
+                    one.announce(b"for all")
+                    await starter.started.wait()
+
+    Context().run(asyncio.run, hear())
