@@ -100,6 +100,9 @@ class Bus(Protocol):
     def joined(self, receiver: Receiver) -> AbstractAsyncContextManager[None]:
         """Takes part for as long as the context lasts. It does not wait for a bus that is away.
 
+        It leaves without a word where changes that it has passed on are not durable: the others
+        find that it has died, and log them.
+
         Raises:
             SettingsError: on entering: this bus cannot work here.
         """

@@ -55,8 +55,12 @@ class InProcessBus:
                 yield
             finally:
                 del self._exchange.buses[self.instance]
-                for other in self._exchange.buses.values():
-                    other.put(other.take_leave, self.instance)
+                durable = all(numbers.durable for numbers in self._numbers.values())
+                for turn, other in enumerate(self._exchange.buses.values()):
+                    if durable:
+                        other.put(other.take_leave, self.instance)
+                    else:
+                        other.put(other.take_death, self.instance, turn)
                 tasks.cancel_scope.cancel()
 
     async def subscribe(self, document: str) -> None:
@@ -153,6 +157,11 @@ class InProcessBus:
         """Passes on that another one has left."""
         if self._receiver is not None:
             self._receiver.left(instance)
+
+    def take_death(self, instance: str, turn: int) -> None:
+        """Passes on that another one is gone before its last commit."""
+        if self._receiver is not None:
+            self._receiver.died(instance, turn=turn)
 
     def _others(self, document: str) -> list["InProcessBus"]:
         buses = self._exchange.buses.values()

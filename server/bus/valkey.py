@@ -399,6 +399,10 @@ class ValkeyBus:
     async def _leave(self) -> None:
         if self._links.failure is not None:
             return
+        if not all(subscription.durable for subscription in self._subscribed.values()):
+            # Whoever says that it leaves is taken at its word, that all it passed on is durable.
+            logger.warning("leaving the bus without a word: the others log what is not durable")
+            return
         self._links.put(Published(self._everyone, f"left {self.instance}".encode()))
         try:
             # Those of other nodes first: who hears that it has left has everything.

@@ -146,6 +146,23 @@ async def test_what_a_server_committed_before_it_died_is_found_in_the_store(
         assert await entries(tmp_path) == 2
 
 
+async def test_what_a_server_that_leaves_could_not_commit_is_logged_and_then_acknowledged(
+    tmp_path: Path, make_bus: MakeBus
+) -> None:
+    path = tmp_path / "collab.db"
+    held = SteeredStore(SQLiteStore(path))
+    async with house(SQLiteStore(path), bus=make_bus()) as other:
+        bob = await come(other, 2)
+        async with house(held, bus=make_bus()) as one:
+            ann = await come(one, 1)
+            held.hold_appends()
+            ann.type("hello")
+            await bob.read_until(lambda: bob.text == "hello")
+            moved = await move(ann, other)
+        await moved.read_until(lambda: came_back(moved, b"hello"))
+        assert await entries(tmp_path) == 1
+
+
 async def test_a_store_that_cannot_be_read_is_asked_again_before_anything_is_acknowledged(
     tmp_path: Path, make_bus: MakeBus, caplog: pytest.LogCaptureFixture
 ) -> None:
