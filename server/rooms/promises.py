@@ -131,29 +131,30 @@ class _Given:
         durable: that of the last one that is known to be durable.
     """
 
-    __slots__ = ("_bytes", "_promises", "_stripped", "durable", "number")
+    __slots__ = ("_awaited", "_bytes", "_promises", "_stripped", "durable", "number")
 
     def __init__(self) -> None:
         self.number = 0
         self.durable = 0
         self._promises: deque[_Promise] = deque()
+        self._awaited: deque[int] = deque()  # Places of those that have a number.
         self._stripped = 0
         self._bytes = 0
 
     @property
     def oldest(self) -> int:
         """Place of the oldest that is waited for; 0 where none is."""
-        first = self._promises[0] if self._promises else None
-        return first.place if first is not None and first.number is not None else 0
+        return self._awaited[0] if self._awaited else 0
 
     @property
     def newest(self) -> int:
         """Place of the newest, likewise."""
-        last = self._promises[-1] if self._promises else None
-        return last.place if last is not None and last.number is not None else 0
+        return self._awaited[-1] if self._awaited else 0
 
     def add(self, promise: _Promise) -> None:
         self._promises.append(promise)
+        if promise.number is not None:
+            self._awaited.append(promise.place)
         self._bytes += len(promise.update)
         self._bound(promise.came_at)
 
@@ -181,5 +182,8 @@ class _Given:
         return self._bytes > _KEPT_MAX_BYTES or now - promise.came_at > _UNMARKED_SECONDS
 
     def _drop(self) -> None:
-        self._bytes -= len(self._promises.popleft().update)
+        dropped = self._promises.popleft()
+        if dropped.number is not None:
+            self._awaited.popleft()
+        self._bytes -= len(dropped.update)
         self._stripped = max(self._stripped - 1, 0)

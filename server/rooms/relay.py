@@ -203,9 +203,7 @@ class Relay:
             room.content.flush()
             lacks = room.document.diff(message.state_vector)
             known = room.document.state_vector
-            answer = relay.Answered(lacks, known, room.presence.own())
-            self._say(relay.PassedOn(self._bus.passed_on(self._name)), to=instance)
-            self._say(answer, to=instance)
+            self._answer(relay.Answered(lacks, known, room.presence.own()), instance)
         elif isinstance(message, relay.PassedOn):
             self._passed_on[instance] = message.number
         elif isinstance(message, relay.Answered):
@@ -218,7 +216,7 @@ class Relay:
             if message.state_vector is not None and self._returns:
                 back = room.document.diff(message.state_vector)
                 if back != EMPTY_UPDATE:
-                    self._say(relay.Answered(back, None, ()), to=instance)
+                    self._answer(relay.Answered(back, None, ()), instance)
         elif isinstance(message, relay.Ended):
             room.reopen()
 
@@ -232,6 +230,11 @@ class Relay:
         assert room is not None
         room.content.flush()
         self._say(relay.Asked(room.document.state_vector, room.presence.own()))
+
+    def _answer(self, answer: relay.Answered, instance: str) -> None:
+        """Tells another instance what it lacks, and with which change all of that is durable."""
+        self._say(relay.PassedOn(self._bus.passed_on(self._name)), to=instance)
+        self._say(answer, to=instance)
 
     def _say(self, message: relay.RelayMessage, to: str | None = None) -> None:
         self._bus.say(self._name, relay.encode(message), to=to)

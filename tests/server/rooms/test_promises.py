@@ -8,8 +8,11 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from collab import relay
 from collab.errors import StoreUnavailable
 from collab.protocol import yjs
+from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
+from collab.server.bus.in_process import Exchange
 from collab.server.rooms.promises import Promises
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Entry
@@ -163,6 +166,30 @@ async def test_what_a_server_that_leaves_could_not_commit_is_logged_and_then_ack
         assert await entries(tmp_path) == 1
 
 
+async def test_what_is_given_back_hides_nothing_that_is_waited_for(tmp_path: Path) -> None:
+    async with pair(tmp_path, Exchange().bus) as (held, one, _, other):
+        ann, bob = await come(one, 1), await come(other, 2)
+        assert one.relays is not None
+        assert other.relays is not None
+        ann.type("hello")
+        await one.persister.settle()
+        await anyio.wait_all_tasks_blocked()
+        held.hold_appends()
+        # As it is where Ann's server was cut off, and hears that the other one lacks everything.
+        one.relays.missed("d")
+        lacking = relay.Answered(EMPTY_UPDATE, EMPTY_STATE_VECTOR, ())
+        one.relays.heard("d", relay.encode(lacking), other.relays.instance)
+        ann.type(" there")
+        await bob.read_until(lambda: bob.text == "hello there")
+        bob.type("!")
+        await other.persister.settle()
+        await anyio.wait_all_tasks_blocked()
+        bob.read()
+        assert not came_back(bob, b"!")
+        held.let_append()
+        await bob.read_until(lambda: came_back(bob, b"!"))
+
+
 async def test_a_store_that_cannot_be_read_is_asked_again_before_anything_is_acknowledged(
     tmp_path: Path, make_bus: MakeBus, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -253,6 +280,18 @@ class TestPlaces:
         assert promises.newest == 0
         assert promises.left("old", 59.0).updates == [b"a"]
         assert promises.left("old", 61.0).updates == []
+
+    def test_a_change_without_a_number_hides_none_that_has_one(self) -> None:
+        for numbers in ((1, None), (None, 1), (None, 1, None)):
+            promises = Promises()
+            for number in numbers:
+                promises.add("one", number, b"a", 0.0)
+            newest = promises.newest
+            assert newest == numbers.index(1) + 1
+            assert not promises.kept(newest)
+            promises.mark("one", 1)
+            assert promises.kept(newest)
+            assert promises.newest == 0
 
     def test_what_is_too_much_to_keep_is_still_waited_for(self) -> None:
         promises = Promises()
