@@ -91,9 +91,10 @@ class Publication:
             frame=yjs.update(merged),
             state_before=state_before,
         )
-        if self._relay is not None and own is not None:
-            self._relay.change(own, batch)
-            if batch.after:
+        if self._relay is not None:
+            if own is not None:
+                self._relay.change(own, batch)
+            if batch.after and (own is not None or receipts):
                 self._relay.want()
         wait = soon and not batch.after
         if wait and len(parts) > 1:

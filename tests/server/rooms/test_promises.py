@@ -9,16 +9,23 @@ import anyio.lowlevel
 import pytest
 
 from collab import relay
+from collab.access import ANYONE, Access
 from collab.errors import StoreUnavailable
+from collab.lib0 import write_var_bytes, write_var_uint
 from collab.protocol import yjs
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
-from collab.server.bus.in_process import Exchange
+from collab.protocol.ysweet import Y_SWEET
+from collab.server.bus.in_process import Exchange, InProcessBus
+from collab.server.rooms.member import Member
 from collab.server.rooms.promises import Promises
+from collab.session import Session
+from collab.storage.memory import MemoryStore
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Entry
+from tests.core import poison
 from tests.server.rooms.conftest import MakeBus
 from tests.server.stores import SteeredStore
-from tests.server.wire import DEADLINE_SECONDS, Client, House, house
+from tests.server.wire import DEADLINE_SECONDS, Client, House, Wire, house
 
 pytestmark = pytest.mark.anyio
 
@@ -188,6 +195,32 @@ async def test_what_is_given_back_hides_nothing_that_is_waited_for(tmp_path: Pat
         assert not came_back(bob, b"!")
         held.let_append()
         await bob.read_until(lambda: came_back(bob, b"!"))
+
+
+class QuestionedBus(InProcessBus):
+    """A bus that counts what this instance wants to know of others."""
+
+    questions = 0
+
+    def want(self, document: str, instance: str, number: int) -> None:
+        self.questions += 1
+        super().want(document, instance, number)
+
+
+async def test_others_are_asked_for_who_wants_to_know_right_after_their_change() -> None:
+    bus = QuestionedBus(Exchange())
+    async with house(MemoryStore(), windows=True, bus=bus) as server:
+        room = await server.rooms.acquire("d")
+        Client(room, client_id=3, wire=Wire(work_seconds=0.01)).connect()
+        writer = Client(room, client_id=1)
+        writer.seat = Member(writer.wire, Session(ANYONE, Access.WRITE, Y_SWEET))
+        writer.connect()
+        assert server.relays is not None
+        writer.type("hello")  # That takes its time: what follows gathers.
+        server.relays.changed("d", poison.HELLO, "another", 1)
+        writer.say(write_var_uint(102) + write_var_bytes(b"\x01"))
+        await room.content.settle()
+        assert bus.questions == 1
 
 
 async def test_a_store_that_cannot_be_read_is_asked_again_before_anything_is_acknowledged(
