@@ -95,14 +95,16 @@ class Link:
     said, its answer and what is heard at the same time are one packet each way. Nobody waits for
     answers, but for those that bring something.
 
-    It does not outlive an error: ``failed`` is called with it, and another link is to be made.
+    It does not outlive an error, whatever the error answers: a command that nobody waits for, or a
+    subscription, which is answered in another way where it is granted. It ends there and then, so
+    that nothing that still comes is taken for the answer to something else; ``failed`` is called,
+    and another link is to be made.
 
     Args:
         node: which.
         sharded: whether it is one of a cluster, whose channels belong to nodes as its keys do.
         take: called with the channel and the payload of what is published.
-        confirmed: called with a channel once it is subscribed to.
-        failed: called when it is of no use any more.
+        failed: called once, when it has ended by itself.
     """
 
     def __init__(
@@ -111,24 +113,22 @@ class Link:
         *,
         sharded: bool,
         take: Callable[[str, bytes], None],
-        confirmed: Callable[[str], None],
         failed: Callable[[Exception], None],
     ) -> None:
         self.node = node
         self._sharded = sharded
         self._take = take
-        self._confirmed = confirmed
         self._failed = failed
         self._context = loop_context()
-        self._socket = Socket(node.url, self._receive, failed)
+        self._socket = Socket(node.url, self._receive, self._fail)
         self._reader = Reader(InvalidResponse, ResponseError, notEnoughData=_NOTHING)
         self._left: set[str] = set()
         self._script = b""
-        self._unconfirmed = 0
-        self._all_confirmed = anyio.Event()
         self._queue: list[bytes] = []
         self._sent_at = 0.0
         self._awaited: deque[Callable[[object], None] | None] = deque()
+        self._flushes: set[anyio.Event] = set()
+        self._failure: Exception | None = None
         self._heard_at = 0.0
         self._publish = "SPUBLISH" if sharded else "PUBLISH"
 
@@ -149,12 +149,13 @@ class Link:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Sends nothing any more, and disconnects."""
+        """Sends nothing any more, and disconnects; what was not flushed may be lost."""
+        if self._failure is None:
+            self._end(ConnectionResetError("the link is given up"))
         await self._socket.close()
 
     def subscribe(self, channels: Sequence[str]) -> None:
-        """Asks to hear channels of its own; ``confirmed`` is called for each."""
-        self._unconfirmed += len(channels)
+        """Hears channels of its own, from when what is asked after this is answered."""
         if self._sharded:  # One command may name channels of one slot alone.
             for channel in channels:
                 self._send(_pack("SSUBSCRIBE", channel))
@@ -169,25 +170,12 @@ class Link:
         else:
             self._send(_pack("UNSUBSCRIBE", channel))
 
-    async def hear_all(self, channels: Sequence[str]) -> None:
-        """Subscribes to channels and returns once all are confirmed.
-
-        Raises:
-            TimeoutError: that takes too long.
-        """
-        if not channels:
-            return
-        with anyio.fail_after(ANSWER_SECONDS):
-            self.subscribe(channels)
-            self._all_confirmed = anyio.Event()
-            await self._all_confirmed.wait()
-
     async def watch(self) -> None:
         """Sees to it that the node answers, until it does not."""
         while True:
             await anyio.sleep(_PING_SECONDS)
             if time.monotonic() - self._heard_at > _CUT_SECONDS:
-                self._failed(TimeoutError("it does not answer"))
+                self._fail(TimeoutError("it does not answer"))
                 return
             self._command(_pack("PING"))
 
@@ -208,12 +196,23 @@ class Link:
             self._command(_pack("XDEL", command.channel, *command.ids))
 
     async def flush(self) -> None:
-        """Returns when everything that was put has arrived.
+        """Returns when everything before has arrived, and is answered.
 
         Raises:
             TimeoutError: that takes too long.
+            ConnectionResetError: the link has ended.
         """
-        await self._ask(_pack("PING"))
+        arrived = anyio.Event()
+        self._command(_pack("PING"), lambda _: arrived.set())
+        self._flushes.add(arrived)
+        try:
+            with anyio.fail_after(ANSWER_SECONDS):
+                if self._failure is None:
+                    await arrived.wait()
+        finally:
+            self._flushes.discard(arrived)
+        if self._failure is not None:
+            raise ConnectionResetError(f"expected an answer, got {self._failure}")
 
     async def read(
         self, channels: Sequence[str]
@@ -225,6 +224,7 @@ class Link:
 
         Raises:
             TimeoutError: that takes too long.
+            ConnectionResetError: the link has ended.
         """
         streams: list[object] = []
         for channel in channels:
@@ -233,15 +233,10 @@ class Link:
         return [_read_entries(stream) for stream in streams]
 
     def _command(self, packed: bytes, answered: Callable[[object], None] | None = None) -> None:
-        """Sends a command that is answered."""
-        self._awaited.append(answered)
-        self._send(packed)
-
-    async def _ask(self, packed: bytes) -> None:
-        arrived = anyio.Event()
-        self._command(packed, lambda _: arrived.set())
-        with anyio.fail_after(ANSWER_SECONDS):
-            await arrived.wait()
+        """Sends a command that is answered; not where the link has ended."""
+        if self._failure is None:
+            self._awaited.append(answered)
+            self._send(packed)
 
     def _send(self, packed: bytes) -> None:
         if not self._queue:
@@ -257,13 +252,26 @@ class Link:
         self._sent_at = time.monotonic()
         self._socket.send(b"".join(queue))
         if self._socket.waiting_bytes > _QUEUE_MAX_BYTES:
-            self._failed(TimeoutError("too much waits to be sent"))
+            self._fail(TimeoutError("too much waits to be sent"))
+
+    def _fail(self, error: Exception) -> None:
+        if self._failure is None:
+            self._end(error)
+            self._failed(error)
+
+    def _end(self, error: Exception) -> None:
+        """Takes in nothing more, and has nobody wait for it."""
+        self._failure = error
+        self._socket.abort()
+        self._awaited.clear()
+        for arrived in self._flushes:
+            arrived.set()
 
     def _receive(self, received: bytes) -> None:
         try:
             self._take_in(received)
         except FAILURES as error:
-            self._failed(error)
+            self._fail(error)
 
     def _take_in(self, received: bytes) -> None:
         """Passes on what a packet brings.
@@ -293,13 +301,6 @@ class Link:
             assert isinstance(channel, bytes)
             assert isinstance(payload, bytes)
             self._take(channel.decode(), payload)
-        elif kind in _CONFIRMED:
-            channel = rest[0]
-            assert isinstance(channel, bytes)
-            self._unconfirmed -= 1
-            if not self._unconfirmed:
-                self._all_confirmed.set()
-            self._confirmed(channel.decode())
         elif kind == b"sunsubscribe":
             channel = rest[0]
             assert isinstance(channel, bytes)
@@ -322,5 +323,4 @@ def _read_entries(stream: object) -> Sequence[tuple[bytes, Mapping[bytes, bytes]
     return entries
 
 
-_CONFIRMED = (b"subscribe", b"ssubscribe")
 _PUBLISHED = (b"message", b"smessage")

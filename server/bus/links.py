@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack
 
 import anyio
+import anyio.lowlevel
 from redis.crc import key_slot
 
 from collab.server.bus.deployment import FAILURES, Deployment
@@ -28,10 +29,8 @@ class Links:
         others: gives the other channels that are to be heard, each time links are made.
         take: called with the channel and the payload of what is published.
         linked: called when there are links, and all those channels are heard.
-        make_good: called after that with the others, which may have had news meanwhile. It raises
-            what links raise.
-        late: called when a channel is heard whose ``hear`` was given up, or that came to the others
-            while links were made.
+        make_good: called after that with the others, which may have had news meanwhile, and with
+            those of ``make_good_later``. It raises what links raise.
         cut_off: called when there are no links any more.
 
     Attributes:
@@ -47,7 +46,6 @@ class Links:
         take: Callable[[str, bytes], None],
         linked: Callable[[], None],
         make_good: Callable[[Sequence[str]], Awaitable[None]],
-        late: Callable[[str], None],
         cut_off: Callable[[], None],
     ) -> None:
         self.failure: str | None = _NOT_YET
@@ -57,12 +55,11 @@ class Links:
         self._take = take
         self._when_linked = linked
         self._make_good = make_good
-        self._late = late
         self._when_cut_off = cut_off
         self._links: Sequence[Link] = ()
         self._linked: anyio.CancelScope | None = None
-        self._confirmations: dict[str, anyio.Event] = {}
-        self._expected: set[str] = set()
+        self._owed: dict[str, None] = {}
+        self._owing = anyio.Event()
 
     async def run(self, connected: anyio.Event) -> None:
         """Keeps the links up.
@@ -82,31 +79,23 @@ class Links:
 
     def put(self, command: Command) -> None:
         """Has a command sent, after those before it for its channel."""
-        links = self._links
-        if self.failure is None and links:  # There are none while they are made anew.
-            if self._deployment.sharded:
-                self._link(command.channel).put(command)
-            else:
-                links[0].put(command)
+        if self.failure is None:
+            self._link(command.channel).put(command)
 
-    async def hear(self, channel: str) -> None:
-        """Hears a channel from when it returns on; also where all are cut off before.
+    def hear(self, channel: str) -> None:
+        """Hears a channel, from when a read that begins after this is done."""
+        if self.failure is None:  # Otherwise it is one of the others when links are made.
+            self._link(channel).subscribe([channel])
 
-        Raises:
-            RedisError: there is no link.
-            OSError: likewise.
-        """
-        confirmed = self._confirmations.setdefault(channel, anyio.Event())
-        self._link(channel).subscribe([channel])
-        await confirmed.wait()
-
-    def expect(self, channel: str) -> None:
-        """Nobody waits for a channel to be heard any more: ``late`` is called then."""
-        self._expected.add(channel)
+    def make_good_later(self, channel: str) -> None:
+        """Has a channel made good once its node answers: nobody waits for that any more."""
+        if self.failure is None:  # Otherwise all are, when links are made.
+            self._owed[channel] = None
+            self._owing.set()
 
     def unhear(self, channel: str) -> None:
         """Hears a channel no more."""
-        if self.failure is None and self._links:  # There are none while they are made anew.
+        if self.failure is None:  # Otherwise it is none of the others when links are made.
             self._link(channel).unsubscribe(channel)
 
     async def read(
@@ -122,10 +111,7 @@ class Links:
             RedisError: there is no link.
             OSError: likewise.
         """
-        by_link: dict[Link, list[str]] = {}
-        for channel in channels:
-            by_link.setdefault(self._link(channel), []).append(channel)
-        for link, some in by_link.items():
+        for link, some in self._by_link(channels).items():
             for channel, entries in zip(some, await link.read(some), strict=True):
                 yield channel, entries
 
@@ -142,7 +128,7 @@ class Links:
             await link.flush()
 
     def fail(self, error: Exception) -> None:
-        """Begins anew, as where a link fails: what was dropped is made good then."""
+        """Begins anew, as a link has failed: what was dropped is made good then."""
         self._cut_off(error)
         if self._linked is not None:
             self._linked.cancel()
@@ -160,7 +146,6 @@ class Links:
                     node,
                     sharded=self._deployment.sharded,
                     take=self._take,
-                    confirmed=self._confirm,
                     failed=self.fail,
                 )
                 for node in nodes
@@ -168,31 +153,45 @@ class Links:
             for link in links:
                 await exits.enter_async_context(link)
             self._links = links
-            others = list(self._others())
-            channels: dict[Link, list[str]] = {link: [] for link in links}
-            for channel in [*self._own, *others]:
-                channels[self._link(channel)].append(channel)
-            for link in links:
-                await link.hear_all(channels[link])
+            heard = set(self._others())
+            for link, channels in self._by_link([*self._own, *heard]).items():
+                link.subscribe(channels)
+                await link.flush()
+            # One may have failed in the turn in which the last has answered.
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            others = dict.fromkeys(self._others())
+            for channel in others.keys() - heard:  # They came meanwhile.
+                self._link(channel).subscribe([channel])
+            for channel in heard - others.keys():
+                self._link(channel).unsubscribe(channel)
+            self._owed = others
             if self.failure not in (None, _NOT_YET):
                 logger.warning("the bus is there again")
             self.failure = None
             connected.set()
             self._when_linked()
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._hear_rest, others)
+                tasks.start_soon(self._make_all_good)
                 for link in links:
                     tasks.start_soon(link.watch)
 
-    async def _hear_rest(self, others: Sequence[str]) -> None:
-        """Makes good what the others have missed, and hears those that came meanwhile."""
+    async def _make_all_good(self) -> None:
+        """Makes good what channels have missed, for as long as there are links."""
         try:
-            await self._make_good(others)
-            for channel in set(self._others()) - set(others):
-                self.expect(channel)
-                self._link(channel).subscribe([channel])
+            while True:
+                if not self._owed:
+                    self._owing = anyio.Event()
+                    await self._owing.wait()
+                owed, self._owed = self._owed, {}
+                await self._make_good(list(owed))
         except FAILURES as error:
             self.fail(error)
+
+    def _by_link(self, channels: Sequence[str]) -> Mapping[Link, list[str]]:
+        by_link: dict[Link, list[str]] = {}
+        for channel in channels:
+            by_link.setdefault(self._link(channel), []).append(channel)
+        return by_link
 
     def _link(self, channel: str) -> Link:
         if not self._links:
@@ -202,20 +201,10 @@ class Links:
         slot = key_slot(channel.encode())
         return next(link for link in self._links if any(slot in slots for slots in link.node.slots))
 
-    def _confirm(self, channel: str) -> None:
-        confirmed = self._confirmations.pop(channel, None)
-        if confirmed is not None:
-            confirmed.set()
-        if channel in self._expected:
-            self._expected.discard(channel)
-            self._late(channel)
-
     def _cut_off(self, error: Exception) -> None:
         if self.failure in (None, _NOT_YET):
             logger.error("cut off from the bus: documents are served and stored: %s", error)
         if self.failure is None:
             self._when_cut_off()
         self.failure = str(error) or type(error).__name__
-        for confirmed in self._confirmations.values():
-            confirmed.set()
-        self._confirmations.clear()
+        self._links = ()

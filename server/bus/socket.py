@@ -69,9 +69,15 @@ class Socket(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(packed)
 
+    def abort(self) -> None:
+        """Ends it here: nothing more is received, and what waits to be sent is dropped."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+
     async def close(self) -> None:
         """Disconnects."""
-        self._transport = None
+        self.abort()  # What waits to be sent would keep it, where the other side reads no more.
         with anyio.move_on_after(1, shield=True):
             await self._connection.disconnect()
             await self._client.aclose()

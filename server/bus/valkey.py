@@ -20,7 +20,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 
@@ -77,7 +77,6 @@ class ValkeyBus:
             take=self._take,
             linked=self._take_part,
             make_good=self._make_good,
-            late=lambda channel: self._tell_missed(self._document(channel)),
             cut_off=self._cut_off,
         )
         self._streams = Streams(self._links, self.instance, self._shared)
@@ -119,14 +118,12 @@ class ValkeyBus:
         if self._links.failure is not None:
             return
         channel = self._channel(document)
+        self._links.hear(channel)
         with anyio.move_on_after(_SUBSCRIBE_SECONDS):
-            try:
-                await self._links.hear(channel)
+            with suppress(*FAILURES):  # It is made good with all others then.
                 await self._read_streams([document])
-            except FAILURES as error:
-                self._links.fail(error)
             return
-        self._links.expect(channel)
+        self._links.make_good_later(channel)
 
     def unsubscribe(self, document: str) -> None:
         """Hears of it no more."""
@@ -222,7 +219,7 @@ class ValkeyBus:
         self._receiver.cut_off()
 
     async def _make_good(self, channels: Sequence[str]) -> None:
-        """After it was cut off: reads streams on, and has instances ask each other."""
+        """What was not heard or read in time: reads streams, and has instances ask each other."""
         documents = [self._document(channel) for channel in channels]
         for first in range(0, len(documents), _DOCUMENTS_AT_ONCE):
             some = documents[first : first + _DOCUMENTS_AT_ONCE]

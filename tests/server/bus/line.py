@@ -104,16 +104,23 @@ class Line:
         self._prefix = secrets.token_hex(4)
 
     @asynccontextmanager
-    async def bus(self) -> AsyncIterator[tuple[ValkeyBus, Ear]]:
-        """Joins one more bus."""
+    async def bus(self, *, port: int | None = None) -> AsyncIterator[tuple[ValkeyBus, Ear]]:
+        """Joins one more bus.
+
+        Args:
+            port: where it finds the server; the server's own unless given.
+        """
         ear = Ear()
-        async with self.join(ear) as bus:
+        async with self.join(ear, port=port) as bus:
             yield bus, ear
 
     @asynccontextmanager
-    async def join(self, receiver: Receiver) -> AsyncIterator[ValkeyBus]:
+    async def join(
+        self, receiver: Receiver, *, port: int | None = None
+    ) -> AsyncIterator[ValkeyBus]:
         """Joins one more bus, for a receiver."""
-        deployment = Standalone(Entrance("redis", "", ""), (self._server.host, self._server.port))
+        address = (self._server.host, port or self._server.port)
+        deployment = Standalone(Entrance("redis", "", ""), address)
         bus = ValkeyBus(deployment, prefix=self._prefix)
         async with bus.joined(receiver):
             yield bus
@@ -146,6 +153,17 @@ class Line:
         """Says something on a document's channel."""
         async with self._client() as client:
             await client.publish(self._key(document), payload)
+
+    async def keep(self, document: str, fields: dict[str | bytes, bytes]) -> None:
+        """Puts something into a document's stream."""
+        async with self._client() as client:
+            await client.xadd(self._key(document), fields)  # type: ignore[arg-type]  # its stub: a mapping of more
+
+    async def heard_of(self) -> list[str]:
+        """The documents that somebody hears of."""
+        async with self._client() as client:
+            channels: Any = await client.pubsub_channels(self._key("*"))
+        return [channel.decode().removeprefix(self._key("")) for channel in channels]
 
     def _key(self, document: str) -> str:
         return f"{self._prefix}:d:{document}"
