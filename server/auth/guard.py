@@ -1,5 +1,6 @@
 """Guard: who a request speaks for and what they may do, asked before anything is accepted."""
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -140,16 +141,20 @@ class Guard:
     async def renewed(self, permit: Permit, access: Access = Access.READ) -> Permit:
         """A permit that is as good as new: itself, where no grants have changed since.
 
-        Whoever waited for something between being permitted and doing it asks this before.
+        Whoever waited for something between being permitted and doing it asks this before; for an
+        answer too, which is not given to who lost their rights while it was made.
 
         Args:
             permit: the permit, for as much as is needed.
             access: what is needed.
 
         Raises:
-            Unauthenticated: they are to be believed no longer.
+            Unauthenticated: they are to be believed no longer, or their token has expired.
             AccessDenied: they may not do that any more.
         """
+        expires_at = permit.identity.expires_at
+        if expires_at is not None and time.time() >= expires_at:
+            raise Unauthenticated("expected a token that is still valid, got one that has expired")
         if permit.generation == self._generation:
             return permit
         return await self.permit(permit.identity, permit.document, access)

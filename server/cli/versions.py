@@ -14,6 +14,7 @@ from collab.history.records import version_record
 from collab.server.cli.options import store_option
 from collab.server.cli.points import POINT, POINTS, moment
 from collab.server.cli.through import RunningServer, document_path, reach
+from collab.server.documents.admitting import admit_anyone
 from collab.server.documents.naming import name_version
 from collab.storage.address import open_store
 from collab.versions import Version, check_version_name
@@ -76,7 +77,7 @@ async def _add(address: str, name: str, version: str, at: Point | None) -> None:
             wanted = {"name": version} if at is None else {"name": version, "at": written(at)}
             await place.request(HTTPMethod.POST, document_path(name, "versions"), json=wanted)
         else:
-            await name_version(place, name, version, None, at)
+            await name_version(place, name, version, None, admit_anyone, at)
 
 
 async def _remove(address: str, name: str, version: str) -> None:

@@ -11,6 +11,7 @@ from collab.access import check_name
 from collab.close import CloseCode
 from collab.errors import DocumentDeleted, DocumentExists, ServerBusy
 from collab.replacing import replace_text
+from collab.server.documents.admitting import Admit
 from collab.server.documents.copying import copy_document
 from collab.server.rooms.farewell import Farewell
 from collab.server.rooms.rooms import Rooms
@@ -25,6 +26,7 @@ class Catalogue:
     """Deletes documents, brings them back and copies them.
 
     Who has a document open is closed first where it goes, and what was taken in is durable then.
+    For all that a document, or its store, may have to be waited for; ``admit`` is asked after that.
 
     Args:
         store: where documents are kept.
@@ -37,12 +39,15 @@ class Catalogue:
         # Of two that make one document at once, the second must not disturb who opened it.
         self._making = anyio.Lock()
 
-    async def delete(self, name: str, *, author: str | None, now: bool = False) -> Tombstone:
+    async def delete(
+        self, name: str, *, author: str | None, admit: Admit, now: bool = False
+    ) -> Tombstone:
         """Deletes a document; clients are closed with 4404, and get no other answer from then on.
 
         Args:
             name: document name.
             author: id of the identity that deletes it, or None.
+            admit: asked right before whether it may still be deleted.
             now: whether to erase it at once, one that is deleted already too.
 
         Returns:
@@ -54,11 +59,13 @@ class Catalogue:
             StoreError: the store could not do it; clients are told to come back.
         """
         if not await self._is_stored(name):
+            await admit()
             tombstone = await self._delete(name, author)
         else:
             deleted = DocumentDeleted(name)
             farewell = Farewell(CloseCode.NOT_FOUND, "the document was deleted", deleted)
             async with self._rooms.without(name, farewell):
+                await admit()
                 tombstone = await self._delete(name, author)
         if now:
             await self._store.erase(name)
@@ -73,7 +80,9 @@ class Catalogue:
         """
         await self._store.undelete(name)
 
-    async def duplicate(self, name: str, copy: str, *, history: bool, author: str | None) -> None:
+    async def duplicate(
+        self, name: str, copy: str, *, history: bool, author: str | None, admit: Admit
+    ) -> None:
         """Copies a document with all that was done to it so far; see ``copy_document``.
 
         Raises:
@@ -87,9 +96,10 @@ class Catalogue:
             await room.content.saved()
         anew = ServerBusy(f"expected {copy!r} to stay empty, got a copy of another document")
         async with self._made(copy, anew):
+            await admit()
             await copy_document(self._store, name, copy, history=history, author=author)
 
-    async def create(self, name: str, update: bytes, *, author: str | None) -> None:
+    async def create(self, name: str, update: bytes, *, author: str | None, admit: Admit) -> None:
         """Makes a document, perhaps under the name of one that was erased.
 
         Who waits in the empty document is told to come back.
@@ -98,6 +108,7 @@ class Catalogue:
             name: document name.
             update: what it begins with, as ``check_update`` lets it pass.
             author: id of the identity that makes it, or None.
+            admit: asked right before whether it may still be made.
 
         Raises:
             InvalidName: this cannot name a document.
@@ -105,13 +116,17 @@ class Catalogue:
             DocumentDeleted: there is one in the trash.
         """
         async with self._made(name, ServerBusy(f"expected {name!r} to stay empty, got content")):
+            await admit()
             await self._store.readmit(name)
             if (await self._store.load(name)).epoch is not None:
                 raise DocumentExists(name)  # Another process was faster.
+            await admit()
             entry = NewEntry(update=update, time_ms=_now_ms(), author=author)
             await self._store.append([Append(document=name, entries=[entry])])
 
-    async def replace_text(self, name: str, text: str, root: str, *, author: str | None) -> None:
+    async def replace_text(
+        self, name: str, text: str, root: str, *, author: str | None, admit: Admit
+    ) -> None:
         """Turns a text of a document into another one, as an ordinary change that clients see.
 
         Args:
@@ -119,6 +134,7 @@ class Catalogue:
             text: what the text is to be.
             root: the name of its root.
             author: id of the identity that changes it, or None.
+            admit: asked right before whether it may still be changed.
 
         Raises:
             RenderError: the root is no text.
@@ -135,6 +151,7 @@ class Catalogue:
                 room.content.flush()
                 if room.document.version == version:
                     break  # Otherwise it is of before; the last one merges as any change does.
+            await admit()
             if update is not None:
                 entry = NewEntry(update=update, time_ms=_now_ms(), author=author)
                 await room.content.take_in(update, [entry])

@@ -4,13 +4,19 @@ import time
 from datetime import UTC, datetime
 
 from collab.history.point import Point
+from collab.server.documents.admitting import Admit
 from collab.server.documents.history import History
 from collab.store import Store
 from collab.versions import Version, check_version_name
 
 
 async def name_version(
-    store: Store, document: str, name: str, author: str | None, at: Point | None = None
+    store: Store,
+    document: str,
+    name: str,
+    author: str | None,
+    admit: Admit,
+    at: Point | None = None,
 ) -> Version:
     """Names a point of a document.
 
@@ -19,6 +25,7 @@ async def name_version(
         document: document name.
         name: what to call the point.
         author: id of the identity that names it.
+        admit: asked right before whether it may still be named.
         at: the point; None for the newest entry.
 
     Raises:
@@ -31,6 +38,7 @@ async def name_version(
     check_version_name(name)
     history = History(store)
     seq = await history.newest(document) if at is None else await history.find(document, at)
+    await admit()
     now_ms = time.time_ns() // 1_000_000
     version = Version(name=name, seq=seq, created_ms=now_ms, author=author)
     await store.add_version(document, version)

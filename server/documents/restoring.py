@@ -1,11 +1,11 @@
 """Restoring: a document in a room goes back to what it was, as one change that all see at once."""
 
 import time
-from collections.abc import Awaitable, Callable
 
 import anyio.to_thread
 
 from collab.history.point import Point
+from collab.server.documents.admitting import Admit
 from collab.server.documents.history import History
 from collab.server.rooms.opening import open_document
 from collab.server.rooms.room import Room
@@ -17,7 +17,7 @@ async def restore(
     room: Room,
     to: Point,
     author: str | None,
-    admit: Callable[[], Awaitable[object]],
+    admit: Admit,
 ) -> bool:
     """Restores the document of a room, and waits until that is durable.
 
@@ -28,7 +28,7 @@ async def restore(
         room: where the document is.
         to: the point to go back to.
         author: of the identity in whose name it is stored.
-        admit: asked right before the change whether it may still be made; raises where not.
+        admit: asked right before the change whether it may still be made.
 
     Returns:
         Whether anything had to be changed.

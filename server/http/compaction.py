@@ -47,14 +47,17 @@ class Compaction:
 
         ``null`` leaves it to the server.
         """
-        name = await self._name(request)
+        name = document_of(request)
+        permit = await self._guard.admit(request, name, Access.ADMIN)
         retention = _read_retention(await read_body(request, _BODY_BYTES))
+        await self._guard.renewed(permit, Access.ADMIN)
         await self._store.retain(name, retention)
         return JSONResponse({"retention": None if retention is None else str(retention)})
 
     async def compact(self, request: Request) -> Response:
         """Takes the next step for a document: ``?history=`` in the place of the server's own."""
-        name = await self._name(request)
+        name = document_of(request)
+        await self._guard.admit(request, name, Access.ADMIN)
         text = request.query_params.get("history")
         history = self._history if text is None else _parse(text)
         terms = Terms(now_ms=time.time_ns() // 1_000_000, history=history, quiet_ms=0)
@@ -71,11 +74,6 @@ class Compaction:
         await self._guard.admit(request, access=Access.ADMIN)
         more = await self._store.reclaim(spare=False)
         return JSONResponse({"bytes": await self._store.bytes_on_disk(), "more": more})
-
-    async def _name(self, request: Request) -> str:
-        name = document_of(request)
-        await self._guard.admit(request, name, Access.ADMIN)
-        return name
 
 
 def _read_retention(body: bytes) -> Retention | None:

@@ -55,17 +55,19 @@ class Documents:
         """
         if boolean(request, "deleted"):
             return await self._list_deleted(request)
-        identity = await self._guard.identify(request)
+        permit = await self._guard.admit(request, access=Access.NONE)
         prefix, after, limit = _page(request)
-        page = await read_page(self._store, self._guard, identity, prefix, after, limit)
+        page = await read_page(self._store, self._guard, permit.identity, prefix, after, limit)
+        await self._guard.renewed(permit, Access.NONE)
         following = page[-1].summary.document if len(page) == limit else None
         documents = [self._describe(readable) for readable in page]
         return JSONResponse({"documents": documents, "next": following})
 
     async def _list_deleted(self, request: Request) -> Response:
-        await self._guard.admit(request, access=Access.ADMIN)
+        permit = await self._guard.admit(request, access=Access.ADMIN)
         prefix, after, limit = _page(request)
         page = await self._store.tombstones(prefix, after, limit)
+        await self._guard.renewed(permit, Access.ADMIN)
         following = page[-1].document if len(page) == limit else None
         documents = [describe(tombstone) for tombstone in page]
         return JSONResponse({"documents": documents, "next": following})
@@ -78,11 +80,13 @@ class Documents:
         if not page or page[0].document != name:
             await self._store.load(name)  # Says so where it was deleted.
             raise DocumentNotFound(name)
+        permit = await self._guard.renewed(permit)
         return JSONResponse(self._describe(Readable(page[0], permit.access)))
 
     async def content(self, request: Request) -> Response:
         """Exports a document: ``?format=text|json|html|markdown|update&root=&at=``."""
-        name = await self._name(request)
+        name = document_of(request)
+        permit = await self._guard.admit(request, name)
         chosen = request.query_params.get("format", "json")
         root = request.query_params.get("root")
         at = request.query_params.get("at")
@@ -92,12 +96,8 @@ class Documents:
             seq = await self._history.find(name, read_point(at))
             document = await self._history.content(name, seq)
         body = await anyio.to_thread.run_sync(export, document, chosen, root)
+        await self._guard.renewed(permit)
         return Response(body, media_type=_MEDIA_TYPES[Format(chosen)])
-
-    async def _name(self, request: Request) -> str:
-        name = document_of(request)
-        await self._guard.admit(request, name)
-        return name
 
     async def _current(self, name: str) -> Document:
         """A copy of the document as it is now, uncommitted changes included."""

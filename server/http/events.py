@@ -55,8 +55,10 @@ class Events:
     async def say(self, request: Request) -> Response:
         """Passes on an application message: ``{"type", "payload", "to"}``, the last if it likes."""
         name = document_of(request)
-        identity = (await self._followed.guard.admit(request, name)).identity
+        permit = await self._followed.guard.admit(request, name)
+        identity = permit.identity
         body = await read_object(request, self._settings.app_message_max_bytes)
+        await self._followed.guard.renewed(permit)
         if not {"type", "payload"} <= body.keys() <= {"type", "payload", "to"}:
             raise InvalidMessage("expected type, payload and perhaps to, got others or too few")
         kind, to = body["type"], body.get("to")

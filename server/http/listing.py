@@ -31,7 +31,7 @@ async def read_page(
     """Reads one page of what somebody may read.
 
     Names that may not be read are left out, and nothing tells that they are there: a page is full
-    where enough follows.
+    where enough follows. Where grants change meanwhile it is read again.
 
     Args:
         store: where documents are kept.
@@ -41,16 +41,19 @@ async def read_page(
         after: names up to this one are left out.
         limit: most documents on the page.
     """
-    page: list[Readable] = []
-    candidates = _candidates(store, guard.readable_prefixes(identity), prefix, after, limit)
-    async with aclosing(candidates):
-        async for summary in candidates:
-            access = await guard.access_to(identity, summary.document)
-            if access >= Access.READ:
-                page.append(Readable(summary, access))
-            if len(page) == limit:
-                break
-    return page
+    while True:
+        generation = guard.generation
+        page: list[Readable] = []
+        candidates = _candidates(store, guard.readable_prefixes(identity), prefix, after, limit)
+        async with aclosing(candidates):
+            async for summary in candidates:
+                access = await guard.access_to(identity, summary.document)
+                if access >= Access.READ:
+                    page.append(Readable(summary, access))
+                if len(page) == limit:
+                    break
+        if generation == guard.generation:
+            return page
 
 
 async def _candidates(

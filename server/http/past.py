@@ -1,5 +1,7 @@
 """REST: what documents were, who made them so, and the way back."""
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -42,33 +44,39 @@ class Past:
 
     async def list_changes(self, request: Request) -> Response:
         """Lists changes, the newest first, a page at a time: ``?before=&limit=&pause=``."""
-        name = await self._readable(request)
+        name = document_of(request)
+        permit = await self._guard.admit(request, name)
         before = integer(request, "before", default=_MAX_SEQ, most=_MAX_SEQ)
         limit = integer(request, "limit", default=_PAGE, most=_PAGE_MAX)
         pause = integer(request, "pause", default=120, most=_PAUSE_MAX_SECONDS)
         page = await self._history.changes(name, before, limit, pause)
+        await self._guard.renewed(permit)
         changes = [change_record(change) for change in page.changes]
         return JSONResponse({"changes": changes, "next": page.next})
 
     async def compare(self, request: Request) -> Response:
         """Tells what differs between two points, ``?from=&to=&root=``; ``to`` is now by default."""
-        name = await self._readable(request)
+        name = document_of(request)
+        permit = await self._guard.admit(request, name)
         points = request.query_params
         if "from" not in points:
             raise InvalidQuery("expected from: a seq, a time or a version, got nothing")
         before = await self._history.find(name, read_point(points["from"]))
         after = await self._seq(request, name, "to")
         found = await self._history.compare(name, before, after, points.get("root"))
+        await self._guard.renewed(permit)
         records = [difference_record(difference) for difference in found]
         return JSONResponse({"from": before, "to": after, "differences": records})
 
     async def attribute(self, request: Request) -> Response:
         """Tells who wrote each run of the texts: ``?at=&root=&pause=``."""
-        name = await self._readable(request)
+        name = document_of(request)
+        permit = await self._guard.admit(request, name)
         pause = integer(request, "pause", default=120, most=_PAUSE_MAX_SECONDS)
         seq = await self._seq(request, name, "at")
         root = request.query_params.get("root")
         texts = await self._history.attribution(name, seq, root, pause)
+        await self._guard.renewed(permit)
         records = [text_record(text) for text in texts]
         return JSONResponse({"seq": seq, "texts": records})
 
@@ -84,16 +92,11 @@ class Past:
                 room,
                 to,
                 permit.identity.author,
-                lambda: self._guard.permit(permit.identity, name, Access.WRITE),
+                partial(self._guard.renewed, permit, Access.WRITE),
             )
         finally:
             self._rooms.release(room)
         return JSONResponse({"changed": changed, "seq": room.content.seq})
-
-    async def _readable(self, request: Request) -> str:
-        name = document_of(request)
-        await self._guard.admit(request, name)
-        return name
 
     async def _seq(self, request: Request, name: str, parameter: str) -> int:
         text = request.query_params.get(parameter)

@@ -1,5 +1,6 @@
 """REST: ``PUT /api/docs/{document}/content`` makes a document, or replaces a text of one."""
 
+from functools import partial
 from http import HTTPStatus
 
 import anyio.to_thread
@@ -41,10 +42,11 @@ class PutContent:
         media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         root = request.query_params.get("root", TEXT_ROOT)
         body = await read_body(request, self._max_bytes)
-        await self._guard.renewed(permit, Access.WRITE)
+        admit = partial(self._guard.renewed, permit, Access.WRITE)
+        await admit()  # Before it is told what is there.
         if not media_type.startswith("text/"):
             update = await anyio.to_thread.run_sync(_update_of, body, media_type)
-            await self._catalogue.create(name, update, author=author)
+            await self._catalogue.create(name, update, author=author, admit=admit)
             return Response(status_code=HTTPStatus.CREATED)
         try:
             text = body.decode()
@@ -52,9 +54,9 @@ class PutContent:
             raise InvalidSeed(f"expected UTF-8, got: {error}") from error
         try:
             update = await anyio.to_thread.run_sync(seed_text, text, root)
-            await self._catalogue.create(name, update, author=author)
+            await self._catalogue.create(name, update, author=author, admit=admit)
         except DocumentExists:
-            await self._catalogue.replace_text(name, text, root, author=author)
+            await self._catalogue.replace_text(name, text, root, author=author, admit=admit)
             return Response(status_code=HTTPStatus.NO_CONTENT)
         return Response(status_code=HTTPStatus.CREATED)
 

@@ -34,9 +34,10 @@ class SessionEndpoints:
 
         Needs ``Access.ADMIN``: to the document where one is named, otherwise to all.
         """
-        identity = await self._guard.identify(request)
+        permit = await self._guard.admit(request, access=Access.NONE)
         revocation = _read_revocation(await read_body(request, _MAX_BYTES))
-        await self._guard.permit(identity, revocation.document, Access.ADMIN)
+        permit = await self._guard.renewed(permit, Access.NONE)
+        await self._guard.permit(permit.identity, revocation.document, Access.ADMIN)
         return JSONResponse({"ended": await self._rights.revoke(revocation, time.time())})
 
 

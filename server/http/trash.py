@@ -1,12 +1,13 @@
 """REST: documents deleted, brought back and copied."""
 
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from collab.access import Access, Identity, check_name
+from collab.access import Access, check_name
 from collab.errors import InvalidQuery
 from collab.server.auth.guard import Guard
 from collab.server.documents.catalogue import Catalogue
@@ -33,29 +34,35 @@ class TrashEndpoints:
 
     async def delete(self, request: Request) -> Response:
         """Deletes a document; with ``?now=true`` it is erased at once."""
-        name, identity = await self._identify(request, Access.ADMIN)
+        name = document_of(request)
+        permit = await self._guard.admit(request, name, Access.ADMIN)
         now = boolean(request, "now")
-        tombstone = await self._catalogue.delete(name, author=identity.author, now=now)
+        author = permit.identity.author
+        admit = partial(self._guard.renewed, permit, Access.ADMIN)
+        tombstone = await self._catalogue.delete(name, author=author, admit=admit, now=now)
         return JSONResponse(describe(tombstone))
 
     async def undelete(self, request: Request) -> Response:
         """Brings a deleted document back."""
-        name, _ = await self._identify(request, Access.ADMIN)
+        name = document_of(request)
+        await self._guard.admit(request, name, Access.ADMIN)
         await self._catalogue.undelete(name)
         return Response(status_code=204)
 
     async def duplicate(self, request: Request) -> Response:
         """Copies a document: ``{"name": COPY, "history": false}``."""
-        name, _ = await self._identify(request, Access.READ)
-        copy, history = _read_copy(await read_object(request))
-        permit = await self._guard.admit(request, copy, Access.WRITE)
-        author = permit.identity.author
-        await self._catalogue.duplicate(name, copy, history=history, author=author)
-        return JSONResponse({"name": copy}, status_code=201)
-
-    async def _identify(self, request: Request, access: Access) -> tuple[str, Identity]:
         name = document_of(request)
-        return name, (await self._guard.admit(request, name, access)).identity
+        reader = await self._guard.admit(request, name)
+        copy, history = _read_copy(await read_object(request))
+        writer = await self._guard.admit(request, copy, Access.WRITE)
+
+        async def admit() -> None:
+            await self._guard.renewed(reader)
+            await self._guard.renewed(writer, Access.WRITE)
+
+        author = writer.identity.author
+        await self._catalogue.duplicate(name, copy, history=history, author=author, admit=admit)
+        return JSONResponse({"name": copy}, status_code=201)
 
 
 def describe(tombstone: Tombstone) -> dict[str, object]:

@@ -2,20 +2,24 @@
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from functools import partial
 
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from collab.access import Access
 from collab.document import check_update
-from collab.errors import InvalidQuery
+from collab.errors import AccessDenied, InvalidQuery, Unauthenticated
 from collab.intake import take_in
 from collab.log import Log, open_log
 from collab.ndjson import MEDIA_TYPE, decode_entries, encode_entry
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.auth.guard import Guard, Permit
+from collab.server.documents.admitting import Admit
 from collab.server.http.body import read_body
 from collab.server.http.path import document_of
 from collab.server.http.query import integer
@@ -50,13 +54,14 @@ class Updates:
             Route(path, self.add, methods=["POST"]),
         ]
 
-    async def stream(self, request: Request) -> Response:
+    async def stream(self, request: Request) -> "_LogAnswer":
         """Streams the durable log, a line of JSON for each entry: ``?after=SEQ``."""
         name = document_of(request)
-        await self._guard.admit(request, name)
+        permit = await self._guard.admit(request, name)
         after_seq = integer(request, "after", default=0, least=0, most=_MAX_SEQ)
         log = await open_log(self._store, name, after_seq)
-        return StreamingResponse(_Lines(log), media_type=MEDIA_TYPE)
+        await self._guard.renewed(permit)
+        return _LogAnswer(_Lines(log, partial(self._guard.renewed, permit)))
 
     async def add(self, request: Request) -> Response:
         """Takes in one update, or a log, and answers when it is durable.
@@ -131,14 +136,34 @@ async def take_in_update(rooms: Rooms, guard: Guard, permit: Permit, update: byt
         rooms.release(room)
 
 
+class _LogAnswer:
+    """An ASGI app that answers with a log, and breaks off where its reader may not have the rest.
+
+    It has no end then, so that nobody takes it for all of the log.
+    """
+
+    def __init__(self, lines: "_Lines") -> None:
+        self._lines = lines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers the request."""
+        with suppress(Unauthenticated, AccessDenied):
+            await StreamingResponse(self._lines, media_type=MEDIA_TYPE)(scope, receive, send)
+
+
 class _Lines(AsyncIterator[bytes]):
     """A log as lines, many at a time: a write for each would cost more than the line.
 
     No async generator: nobody closes it when a client goes away in the middle.
+
+    Args:
+        log: the log.
+        admit: asked whether its reader may still have it, each time.
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, admit: Admit) -> None:
         self._log = log
+        self._admit = admit
 
     async def __anext__(self) -> bytes:
         lines = []
@@ -151,4 +176,5 @@ class _Lines(AsyncIterator[bytes]):
             size += len(lines[-1])
         if not lines:
             raise StopAsyncIteration
+        await self._admit()
         return b"".join(lines)

@@ -1,5 +1,6 @@
 """REST: the versions of documents."""
 
+from functools import partial
 from urllib.parse import unquote
 
 from starlette.requests import Request
@@ -39,8 +40,9 @@ class Versions:
     async def list_all(self, request: Request) -> Response:
         """Lists a document's versions in order of seq."""
         name = document_of(request)
-        await self._guard.admit(request, name)
+        permit = await self._guard.admit(request, name)
         versions = await self._store.versions(name)
+        await self._guard.renewed(permit)
         return JSONResponse({"versions": [version_record(version) for version in versions]})
 
     async def add(self, request: Request) -> Response:
@@ -55,7 +57,9 @@ class Versions:
         room = self._rooms.find(name)
         if room is not None:
             await room.content.saved()  # Now is what people see now.
-        version = await name_version(self._store, name, called, permit.identity.author, at)
+        admit = partial(self._guard.renewed, permit, Access.WRITE)
+        author = permit.identity.author
+        version = await name_version(self._store, name, called, author, admit, at)
         self._rooms.feeds.publish(name, VersionNamed(version))
         return JSONResponse(version_record(version), status_code=201)
 

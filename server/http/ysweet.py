@@ -96,12 +96,14 @@ class YSweet:
         wish = await _read_wish(request)
         if wish.document not in (None, name):
             raise InvalidQuery(f"expected the document {name!r}, got {wish.document!r}")
-        permit = await self._guard.admit(request, name)
+        asker = permit = await self._guard.admit(request, name)
         now = time.time()
-        if wish.user not in (None, permit.identity.id):
-            permit = await self._permit_other(permit, wish, now)
+        if wish.user not in (None, asker.identity.id):
+            permit = await self._permit_other(asker, wish, now)
         # Who asks will connect; where there is nothing to connect to any more, it is told now.
         self._rooms.release(await self._rooms.acquire(name))
+        await self._guard.renewed(asker, Access.READ if permit is asker else Access.ADMIN)
+        permit = await self._guard.renewed(permit)
         access = min(permit.access, wish.access)
         here = _base(request)
         answer = {
@@ -117,9 +119,10 @@ class YSweet:
     async def read(self, request: Request) -> Response:
         """The document as it is now, as one update."""
         name = document_of(request)
-        await self._passes.admit(request, name)
+        permit = await self._passes.admit(request, name)
         room = await self._rooms.acquire(name)
         try:
+            await self._guard.renewed(permit)
             room.content.flush()
             update = room.document.encode()
         finally:

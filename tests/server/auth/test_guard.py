@@ -1,6 +1,8 @@
 """Guard: who is let in, what they may do, and how that ends."""
 
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -19,7 +21,7 @@ ANA = Identity(
     grants=Grants({"team/*": Access.WRITE, "notes": Access.READ}),
     token_id="t1",
     issued_at=100.0,
-    expires_at=1000.0,
+    expires_at=1e12,
 )
 
 
@@ -112,6 +114,15 @@ async def test_a_permit_is_looked_at_again_once_grants_have_changed() -> None:
     renewed = await guard.renewed(permit)
     assert renewed.access is Access.READ
     assert guard.is_current(renewed)
+
+
+async def test_a_permit_is_not_renewed_once_the_token_has_expired() -> None:
+    ana = replace(ANA, expires_at=time.time())
+    guard = Guard(always(ana), None)
+    permit = await guard.admit(REQUEST, "notes")
+    assert guard.is_current(permit)
+    with pytest.raises(Unauthenticated, match="has expired"):
+        await guard.renewed(permit)
 
 
 class TestRevocations:

@@ -16,6 +16,7 @@ from collab.errors import (
     ServerBusy,
     StoreUnavailable,
 )
+from collab.server.documents.admitting import admit_anyone
 from collab.server.documents.catalogue import Catalogue
 from collab.server.documents.erasing import Eraser
 from collab.server.settings import Settings
@@ -66,7 +67,7 @@ class TestDelete:
             clients = [Client(room, client_id=number).connect() for number in (1, 2)]
             for client in clients:
                 client.type(f"<{client.client_id}>")
-            tombstone = await catalogue.delete("d", author="ada")
+            tombstone = await catalogue.delete("d", author="ada", admit=admit_anyone)
             assert (tombstone.document, tombstone.author) == ("d", "ada")
             for client in clients:
                 assert client.wire.closed == (CloseCode.NOT_FOUND, "the document was deleted")
@@ -91,7 +92,7 @@ class TestDelete:
             await store.append_began.wait()
 
             async def delete() -> None:
-                await catalogue.delete("d", author=None)
+                await catalogue.delete("d", author=None, admit=admit_anyone)
 
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(delete)
@@ -115,7 +116,7 @@ class TestDelete:
             store.hold_appends()
 
             async def delete() -> None:
-                await catalogue.delete("d", author=None)
+                await catalogue.delete("d", author=None, admit=admit_anyone)
 
             async def join() -> None:
                 assert server.rooms.acquire_loaded("d") is None
@@ -144,7 +145,7 @@ class TestDelete:
                 late.append(Client(await server.rooms.acquire("d"), client_id=1).connect())
 
             async def delete() -> None:
-                await catalogue.delete("d", author=None)
+                await catalogue.delete("d", author=None, admit=admit_anyone)
 
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(join)
@@ -174,7 +175,7 @@ class TestDelete:
             server.rooms.release(room)  # It will be unloaded, and waits for the commit.
 
             async def delete() -> None:
-                await catalogue.delete("d", author=None)
+                await catalogue.delete("d", author=None, admit=admit_anyone)
 
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(delete)
@@ -194,7 +195,7 @@ class TestDelete:
             client = Client(await server.rooms.acquire("d"), client_id=1).connect()
 
             async def delete(author: str) -> None:
-                tombstones.append(await catalogue.delete("d", author=author))
+                tombstones.append(await catalogue.delete("d", author=author, admit=admit_anyone))
 
             async with anyio.create_task_group() as tasks:
                 for author in ("ada", "bob"):
@@ -209,7 +210,7 @@ class TestDelete:
             client = Client(await server.rooms.acquire("d"), client_id=1).connect()
             store.failure = StoreUnavailable("expected a disk with space, got a full one")
             with pytest.raises(StoreUnavailable):
-                await catalogue.delete("d", author=None)
+                await catalogue.delete("d", author=None, admit=admit_anyone)
             assert closed_with(client) is CloseCode.RESTART
             again = Client(await server.rooms.acquire("d"), client_id=1)
             await again.sync()
@@ -219,7 +220,7 @@ class TestDelete:
         async with running(MemoryStore()) as (server, catalogue):
             client = Client(await server.rooms.acquire("d"), client_id=1).connect()
             with pytest.raises(DocumentNotFound):
-                await catalogue.delete("d", author=None)
+                await catalogue.delete("d", author=None, admit=admit_anyone)
             assert client.wire.closed is None
             client.type("x")
             await client.read_until(lambda: len(client.acknowledged) == 1)
@@ -229,9 +230,9 @@ class TestDelete:
         await write(store, "d", "text")
         await write(store, "t", "text")
         async with running(store) as (_, catalogue):
-            await catalogue.delete("t", author=None)
+            await catalogue.delete("t", author=None, admit=admit_anyone)
             for name in ("d", "t"):
-                await catalogue.delete(name, author=None, now=True)
+                await catalogue.delete(name, author=None, admit=admit_anyone, now=True)
             assert await store.tombstones() == []
             for name in ("d", "t"):
                 with pytest.raises(DocumentDeleted):
@@ -290,7 +291,7 @@ class TestUndelete:
                 client.leave()
                 server.rooms.release(room)
 
-            await catalogue.delete("d", author=None)
+            await catalogue.delete("d", author=None, admit=admit_anyone)
             async with anyio.create_task_group() as tasks:
                 for number in range(1, 30):
                     tasks.start_soon(come_back, number)
@@ -310,7 +311,9 @@ class TestCreate:
 
             async def create(word: str) -> None:
                 try:
-                    await catalogue.create("d", typed(word, root="text")[0], author=None)
+                    await catalogue.create(
+                        "d", typed(word, root="text")[0], author=None, admit=admit_anyone
+                    )
                 except DocumentExists:
                     refused.append(word)
 
@@ -340,7 +343,9 @@ class TestDuplicate:
             for word in ("one ", "two"):
                 client.type(word)
                 client.room.content.flush()
-            await catalogue.duplicate("d", "copy", history=history, author="ada")
+            await catalogue.duplicate(
+                "d", "copy", history=history, author="ada", admit=admit_anyone
+            )
             client.type(" three")
             client.room.content.flush()
             await client.room.content.saved()
@@ -355,7 +360,7 @@ class TestDuplicate:
         await write(store, "d", "text")
         async with running(store) as (server, catalogue):
             client = Client(await server.rooms.acquire("copy"), client_id=1).connect()
-            await catalogue.duplicate("d", "copy", history=True, author=None)
+            await catalogue.duplicate("d", "copy", history=True, author=None, admit=admit_anyone)
             assert closed_with(client) is CloseCode.RESTART
             with pytest.raises(ServerBusy):
                 await client.room.content.saved()
@@ -371,14 +376,20 @@ class TestDuplicate:
         async with running(store) as (server, catalogue):
             client = Client(await server.rooms.acquire("taken"), client_id=1).connect()
             with pytest.raises(DocumentExists):
-                await catalogue.duplicate("d", "taken", history=history, author=None)
+                await catalogue.duplicate(
+                    "d", "taken", history=history, author=None, admit=admit_anyone
+                )
             with pytest.raises(DocumentNotFound):
-                await catalogue.duplicate("unknown", "copy", history=history, author=None)
+                await catalogue.duplicate(
+                    "unknown", "copy", history=history, author=None, admit=admit_anyone
+                )
             assert client.wire.closed is None
             assert await text_of(store, "taken") == "other"
-            await catalogue.delete("taken", author=None)
+            await catalogue.delete("taken", author=None, admit=admit_anyone)
             with pytest.raises(DocumentDeleted):
-                await catalogue.duplicate("d", "taken", history=history, author=None)
+                await catalogue.duplicate(
+                    "d", "taken", history=history, author=None, admit=admit_anyone
+                )
 
 
 class TestErasing:

@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from collab.server.app import Collab
+from collab.server.documents.admitting import admit_anyone
 from collab.server.documents.naming import name_pause, name_version
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
@@ -80,7 +81,7 @@ async def test_what_has_a_version_already_gets_no_other() -> None:
     store = MemoryStore()
     async with store:
         await append(store)
-        await name_version(store, "d", "by hand", None)
+        await name_version(store, "d", "by hand", None, admit_anyone)
         assert await name_pause(store, "d", 10, now_ms=0) is None
         await append(store)
         version = await name_pause(store, "d", 10, now_ms=0)
@@ -93,7 +94,7 @@ async def test_the_oldest_automatic_versions_make_room_and_others_stay() -> None
     store = MemoryStore()
     async with store:
         await append(store)
-        await name_version(store, "d", "by hand", "ada")
+        await name_version(store, "d", "by hand", "ada", admit_anyone)
         for now_ms in range(5):
             await append(store)
             assert await name_pause(store, "d", 2, now_ms) is not None
