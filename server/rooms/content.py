@@ -112,10 +112,16 @@ class Content:
 
     def defer(self, member: Member, call: Callable[[], None]) -> bool:
         """Has what a member sent wait while the document is rebuilt; tells whether it has to."""
+        if not self.postpone(call):
+            return False
+        member.hold_back()  # What is deferred is bounded by what was read already.
+        return True
+
+    def postpone(self, call: Callable[[], None]) -> bool:
+        """Has something wait while the document is rebuilt; tells whether it has to."""
         if not self.recovery.under_way:
             return False
         self.recovery.defer(call)
-        member.hold_back()  # What is deferred is bounded by what was read already.
         return True
 
     def add(self, member: Member, update: Update) -> None:
@@ -229,12 +235,13 @@ class Content:
         Returns:
             What is new; None where nothing is, or where they do not apply.
         """
+        state_before = self.document.state_vector
         try:
             return self.document.integrate(merge(updates))
         except PoisonedUpdate as error:
             if not suspects:
                 logger.error("what others have of %r does not apply: %s", self._name, error)
-            self._recover(suspects)
+            self._recover(suspects, state_before)
             return None
 
     # How it comes to the store.
@@ -327,7 +334,7 @@ class Content:
         try:
             news = self.document.integrate(effect)
         except PoisonedUpdate:
-            self._recover([])
+            self._recover([], state_before)
             raise
         if news is not None:
             self._publication.publish(
@@ -351,17 +358,17 @@ class Content:
             entries = entries_of(written, pending) if written else []
             self.document.apply(merged)
         except PoisonedUpdate:
-            self._recover(pending)
+            self._recover(pending, state_before)
             return None
         receipts = receipts_of(pending)
         return self._publication.publish(
             self.document, parts, receipts, entries, merged, state_before, own=own
         )
 
-    def _recover(self, suspects: Sequence[Change]) -> None:
+    def _recover(self, suspects: Sequence[Change], state_before: bytes) -> None:
         """Has the document rebuilt without what broke it, and goes on then."""
         self.recovery.begin(suspects)
-        self._delivery.freeze()
+        self._delivery.freeze(state_before)
 
     def _add_tried(self, member: Member, message: Update | Receipt) -> None:
         """Takes in what was found to apply, unless what came before it breaks the document now."""

@@ -39,11 +39,19 @@ class Delivery:
     ) -> None:
         self.document = document
         self.members: dict[Member, None] = {}
+        self._frozen_at: bytes | None = None
         self._catch_up = CatchUp(document, settings, admission, spawn, self._settle)
         self._direct: dict[Member, None] = {}
         self._holding: dict[Member, None] = {}
         self._owed: dict[Member, deque[tuple[Batch, bytes]]] = {}
         self._metrics = metrics
+
+    @property
+    def state_vector(self) -> bytes:
+        """State vector of what readers were sent or are owed: not of a document that broke."""
+        if self._frozen_at is not None:
+            return self._frozen_at
+        return self.document.state_vector
 
     def add(self, member: Member) -> None:
         """Lets a member in; it is brought up to date when it asks."""
@@ -217,7 +225,7 @@ class Delivery:
             return
         member.live = False
         missed = next((hold for hold in member.held if hold.whole), None)
-        member.known = missed.batch.state_before if missed else self.document.state_vector
+        member.known = missed.batch.state_before if missed else self.state_vector
         for hold in tuple(member.held):
             hold.whole = False
             if hold.own is None:
@@ -238,13 +246,19 @@ class Delivery:
         self._release(member)
         self._send_receipts(member)
 
-    def freeze(self) -> None:
-        """Brings nobody up to date until ``thaw``: the document is being replaced."""
+    def freeze(self, state_before: bytes) -> None:
+        """Brings nobody up to date until ``thaw``: the document is being replaced.
+
+        Args:
+            state_before: encoded state vector of the document without what broke it.
+        """
+        self._frozen_at = state_before
         self._catch_up.freeze()
 
     def thaw(self, document: Document) -> None:
         """Goes on with another document, which holds all that was durable in the last one."""
         self.document = document
+        self._frozen_at = None
         self._catch_up.thaw(document, list(self.members))
 
     def trim(self) -> None:

@@ -155,8 +155,8 @@ class Relay:
             return
         try:
             self._take(room, relay.decode(frame), instance)
-        except ProtocolError as error:  # An instance of another release.
-            logger.error("what instance %s says of %r: %s", instance, self._name, error)
+        except ProtocolError as error:
+            self._complain(error, instance)
 
     def missed(self) -> None:
         """Something may have been missed, in either direction: both are made good."""
@@ -200,10 +200,7 @@ class Relay:
             room.messaging.hear(message.text, message.to, message.sender)
         elif isinstance(message, relay.Asked):
             self._show(room, message.clients, instance)
-            room.content.flush()
-            lacks = room.document.diff(message.state_vector)
-            known = room.document.state_vector
-            self._answer(relay.Answered(lacks, known, room.presence.own()), instance)
+            self._answer(room, message, instance)
         elif isinstance(message, relay.PassedOn):
             self._passed_on[instance] = message.number
         elif isinstance(message, relay.Answered):
@@ -214,9 +211,7 @@ class Relay:
             if message.update != EMPTY_UPDATE:
                 room.remote.integrate(message.update)
             if message.state_vector is not None and self._returns:
-                back = room.document.diff(message.state_vector)
-                if back != EMPTY_UPDATE:
-                    self._answer(relay.Answered(back, None, ()), instance)
+                self._answer(room, message, instance)
         elif isinstance(message, relay.Ended):
             room.reopen()
 
@@ -229,12 +224,33 @@ class Relay:
         room = self._room
         assert room is not None
         room.content.flush()
+        if room.content.postpone(self._ask):
+            return
         self._say(relay.Asked(room.document.state_vector, room.presence.own()))
 
-    def _answer(self, answer: relay.Answered, instance: str) -> None:
+    def _answer(self, room: TiedRoom, message: relay.Asked | relay.Answered, instance: str) -> None:
         """Tells another instance what it lacks, and with which change all of that is durable."""
+        room.content.flush()
+        if room.content.postpone(partial(self._answer, room, message, instance)):
+            return  # What does not apply is not to reach others.
+        assert message.state_vector is not None
+        try:
+            lacks = room.document.diff(message.state_vector)
+        except ProtocolError as error:
+            self._complain(error, instance)
+            return
+        if isinstance(message, relay.Asked):
+            answer = relay.Answered(lacks, room.document.state_vector, room.presence.own())
+        elif lacks != EMPTY_UPDATE:
+            answer = relay.Answered(lacks, None, ())
+        else:
+            return
         self._say(relay.PassedOn(self._bus.passed_on(self._name)), to=instance)
         self._say(answer, to=instance)
+
+    def _complain(self, error: ProtocolError, instance: str) -> None:
+        """An instance of another release says what is not understood here."""
+        logger.error("what instance %s says of %r: %s", instance, self._name, error)
 
     def _say(self, message: relay.RelayMessage, to: str | None = None) -> None:
         self._bus.say(self._name, relay.encode(message), to=to)

@@ -144,7 +144,7 @@ class Room:
         self._delivery.add(member)
         self._showing.expect()
         if member.session.dialect.asks_first:
-            member.connection.send(yjs.sync_step1(self.document.state_vector))
+            member.connection.send(yjs.sync_step1(self._delivery.state_vector))
         everyone = self._showing.everyone()
         if everyone is not None:
             member.connection.send(everyone)

@@ -1,6 +1,6 @@
 """Tied: what a relay needs of the room that it ties to others of the same document."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from collab.document import Document
@@ -14,6 +14,10 @@ class TiedContent(Protocol):
 
     def flush(self) -> None:
         """Applies and passes on what has gathered."""
+
+    def postpone(self, call: Callable[[], None]) -> bool:
+        """Has something wait while the document is rebuilt; tells whether it has to."""
+        ...
 
 
 class TiedRemote(Protocol):

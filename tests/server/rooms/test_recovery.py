@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from collab.close import CloseCode
+from collab.document import merge
 from collab.errors import StoreUnavailable
 from collab.lib0 import write_var_string
 from collab.protocol import yjs
@@ -246,3 +247,48 @@ async def test_what_breaks_the_rebuilt_document_has_it_rebuilt_once_more_and_not
         joiner = Client(room, client_id=3)
         await joiner.sync()
         assert "!" in joiner.text
+
+
+async def test_who_is_paused_meanwhile_is_owed_what_came_with_what_did_not_apply() -> None:
+    store = SteeredStore()
+    async with house(store, Settings(pending_max_bytes=1000), windows=True) as server:
+        room = await server.rooms.acquire("d")
+        writer, hostile = (Client(room, client_id=n).connect() for n in (1, 91))
+        reader = Client(room, client_id=2, wire=Wire(work_seconds=0.01)).connect()
+        writer.type("hello")  # That takes its time: what follows gathers.
+        writer.type(" there")
+        waiting = poison.in_root(4, write_var_string("x" * 2000))
+        hostile.say(yjs.update(poison.update_of(waiting, client=91, clock=5)))
+        store.hold_loads()
+        room.content.flush()
+        await anyio.wait_all_tasks_blocked()
+        assert room.content.recovery.under_way
+        room.pause(reader.seat)
+        store.let_load()
+        await room.content.settle()
+        assert hostile.wire.closed is not None
+        room.resume(reader.seat)
+        reader.read()
+        assert reader.text == "hello there"
+
+
+async def test_what_another_instance_asks_meanwhile_is_answered_from_the_rebuilt_document() -> None:
+    exchange = Exchange()
+    store = SteeredStore()
+    async with house(store, Settings(pending_max_bytes=1000), bus=exchange.bus()) as server:
+        room = await server.rooms.acquire("d")
+        writer, hostile = (Client(room, client_id=n).connect() for n in (1, 91))
+        writer.type("hello")
+        await room.content.settle()
+        there = poison.update_of(poison.in_root(4, write_var_string("refused")), client=91)
+        waiting = poison.in_root(4, write_var_string("x" * 2000))
+        later = poison.update_of(waiting, client=91, clock=50)
+        store.hold_loads()
+        hostile.say(yjs.update(merge([there, later])))
+        assert room.content.recovery.under_way
+        async with house(MemoryStore(), bus=exchange.bus()) as asking:
+            asker = Client(await asking.rooms.acquire("d"), client_id=3).connect()
+            await anyio.wait_all_tasks_blocked()
+            store.let_load()
+            await asker.read_until(lambda: bool(asker.text))
+            assert asker.text == "hello"
