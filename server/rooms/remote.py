@@ -120,10 +120,11 @@ class Remote:
             seqs: where it is in the log; nothing where that is not known.
         """
         recovery = self._recovery
-        if recovery.incomplete or (seqs and not self._content.stopped):
-            unknown = recovery.under_way or recovery.incomplete
-            if unknown or self._feeds.are_followed(self._name):
-                self._readback.look()  # For what is in its entries; or for what else they say.
+        if recovery.incomplete or recovery.under_way:
+            self._readback.look()  # It was opened anew before, perhaps, and is without it then.
+        elif seqs and not self._content.stopped:
+            if self._feeds.are_followed(self._name):
+                self._readback.look()  # For what else its entries say.
             else:
                 self._journal.marked(seqs)
         self._journal.release()

@@ -292,3 +292,22 @@ async def test_what_another_instance_asks_meanwhile_is_answered_from_the_rebuilt
             store.let_load()
             await asker.read_until(lambda: bool(asker.text))
             assert asker.text == "hello"
+
+
+async def test_what_turns_out_to_be_durable_meanwhile_is_read_back() -> None:
+    store = WrittenBesides()
+    async with house(store, bus=Exchange().bus()) as server:
+        room = await server.rooms.acquire("d")
+        hostile = Client(room, client_id=91).connect()
+        assert server.relays is not None
+        server.relays.changed("d", poison.HELLO, "another", 1)
+        store.held_at = 3  # The last load, once the culprit is found.
+        hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
+        await store.held.wait()
+        hello = NewEntry(update=poison.HELLO, time_ms=1)
+        await store.kept.append([Append(document="d", entries=[hello])])
+        server.relays.left("another")
+        store.may_go_on.set()
+        await room.content.settle()
+        reader = Client(room, client_id=3).connect()
+        await reader.read_until(lambda: reader.text == "hello")
