@@ -71,6 +71,11 @@ class Session:
         self._was_idle = False
         self._refused = False
 
+    @property
+    def has_refused(self) -> bool:
+        """Whether a change was refused, so that nothing is durable of which the client asks."""
+        return self._refused
+
     def receive(self, frame: bytes) -> Effect | None:
         """Takes in a frame: reads it and follows it.
 

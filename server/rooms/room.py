@@ -247,6 +247,8 @@ class Room:
                 content.add(member, effect)
         elif kind is Receipt:
             assert isinstance(effect, Receipt)
+            if member.session.has_refused:
+                return  # What it asks about was refused after it was read.
             content.add_receipt(member, effect)
             if effect.idle:
                 # Its device's copy may have been read only after it said what it has, and a

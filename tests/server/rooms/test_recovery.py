@@ -3,15 +3,20 @@
 from pathlib import Path
 
 import anyio
+import pycrdt
 import pytest
 
+from collab.access import ANYONE, Access
 from collab.close import CloseCode
 from collab.document import merge
 from collab.errors import StoreUnavailable
-from collab.lib0 import write_var_string
+from collab.lib0 import write_var_bytes, write_var_string, write_var_uint
 from collab.protocol import yjs
+from collab.protocol.ysweet import Y_SWEET
 from collab.server.bus.in_process import Exchange
+from collab.server.rooms.member import Member
 from collab.server.settings import Settings
+from collab.session import Session
 from collab.storage.memory import MemoryStore
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, NewEntry, Stored
@@ -311,3 +316,26 @@ async def test_what_turns_out_to_be_durable_meanwhile_is_read_back() -> None:
         await room.content.settle()
         reader = Client(room, client_id=3).connect()
         await reader.read_until(lambda: reader.text == "hello")
+
+
+async def test_a_question_about_a_change_that_is_refused_meanwhile_is_not_answered() -> None:
+    store = SteeredStore()
+    async with house(store, Settings(document_max_bytes=1000), windows=True) as server:
+        room = await server.rooms.acquire("d")
+        hostile, writer = (Client(room, client_id=n).connect() for n in (91, 1))
+        asking = Client(room, client_id=3)
+        asking.seat = Member(asking.wire, Session(ANYONE, Access.WRITE, Y_SWEET))
+        asking.connect()
+        Client(room, client_id=2, wire=Wire(work_seconds=0.01)).connect()
+        hostile.say(yjs.update(poison.HELLO))  # That takes its time: what follows gathers.
+        store.hold_loads()
+        writer.type("x" * 2000)
+        hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
+        room.content.flush()
+        asking.wire.read()
+        asking.type("too much")
+        asking.say(write_var_uint(102) + write_var_bytes(b"\x01"))
+        store.let_load()
+        await room.content.settle()
+        assert "too much" not in str(room.document.doc.get("text", type=pycrdt.Text))
+        assert not [frame for frame in asking.wire.read() if frame[0] == 102]
