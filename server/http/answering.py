@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import quote
 
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
@@ -17,6 +18,7 @@ from collab.server.auth.origins import OriginCheck, Origins
 from collab.server.http.body import BodyTime
 from collab.server.http.precautions import Precautions
 from collab.server.http.status import status_of
+from collab.server.http.unanswered import Unanswered
 
 
 def answering(routes: Sequence[BaseRoute], origins: Origins, body_seconds: float) -> ASGIApp:
@@ -29,7 +31,8 @@ def answering(routes: Sequence[BaseRoute], origins: Origins, body_seconds: float
     """
     timed = BodyTime(Router(routes), body_seconds)
     checked = OriginCheck(timed, origins)
-    explained = ExceptionMiddleware(checked, handlers={CollabError: _explain})
+    handlers = {CollabError: _explain, HTTPException: Unanswered(routes).explain}
+    explained = ExceptionMiddleware(checked, handlers=handlers)
     return _encoded_paths(Precautions(_shared(explained, origins)))
 
 
@@ -39,7 +42,8 @@ def _encoded_paths(app: ASGIApp) -> ASGIApp:
     async def routed(scope: Scope, receive: Receive, send: Send) -> None:
         raw_path = scope.get("raw_path")
         path = raw_path.decode("ascii") if raw_path else quote(scope["path"])
-        await app({**scope, "path": path}, receive, send)
+        # Without an app, routes say in plain text what they do not answer, where they raise it.
+        await app({"app": app, **scope, "path": path}, receive, send)
 
     return routed
 
