@@ -100,6 +100,11 @@ class Content:
         return self._journal.seq
 
     @property
+    def durable(self) -> bool:
+        """Whether everything that it has handed to the store is durable."""
+        return self._journal.durable
+
+    @property
     def full(self) -> str | None:
         """Name of the setting that says that the document takes no more; None where it does."""
         if self._journal.stored_bytes > self._settings.document_max_bytes:
@@ -259,6 +264,11 @@ class Content:
             self._persister.hasten()
             await self._journal.next_change()
 
+    async def settled(self) -> None:
+        """Waits until everything that it has handed to the store is durable."""
+        self._persister.hasten()
+        await self._journal.settled()
+
     async def saved(self) -> None:
         """Waits until every change so far is durable, however many are made meanwhile.
 
@@ -300,6 +310,7 @@ class Content:
 
     def end(self, error: CollabError) -> None:
         """Takes nothing in any more; whoever waits for it gets ``error``."""
+        self.flush()  # Whoever has sent it may be gone.
         self.stopped = True
         self._end = error
         self._journal.announce()

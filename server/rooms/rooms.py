@@ -98,8 +98,7 @@ class Rooms:
     @property
     def loaded(self) -> list[Room]:
         """The rooms in memory."""
-        rooms = [entry.room for entry in self._entries.values() if entry.room is not None]
-        return [room for room in rooms if not room.ended]
+        return [room for room in self._all if not room.ended]
 
     def find(self, name: str) -> Room | None:
         """The room of this name if it is in memory."""
@@ -146,8 +145,7 @@ class Rooms:
             ServerBusy: too many documents are open.
         """
         check_name(name)
-        while name in self._changing:
-            await self._changing[name].wait()
+        await self._free(name)
         if self._closing:
             raise NotRunning("the server is shutting down")
         entry = self._entry(name)
@@ -211,8 +209,7 @@ class Rooms:
             InvalidName: this cannot name a document.
         """
         check_name(name)
-        while name in self._changing:
-            await self._changing[name].wait()
+        await self._free(name)
         changed = self._changing[name] = anyio.Event()
         room = None
         try:
@@ -242,21 +239,42 @@ class Rooms:
         self._closing = True
         for room in self.loaded:
             room.close_all(CloseCode.RESTART, RESTARTS)
-        for room in self.loaded:
+        for room in self._all:
             await room.settle()
             room.content.checkpoint()
-        for room in self.loaded:
+        for room in self._all:
             await room.settle()
         await self._facilities.refusals.settle()
+
+    @property
+    def _all(self) -> list[Room]:
+        """The rooms in memory, and those that have ended with changes on their way to the store."""
+        return [entry.room for entry in self._entries.values() if entry.room is not None]
 
     def _entry(self, name: str) -> _Entry | None:
         """The entry of a name, unless its room has ended."""
         entry = self._entries.get(name)
-        if entry is not None and entry.room is not None and entry.room.ended:
+        if entry is None or entry.room is None or not entry.room.ended:
+            return entry
+        if entry.room.content.durable:
             del self._entries[name]
             self._part(name, entry)
-            return None
-        return entry
+        return None
+
+    async def _free(self, name: str) -> None:
+        """Waits while a document is changed in the store, or a room of it that has ended is.
+
+        What such a room has taken in is in no log yet: another one would be without it.
+        """
+        while True:
+            entry = self._entries.get(name)
+            room = entry.room if entry is not None else None
+            if name in self._changing:
+                await self._changing[name].wait()
+            elif room is not None and room.ended and not room.content.durable:
+                await room.content.settled()
+            else:
+                return
 
     def _part(self, name: str, entry: _Entry) -> None:
         """A room that is not in memory any more hears nothing from other instances."""

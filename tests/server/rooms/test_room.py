@@ -4,13 +4,15 @@ import anyio
 import pytest
 
 from collab.close import CloseCode
-from collab.errors import DocumentDeleted, InvalidName, NotRunning, StoreUnavailable
+from collab.errors import DocumentDeleted, InvalidName, NotRunning, ServerBusy, StoreUnavailable
 from collab.protocol import yjs
+from collab.server.rooms.farewell import Farewell
 from collab.server.rooms.long_messages import LONG_BYTES
+from collab.server.rooms.room import Room
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from tests.server.stores import SteeredStore
-from tests.server.wire import Client, Wire, house, presence_in, updates_in
+from tests.server.wire import Client, House, Wire, house, presence_in, updates_in
 
 pytestmark = pytest.mark.anyio
 
@@ -372,3 +374,79 @@ class TestLongMessages:
             Client(room, client_id=1).connect().type("x" * LONG_BYTES)
             await server.rooms.close()
             assert (await store.load("d")).seq == 1
+
+
+class TestEnded:
+    """A room that has ended with changes on their way to the store."""
+
+    @staticmethod
+    async def end(server: House, room: Room) -> None:
+        """Ends it as a deletion does that is given up while the store does not answer."""
+        error = ServerBusy("deleted")
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+
+                async def delete() -> None:
+                    async with server.rooms.without("d", Farewell(CloseCode.NOT_FOUND, "", error)):
+                        raise AssertionError("expected a store that does not answer")
+
+                tasks.start_soon(delete)
+                await anyio.wait_all_tasks_blocked()
+                scope.cancel()
+        assert room.ended
+
+    async def test_the_next_one_has_what_was_on_its_way(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server, anyio.create_task_group() as tasks:
+            room = await server.rooms.acquire("d")
+            writer = Client(room, client_id=1).connect()
+            store.hold_appends()
+            writer.type("hello")
+            await self.end(server, room)
+            texts: list[str] = []
+
+            async def open_anew() -> None:
+                reader = Client(await server.rooms.acquire("d"), client_id=2).connect()
+                texts.append(reader.text)
+
+            tasks.start_soon(open_anew)
+            await anyio.wait_all_tasks_blocked()
+            assert texts == []
+            store.let_append()
+            await server.rooms.acquire("d")
+            await anyio.wait_all_tasks_blocked()
+            assert texts == ["hello"]
+
+    async def test_what_had_gathered_is_on_its_way_too(self) -> None:
+        store = SteeredStore()
+        async with house(store, windows=True) as server:
+            room = await server.rooms.acquire("d")
+            Client(room, client_id=2, wire=Wire(work_seconds=0.01)).connect()
+            writer = Client(room, client_id=1).connect()
+            writer.type("hello")  # That takes its time: what follows gathers.
+            writer.type(" there")
+            room.reopen()
+            reader = Client(await server.rooms.acquire("d"), client_id=3).connect()
+            assert reader.text == "hello there"
+
+    async def test_a_server_that_stops_waits_for_it(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server, anyio.create_task_group() as tasks:
+            room = await server.rooms.acquire("d")
+            writer = Client(room, client_id=1).connect()
+            store.hold_appends()
+            writer.type("hello")
+            await self.end(server, room)
+            assert server.rooms.find("d") is None
+            closed = anyio.Event()
+
+            async def close() -> None:
+                await server.rooms.close()
+                closed.set()
+
+            tasks.start_soon(close)
+            await anyio.wait_all_tasks_blocked()
+            assert not closed.is_set()
+            store.let_append()
+            await closed.wait()
+            assert len(store.appends) == 1
