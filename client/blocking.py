@@ -5,7 +5,7 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -146,7 +146,7 @@ class BlockingDocument:
     def __init__(
         self,
         name: str,
-        doc: "pycrdt.Doc[pycrdt.Text]",
+        doc: "pycrdt.Doc[Any]",
         portal: BlockingPortal,
         remote: RemoteDocument,
         counterpart: _Counterpart,
@@ -335,7 +335,7 @@ def connect_blocking(
     name: str,
     *,
     token: Token = None,
-    doc: "pycrdt.Doc[pycrdt.Text] | None" = None,
+    doc: "pycrdt.Doc[Any] | None" = None,
     timing: Timing | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[BlockingDocument]:
@@ -359,12 +359,12 @@ def connect_blocking(
         NotSaved: on leaving: changes have not become durable in time.
         CollabError: on leaving: what ``BlockingDocument.saved`` raises.
     """
-    own: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc() if doc is None else doc
+    own: pycrdt.Doc[Any] = pycrdt.Doc() if doc is None else doc
     client_id = own.client_id
 
     async def stay(*, task_status: TaskStatus[tuple[RemoteDocument, _Counterpart]]) -> None:
         # With the same client id, which presence has too: others take both for one client.
-        twin: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(client_id=client_id)
+        twin: pycrdt.Doc[Any] = pycrdt.Doc(client_id=client_id)
         shown = _in_worker(token)
         async with connect(url, name, token=shown, doc=twin, timing=timing, tls=tls) as remote:
             counterpart = _Counterpart(remote)

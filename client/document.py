@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import pycrdt
@@ -36,7 +37,7 @@ class RemoteDocument:
     def __init__(
         self,
         name: str,
-        doc: "pycrdt.Doc[pycrdt.Text]",
+        doc: "pycrdt.Doc[Any]",
         replica: Replica,
         conversation: Conversation,
         line: Line,
@@ -183,7 +184,7 @@ async def connect(
     name: str,
     *,
     token: Token = None,
-    doc: "pycrdt.Doc[pycrdt.Text] | None" = None,
+    doc: "pycrdt.Doc[Any] | None" = None,
     timing: Timing | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[RemoteDocument]:

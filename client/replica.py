@@ -6,6 +6,7 @@ what is changed while there is none stays in the Doc, and goes out with the next
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import pycrdt
 
@@ -66,7 +67,7 @@ class Replica:
     def __init__(
         self,
         name: str,
-        doc: "pycrdt.Doc[pycrdt.Text]",
+        doc: "pycrdt.Doc[Any]",
         conversation: Conversation,
         notify: Callable[[], None],
     ) -> None:

@@ -15,12 +15,16 @@ import click
 
 import collab.errors
 from collab.access import ANYONE, Access, Grants, Identity, check_name
+from collab.app_messages import AppMessage
 from collab.client import BlockingDocument, RemoteDocument, Timing, connect, connect_blocking
 from collab.close import CloseCode
 from collab.document import Document
 from collab.render.export import Format, export
 from collab.seeding import seed_roots, seed_text
 from collab.server import Collab, LiveDocument, Settings
+from collab.server.auth.bearer import find_token
+from collab.server.auth.key_set import KeySet
+from collab.server.auth.keys import OneKey, read_public_key, read_secret
 from collab.server.auth.tokens import Tokens
 from collab.server.bus.address import open_bus
 from collab.server.cli.main import main as command_line
@@ -249,6 +253,7 @@ def _python() -> Iterator[str]:
         LiveDocument,
         LiveDocument.saved,
         LiveDocument.restore,
+        LiveDocument.changes,
         LiveDocument.presence,
         LiveDocument.send_message,
         LiveDocument.messages,
@@ -280,6 +285,7 @@ def _python() -> Iterator[str]:
         constructed=False,
     )
     yield from _class(Timing)
+    yield from _class(AppMessage)
     yield from _class(
         History,
         History.find,
@@ -304,7 +310,12 @@ def _python() -> Iterator[str]:
     )
     yield "for, from its headers, cookies or query; None refuses it; `HTTPConnection` is"
     yield "Starlette's. The second says what an identity may do with the document of this name."
+    yield from _function(find_token)
     yield from _class(Tokens)
+    yield from _class(OneKey)
+    yield from _function(read_secret)
+    yield from _function(read_public_key)
+    yield from _class(KeySet)
     yield from _function(open_store)
     yield from _class(SQLiteStore)
     yield from _class(PostgresStore)

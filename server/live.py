@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import anyio
 import pycrdt
@@ -15,7 +16,7 @@ from collab.errors import AccessDenied, NotRunning, ServerBusy
 from collab.happenings import Happening, Said
 from collab.history.point import Point
 from collab.protocol import yjs
-from collab.protocol.messages import SyncStep2, Update
+from collab.protocol.messages import AwarenessUpdate, SyncStep2, Update
 from collab.render.values import Json
 from collab.server.auth.guard import Permit
 from collab.server.documents.feeds import Subscription
@@ -44,7 +45,7 @@ class LiveDocument:
     def __init__(self, room: Room, permit: Permit, timers: Timers, history: History) -> None:
         self._history = history
         self.name = room.name
-        self.doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+        self.doc: pycrdt.Doc[Any] = pycrdt.Doc()
         self._room = room
         self._timers = timers
         self._follows = ExitStack()
@@ -117,6 +118,15 @@ class LiveDocument:
         author = self._seat.session.identity.author
         return await restore(self._history, self._room, to, author, admit)
 
+    def changes(self) -> AsyncIterator[None]:
+        """Tells that others may have changed something: the document, or who is here.
+
+        What they change from here on is told of, also where it happens while nobody waits: then
+        once, however much it was. Each call has an iterator of its own. It ends when the document
+        is left or closed.
+        """
+        return _Changes(self._connection)
+
     def presence(self) -> dict[int, Json]:
         """Who is here: awareness client id to the state it published."""
         return self._room.presence.states()
@@ -178,6 +188,7 @@ class LiveDocument:
     def _changed(self, event: pycrdt.TransactionEvent) -> None:
         """Called in the middle of a commit, where the Doc can take nothing in: so later."""
         if self._connection.applying:
+            self._connection.changes += 1
             return
         if not self._outgoing:
             self._timers.call_later(0, self._pass_on)
@@ -212,20 +223,41 @@ class _Messages(AsyncIterator[AppMessage]):
         return happening.message
 
 
+class _Changes(AsyncIterator[None]):
+    """The changes that a connection brings from here on; several at once are one."""
+
+    def __init__(self, connection: "_InProcessConnection") -> None:
+        self._connection = connection
+        self._seen = connection.changes
+
+    async def __anext__(self) -> None:
+        while self._connection.closed is None and self._connection.changes == self._seen:
+            await self._connection.next_event()
+        if self._connection.closed is not None:
+            raise StopAsyncIteration
+        self._seen = self._connection.changes
+
+
 class _InProcessConnection:
     """What a room sends to a LiveDocument goes into its Doc at once; nothing is ever queued.
 
     Args:
         doc: where it goes.
         ended: called when it is closed.
+
+    Attributes:
+        applying: whether the Doc is just taking something in.
+        changes: how often others changed the Doc, or presence did.
+        closed: why nothing comes any more, or None.
     """
 
-    def __init__(self, doc: "pycrdt.Doc[pycrdt.Text]", ended: Callable[[], None]) -> None:
+    def __init__(self, doc: "pycrdt.Doc[Any]", ended: Callable[[], None]) -> None:
         self.heard = True
         self.told = True
         self.send_seconds = 0.0
         self.queued_bytes = 0
         self.applying = False
+        self.changes = 0
         self.closed: str | None = None
         self._doc = doc
         self._ended = ended
@@ -243,10 +275,13 @@ class _InProcessConnection:
             self._changed = None
 
     def send(self, frame: bytes) -> None:
-        if self.closed is not None or frame[0] != 0:
+        if self.closed is not None or frame[0] > 1:  # Neither sync nor awareness.
             return
         message = yjs.decode(frame)
-        if isinstance(message, (Update, SyncStep2)):
+        if isinstance(message, AwarenessUpdate):
+            self.changes += 1
+            self._announce()
+        elif isinstance(message, (Update, SyncStep2)):
             self.applying = True
             try:
                 self._doc.apply_update(message.update)

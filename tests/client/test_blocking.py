@@ -44,7 +44,8 @@ with collab.connect_blocking(sys.argv[1], "notes") as document:
 
 
 def text_of(document: BlockingDocument) -> pycrdt.Text:
-    return document.doc.get("content", type=pycrdt.Text)
+    text: pycrdt.Text = document.doc.get("content", type=pycrdt.Text)
+    return text
 
 
 def write(document: BlockingDocument, text: str) -> None:

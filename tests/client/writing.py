@@ -13,7 +13,8 @@ WITHIN_SECONDS = 30.0
 
 def text_of(document: RemoteDocument) -> pycrdt.Text:
     """The text that tests write into."""
-    return document.doc.get("content", type=pycrdt.Text)
+    text: pycrdt.Text = document.doc.get("content", type=pycrdt.Text)
+    return text
 
 
 def write(document: RemoteDocument, text: str) -> None:

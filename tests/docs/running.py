@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pycrdt
 from websockets.sync.client import ClientConnection, connect
@@ -64,7 +65,7 @@ class Editor:
         doc: their copy.
     """
 
-    def __init__(self, socket: ClientConnection, doc: "pycrdt.Doc[pycrdt.Text]") -> None:
+    def __init__(self, socket: ClientConnection, doc: "pycrdt.Doc[Any]") -> None:
         self.doc = doc
         self._socket = socket
         self._echoed = 0
@@ -76,13 +77,13 @@ class Editor:
 
     def sees(self, text: str, root: str = "content") -> bool:
         """Waits until they see this text; False where they do not in time."""
-        return self._read_until(lambda: self.text(root) == text)
+        return self.until(lambda: self.text(root) == text)
 
     def send(self) -> None:
         """Sends all they have, and waits until the server says that it is durable."""
         echoed = self._echoed
         self._socket.send(yjs.update(self.doc.get_update()))
-        assert self._read_until(lambda: self._echoed > echoed)
+        assert self.until(lambda: self._echoed > echoed)
 
     def refused(self) -> str:
         """Sends all they have, and waits for the server's reason to refuse it."""
@@ -94,7 +95,8 @@ class Editor:
                 reason, _ = lib0.read_var_bytes(frame, 2)
                 return reason.decode()
 
-    def _read_until(self, condition: Callable[[], bool]) -> bool:
+    def until(self, condition: Callable[[], bool]) -> bool:
+        """Takes in what comes until a condition holds; False where it does not in time."""
         until = time.monotonic() + DEADLINE_SECONDS
         while not condition():
             try:
@@ -117,7 +119,7 @@ class Editor:
 def edit(
     url: str,
     *,
-    doc: "pycrdt.Doc[pycrdt.Text] | None" = None,
+    doc: "pycrdt.Doc[Any] | None" = None,
     headers: Mapping[str, str] | None = None,
 ) -> Iterator[Editor]:
     """Opens the document at ``http://HOST/ws/NAME``."""

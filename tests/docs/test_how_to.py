@@ -1,6 +1,8 @@
 """The apps in the how-to pages, under the servers they name."""
 
 import sqlite3
+import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import closing
@@ -45,7 +47,7 @@ def authors(store: Path) -> set[str]:
 def test_the_embedded_app_edits_a_document_that_somebody_has_open(
     tmp_path: Path, server: str
 ) -> None:
-    (example,) = blocks(HOW_TO / "embed.md", "python")
+    example, *_ = blocks(HOW_TO / "embed.md", "python")
     with (
         run(example, tmp_path, server) as address,
         edit(f"{address}/collab/ws/minutes", doc=written("We met.\n")) as editor,
@@ -64,7 +66,7 @@ def test_the_embedded_app_edits_a_document_that_somebody_has_open(
 async def test_the_embedded_app_with_a_bus_shares_documents_through_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (example,) = blocks(HOW_TO / "embed.md", "py")
+    _, example = blocks(HOW_TO / "embed.md", "py")
     monkeypatch.chdir(tmp_path)
     with one_server() as valkey, anyio.fail_after(_WITHIN_SECONDS):
         here = example.replace("redis://127.0.0.1:6379", f"redis://{valkey.address}")
@@ -87,13 +89,61 @@ def _made_by(example: str) -> Collab:
 
 def test_the_embedded_app_says_so_when_it_is_not_entered(tmp_path: Path) -> None:
     page = (HOW_TO / "embed.md").read_text()
-    (example,) = blocks(HOW_TO / "embed.md", "python")
+    example, *_ = blocks(HOW_TO / "embed.md", "python")
     forgotten = example.replace("    async with collab:\n        yield", "    yield")
     assert forgotten != example
     message = "expected a running app: enter it in the host's lifespan, `async with collab: ...`"
     assert message in page
     with run(forgotten, tmp_path) as address:
         assert httpx.get(f"{address}/collab/api/docs").status_code == 500
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_embedded_app_follows_what_people_type(tmp_path: Path, server: str) -> None:
+    example, follows, _ = blocks(HOW_TO / "embed.md", "python")
+    before, _, rest = example.partition("@asynccontextmanager")
+    following = f"{before}{follows}\n\nasync def sign{rest.partition('async def sign')[2]}"
+    with (
+        run(following, tmp_path, server) as address,
+        edit(f"{address}/collab/ws/minutes", doc=written("We met twice.\n")) as editor,
+    ):
+        editor.send()
+        counts = editor.doc.get("counts", type=pycrdt.Map)
+        assert editor.until(lambda: counts.get("words") == 3)
+
+
+def test_the_test_of_the_embedded_app_passes(tmp_path: Path) -> None:
+    example, _, test = blocks(HOW_TO / "embed.md", "python")
+    assert _outcome(tmp_path, example, test) == pytest.ExitCode.OK
+
+
+def test_the_test_of_the_embedded_app_fails_where_nothing_is_signed(tmp_path: Path) -> None:
+    example, _, test = blocks(HOW_TO / "embed.md", "python")
+    unsigned = example.replace("Signed, the robot", "The robot")
+    assert unsigned != example
+    assert _outcome(tmp_path, unsigned, test) == pytest.ExitCode.TESTS_FAILED
+
+
+def _outcome(folder: Path, app: str, test: str) -> int:
+    (folder / "app.py").write_text(app)
+    (folder / "test_app.py").write_text(test)
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "test_app.py"]
+    return subprocess.run(command, cwd=folder, capture_output=True, timeout=60).returncode
+
+
+def test_the_app_around_another_framework_serves_both(tmp_path: Path) -> None:
+    example, _ = blocks(HOW_TO / "embed.md", "py")
+    (tmp_path / "yourproject").mkdir()
+    (tmp_path / "yourproject" / "asgi.py").write_text(
+        "from starlette.responses import PlainTextResponse\n"
+        "application = PlainTextResponse('the other')\n"
+    )
+    with (
+        run(example, tmp_path) as address,
+        edit(f"{address}/collab/ws/notes", doc=written("hello")) as editor,
+    ):
+        editor.send()
+        assert httpx.get(f"{address}/anything").text == "the other"
 
 
 @pytest.fixture(scope="module")

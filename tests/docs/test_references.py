@@ -1,9 +1,13 @@
 """References that follow from the code, links, and commands that pages name."""
 
+import ast
+import inspect
 import re
 import sqlite3
+import textwrap
 from configparser import ConfigParser
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -42,6 +46,36 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert path.exists(), target
         if anchor:
             assert anchor in _anchors(path), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page != ROOT / "docs" / "reference" / "python.md"],  # Signatures.
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_examples_import_names_from_where_they_are_meant_to_be_found(page: Path) -> None:
+    for example in (*blocks(page, "python"), *blocks(page, "py")):
+        for node in ast.walk(ast.parse(_inside_a_function(example))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("collab."):
+                module = import_module(node.module or "")
+                tree = ast.parse(inspect.getsource(module))
+                public = getattr(module, "__all__", ())
+                elsewhere = {
+                    alias.name
+                    for statement in tree.body
+                    if isinstance(statement, ast.ImportFrom)
+                    for alias in statement.names
+                }
+                for alias in node.names:
+                    assert hasattr(module, alias.name), f"{node.module}.{alias.name}"
+                    assert alias.name in public or alias.name not in elsewhere, (
+                        f"type checkers do not find {alias.name} in {node.module}"
+                    )
+
+
+def _inside_a_function(example: str) -> str:
+    """An example as a function's body, where it may await."""
+    return "async def example():\n" + textwrap.indent(example, "    ")
 
 
 @pytest.mark.anyio

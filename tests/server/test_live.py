@@ -69,6 +69,16 @@ class TestLiveDocuments:
             await two.saved()
             assert str(one.doc["text"]) == str(two.doc["text"]) == "xx"
 
+    async def test_its_roots_may_be_of_any_type(self) -> None:
+        async with Collab(MemoryStore()) as collab:
+            async with collab.document("d") as document:
+                text = document.doc.get("text", type=pycrdt.Text)
+                counts = document.doc.get("counts", type=pycrdt.Map)
+                text += "two words"
+                counts["words"] = 2
+            async with collab.document("d") as document:
+                assert document.doc.get("counts", type=pycrdt.Map).to_py() == {"words": 2}
+
     async def test_a_reader_that_changes_is_denied_and_nothing_is_stored(self) -> None:
         store = MemoryStore()
         reader = Identity(id="r", access=Access.READ)
@@ -231,3 +241,74 @@ class TestLiveDocuments:
 
             with pytest.raises(NotRunning, match="revoked"):
                 await hear()
+
+    async def test_what_others_change_is_told_and_what_is_changed_here_is_not(self) -> None:
+        async with (
+            Collab(MemoryStore()) as collab,
+            collab.document("d") as one,
+            collab.document("d") as other,
+        ):
+            changes = one.changes()
+            own, others = (document.doc.get("text", type=pycrdt.Text) for document in (one, other))
+            own += "own "
+            await one.saved()
+            with anyio.move_on_after(0):
+                await anext(changes)
+                pytest.fail("told of its own change")
+            others += "others'"
+            await other.saved()
+            with anyio.fail_after(DEADLINE_SECONDS):
+                await anext(changes)
+            assert str(own) == "own others'"
+
+    async def test_changes_while_nobody_waits_are_told_once(self) -> None:
+        async with (
+            Collab(MemoryStore()) as collab,
+            collab.document("d") as one,
+            collab.document("d") as other,
+        ):
+            changes = one.changes()
+            text = other.doc.get("text", type=pycrdt.Text)
+            for _ in range(3):
+                text += "x"
+                await other.saved()
+            seen, steps = one.doc.get("text", type=pycrdt.Text), one.changes()
+            with anyio.fail_after(DEADLINE_SECONDS):
+                while str(seen) != "xxx":
+                    await anext(steps)
+                await anext(changes)
+            with anyio.move_on_after(0):
+                await anext(changes)
+                pytest.fail("told twice")
+
+    async def test_presence_of_others_is_told(self) -> None:
+        async with Collab(MemoryStore()) as collab, collab.document("d") as document:
+            changes = document.changes()
+            room = await collab.running.rooms.acquire("d")
+            Client(room, client_id=1).connect().show('{"user": "Ada"}')
+            with anyio.fail_after(DEADLINE_SECONDS):
+                while document.presence() != {1: {"user": "Ada"}}:
+                    await anext(changes)
+            collab.running.rooms.release(room)
+
+    async def test_changes_end_when_it_is_left_or_the_app_ends(self) -> None:
+        collab = Collab(MemoryStore())
+        following = anyio.Event()
+
+        async def follow() -> None:
+            async with collab.document("d") as document:
+                changes = document.changes()
+                following.set()
+                assert [change async for change in changes] == []
+
+        async def follow_to_the_end() -> None:
+            with pytest.raises(NotRunning, match="closed"):
+                await follow()
+
+        with anyio.fail_after(DEADLINE_SECONDS):
+            async with anyio.create_task_group() as tasks, collab:
+                async with collab.document("d") as document:
+                    left = document.changes()
+                assert [change async for change in left] == []
+                tasks.start_soon(follow_to_the_end)
+                await following.wait()
