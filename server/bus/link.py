@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 import anyio
 from hiredis import PushNotification, Reader, pack_command
@@ -32,12 +33,37 @@ _STREAM_SECONDS = 60
 """How long a quiet document's stream is kept."""
 
 _APPEND = f"""
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', {_STREAM_ENTRIES}, '*',
-                      'i', ARGV[1], 'n', ARGV[2], 'u', ARGV[3])
+local id = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', {_STREAM_ENTRIES}, '*',
+                       'i', ARGV[1], 'n', ARGV[2], 'u', ARGV[3])
+if type(id) == 'table' then
+  if string.find(id.err, 'OOM', 1, true) then return false end
+  return id
+end
 redis.call('EXPIRE', KEYS[1], {_STREAM_SECONDS})
 return id
 """
-"""Appends a change to a stream, which goes a while after the last one."""
+"""Appends a change to a stream, which goes a while after the last one; false where it is full."""
+
+_READ = """
+local from, room, entries = ARGV[1], tonumber(ARGV[2]), {}
+while true do
+  local next = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', 1)[1]
+  if not next then return {entries, 0} end
+  for _, part in ipairs(next[2]) do room = room - #part end
+  if room < 0 then return {entries, 1} end
+  entries[#entries + 1] = next
+  from = '(' .. next[1]
+end
+"""
+"""Reads entries of a stream, as far as so many bytes go, and whether there are more."""
+
+LONGEST_BYTES = 8 * 1024 * 1024
+"""Changes that are longer are not kept in a stream."""
+_GLANCE_MAX_BYTES = 64 * 1024
+"""What is read of each stream at first, together with others."""
+_PAGE_MAX_BYTES = 16 * 1024 * 1024
+"""What is read of a long one at once. A server ends a connection that hears channels when 32 MiB
+wait to be sent on it (https://valkey.io/topics/clients/, "Output buffer limits")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +88,14 @@ class Appended:
         instance: whose change it is.
         number: its number among that one's.
         payload: the change.
-        placed: called with its id in the stream.
+        placed: called with its id in the stream; with None where the server is full.
     """
 
     channel: str
     instance: str
     number: int
     payload: bytes
-    placed: Callable[[bytes], None]
+    placed: Callable[[bytes | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +149,7 @@ class Link:
         self._socket = Socket(node.url, self._receive, self._fail)
         self._reader = Reader(InvalidResponse, ResponseError, notEnoughData=_NOTHING)
         self._left: set[str] = set()
-        self._script = b""
+        self._append = self._read = b""
         self._queue: list[bytes] = []
         self._sent_at = 0.0
         self._awaited: deque[Callable[[object], None] | None] = deque()
@@ -139,7 +165,8 @@ class Link:
             RedisError: it cannot be reached, or does not do what is needed.
             OSError: likewise.
         """
-        self._script = await self._socket.open(_pack("SCRIPT", "LOAD", _APPEND))
+        scripts = [_pack("SCRIPT", "LOAD", script) for script in (_APPEND, _READ)]
+        self._append, self._read = await self._socket.open(scripts)
         self._heard_at = time.monotonic()
         return self
 
@@ -188,10 +215,10 @@ class Link:
             placed = command.placed
 
             def place(id_: object) -> None:
-                assert isinstance(id_, bytes)
+                assert id_ is None or isinstance(id_, bytes)
                 placed(id_)
 
-            self._command(_pack("EVALSHA", self._script, 1, command.channel, *own), place)
+            self._command(_pack("EVALSHA", self._append, 1, command.channel, *own), place)
         else:
             self._command(_pack("XDEL", command.channel, *command.ids))
 
@@ -226,11 +253,29 @@ class Link:
             TimeoutError: that takes too long.
             ConnectionResetError: the link has ended.
         """
-        streams: list[object] = []
-        for channel in channels:
-            self._command(_pack("XRANGE", channel, "-", "+"), streams.append)
+        glances = await self._read_pages(
+            [(channel, "-") for channel in channels], _GLANCE_MAX_BYTES
+        )
+        streams = []
+        for channel, page in zip(channels, glances, strict=True):
+            entries = list(page.entries)
+            while page.more:
+                start = b"(" + entries[-1][0] if entries else "-"
+                (page,) = await self._read_pages([(channel, start)], _PAGE_MAX_BYTES)
+                if not page.entries:  # Something longer than what is kept of any instance.
+                    break
+                entries += page.entries
+            streams.append(entries)
+        return streams
+
+    async def _read_pages(
+        self, starts: Sequence[tuple[str, str | bytes]], max_bytes: int
+    ) -> Sequence["_Page"]:
+        pages: list[object] = []
+        for channel, start in starts:
+            self._command(_pack("EVALSHA", self._read, 1, channel, start, max_bytes), pages.append)
         await self.flush()
-        return [_read_entries(stream) for stream in streams]
+        return [_read_page(page) for page in pages]
 
     def _command(self, packed: bytes, answered: Callable[[object], None] | None = None) -> None:
         """Sends a command that is answered; not where the link has ended."""
@@ -314,13 +359,26 @@ def _pack(*words: str | bytes | int) -> bytes:
     return pack_command(words)  # type: ignore[arg-type, no-any-return]  # its stub: one word
 
 
-def _read_entries(stream: object) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:
+class _Page(NamedTuple):
+    """A part of a stream.
+
+    Attributes:
+        entries: ids and fields.
+        more: whether others follow.
+    """
+
+    entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]]
+    more: bool
+
+
+def _read_page(answer: object) -> _Page:
     entries = []
-    assert isinstance(stream, list)
+    assert isinstance(answer, list)
+    stream, more = answer
     for id_, fields in stream:
         names = iter(fields)
         entries.append((id_, dict(zip(names, names, strict=True))))
-    return entries
+    return _Page(entries, bool(more))
 
 
 _PUBLISHED = (b"message", b"smessage")

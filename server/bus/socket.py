@@ -1,7 +1,7 @@
 """Socket: a connection to a server of Valkey or Redis that speaks RESP3, for bytes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 from redis.asyncio.connection import Connection
@@ -39,30 +39,29 @@ class Socket(asyncio.Protocol):
         """What waits to be sent."""
         return self._transport.get_write_buffer_size() if self._transport else 0
 
-    async def open(self, first: bytes) -> bytes:
-        """Connects, and gives a first command.
+    async def open(self, first: Sequence[bytes]) -> Sequence[bytes]:
+        """Connects, and gives first commands.
 
         Returns:
-            Its answer.
+            Their answers.
 
         Raises:
-            RedisError: it cannot be reached, or refuses the command.
+            RedisError: it cannot be reached, or refuses a command.
             OSError: likewise.
         """
         try:
             await self._connection.connect()  # type: ignore[no-untyped-call]  # redis-py's own
-            await self._connection.send_packed_command([first])
-            answer = await self._connection.read_response(timeout=ANSWER_SECONDS)
+            await self._connection.send_packed_command(first)
+            answers = [await self._connection.read_response(timeout=ANSWER_SECONDS) for _ in first]
         except BaseException:
             await self.close()
             raise
         writer = self._connection._writer
-        assert isinstance(answer, bytes)
         assert writer is not None
         self._transport = writer.transport
         self._before = self._transport.get_protocol()
         self._transport.set_protocol(self)
-        return answer
+        return answers
 
     def send(self, packed: bytes) -> None:
         """Sends bytes; where it has ended they are dropped."""

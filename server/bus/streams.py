@@ -1,14 +1,17 @@
 """Streams: where changes are kept that the store is slow with, until they are durable."""
 
-from collections.abc import AsyncIterator, Sequence
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import anyio
 
-from collab.server.bus.link import Appended, Removed
+from collab.server.bus.link import LONGEST_BYTES, Appended, Removed
 from collab.server.bus.links import Links
 from collab.server.bus.numbers import Numbers, Own
+
+logger = logging.getLogger("collab")
 
 _LATE_SECONDS = 0.25
 """How long the store may take at least before a change goes into the stream."""
@@ -44,6 +47,7 @@ class Streams:
         self._instance = instance
         self._prefix = prefix
         self._uncommitted: dict[str, Numbers] = {}
+        self._full = False
 
     def follow(self, document: str, numbers: Numbers) -> None:
         """Keeps changes of this instance that stay uncommitted for a while."""
@@ -71,9 +75,12 @@ class Streams:
         async for channel, entries in self._links.read(channels):
             document = channel.removeprefix(self._prefix)
             for _, fields in entries:
-                digits = fields.get(b"n")
-                number = None if digits is None else int(digits)
-                yield Kept(document, fields[b"u"], fields[b"i"].decode(), number)
+                try:
+                    kept = _read_kept(document, fields)
+                except (KeyError, ValueError):
+                    logger.error("expected a change in the stream %s, got %.200r", channel, fields)
+                else:
+                    yield kept
 
     async def run(self) -> None:
         """Looks for changes that are late, for ever."""
@@ -82,6 +89,8 @@ class Streams:
             for document, numbers in tuple(self._uncommitted.items()):
                 channel = self._prefix + document
                 for own in numbers.take_late():
+                    if len(own.update) > LONGEST_BYTES:
+                        continue
                     placed = partial(self._place, channel, own)
                     self._links.put(
                         Appended(channel, self._instance, own.number, own.update, placed)
@@ -89,8 +98,26 @@ class Streams:
                 if numbers.durable:
                     del self._uncommitted[document]
 
-    def _place(self, channel: str, own: Own, id_: bytes) -> None:
-        """A change of this instance is in its stream."""
+    def _place(self, channel: str, own: Own, id_: bytes | None) -> None:
+        """A change of this instance is in its stream, or the bus has no space for it."""
+        if (id_ is None) != self._full:
+            self._full = id_ is None
+            told = "is full: who comes later misses what the store is slow with"
+            logger.warning("the bus %s", told if self._full else "has space again")
+        if id_ is None:
+            return
         own.id = id_
         if own.committed:
             self._links.put(Removed(channel, (id_,)))
+
+
+def _read_kept(document: str, fields: Mapping[bytes, bytes]) -> Kept:
+    """Reads an entry.
+
+    Raises:
+        KeyError: it is none of an instance.
+        ValueError: likewise.
+    """
+    digits = fields.get(b"n")
+    number = None if digits is None else int(digits)
+    return Kept(document, fields[b"u"], fields[b"i"].decode(), number)

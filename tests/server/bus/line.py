@@ -154,7 +154,7 @@ class Line:
         async with self._client() as client:
             await client.publish(self._key(document), payload)
 
-    async def keep(self, document: str, fields: dict[str | bytes, bytes]) -> None:
+    async def keep(self, document: str, fields: dict[str, bytes]) -> None:
         """Puts something into a document's stream."""
         async with self._client() as client:
             await client.xadd(self._key(document), fields)  # type: ignore[arg-type]  # its stub: a mapping of more

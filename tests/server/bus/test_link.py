@@ -61,7 +61,7 @@ async def test_nothing_that_comes_after_an_error_is_taken_for_an_answer(
             link.subscribe(["news"])
             await link.flush()
             valkey.ask("ACL", "SETUSER", name, f"-{forbidden}")
-            placed: list[bytes] = []
+            placed: list[bytes | None] = []
             link.put(Published("news", b"before"))
             link.subscribe(["more"])
             link.put(Appended("stream", "one", 1, b"a", placed.append))
@@ -86,7 +86,7 @@ async def test_who_waits_for_an_answer_hears_that_the_link_has_ended(
             linked(valkey, name, port=way.port) as (link, heard),
             anyio.create_task_group() as tasks,
         ):
-            way.hold(b"XRANGE")
+            way.hold(b"EVALSHA")
 
             async def read() -> None:
                 with pytest.raises(ConnectionResetError):
