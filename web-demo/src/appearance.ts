@@ -11,6 +11,7 @@ import { tags } from '@lezer/highlight'
 import { GFM, parser } from '@lezer/markdown'
 
 import { boundedParagraphs } from './bounded-paragraphs.js'
+import { lineDirection } from './line-direction.js'
 
 const facet = defineLanguageFacet()
 const markdown = new Language(
@@ -46,7 +47,7 @@ const theme = EditorView.theme({
     padding: '2.5rem clamp(1.25rem, 4vw, 3rem) 40vh',
     caretColor: 'var(--ink)',
   },
-  '.cm-line': { padding: '0' },
+  '.cm-line': { padding: '0', textAlign: 'start' },
   '.cm-line::selection, .cm-line ::selection': { backgroundColor: 'var(--selected)' },
   '.cm-placeholder': { color: 'var(--faint)' },
   '.cm-selectionMatch': { backgroundColor: 'var(--match)' },
@@ -96,6 +97,22 @@ const theme = EditorView.theme({
     backgroundImage: 'none',
     fontSize: '0.85rem',
   },
+  '@media (max-width: 760px)': {
+    '.cm-panel.cm-search': { display: 'flex', flexWrap: 'wrap', alignItems: 'center', gap: '0.375rem' },
+    // Smaller would make phones zoom in on the field.
+    '.cm-panel.cm-search .cm-textfield': {
+      flex: '1 1 100%',
+      boxSizing: 'border-box',
+      height: '2.5rem',
+      margin: '0',
+      fontSize: '1rem',
+    },
+    // Beside it is what closes the panel.
+    '.cm-panel.cm-search .cm-textfield[name=search]': { flexBasis: 'calc(100% - 3rem)', marginRight: '3rem' },
+    '.cm-panel.cm-search .cm-button': { minHeight: '2.5rem', margin: '0' },
+    '.cm-panel.cm-search label': { minHeight: '2rem', margin: '0 0.5rem 0 0' },
+    '.cm-panel.cm-search [name=close]': { width: '2.5rem', height: '2.5rem' },
+  },
 })
 
 /** How texts look, whether they can be edited or not. */
@@ -103,6 +120,7 @@ export const appearance: Extension = [
   markdown,
   syntaxHighlighting(highlighting),
   EditorView.lineWrapping,
+  lineDirection,
   theme,
 ]
 

@@ -64,6 +64,8 @@ class Caret extends WidgetType {
     caret.className = CARET
     const label = document.createElement('span')
     label.className = 'cm-remote-name'
+    // Its letters do not say which way the line runs.
+    label.dir = 'auto'
     label.textContent = this.#name
     // Word joiners: a caret within a word must not let the line break there.
     caret.append('\u2060', label, '\u2060')
