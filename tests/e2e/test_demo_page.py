@@ -135,6 +135,44 @@ async def test_the_keyboard_alone_leads_to_the_text_and_back(
     await wait_shows(page, "Dear reader, hello.")
 
 
+async def test_each_line_runs_as_its_own_letters_do(browser: Browser, server: Server) -> None:
+    page = await open_page(browser, server.port)
+    await type_at_end(page, "- שלום (hello) 123.\nDear reader,\n")
+    # How far each line's beginning is from the left of the text, as a share of its width.
+    begins = await page.evaluate(
+        """() => {
+          const { view } = window.collab
+          const { left, width } = view.contentDOM.querySelector('.cm-line').getBoundingClientRect()
+          return [1, 2].map((line) =>
+            (view.coordsAtPos(view.state.doc.line(line).from).left - left) / width)
+        }"""
+    )
+    assert begins[0] > 0.9
+    assert begins[1] < 0.1
+    # An arrow to the left goes to the left: on, in the first line.
+    await page.keyboard.press("Control+Home")
+    await page.keyboard.press("ArrowLeft")
+    assert await page.evaluate("window.collab.view.state.selection.main.head") == 1
+
+
+async def test_the_text_is_searched_from_the_menu_on_a_phone(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port, phone=True)
+    await type_at_end(page, "Dear reader,")
+    await page.get_by_role("button", name="Document", exact=True).click()
+    await page.get_by_role("button", name="Find and replace").click()
+    field = page.get_by_role("textbox", name="Find")
+    await expect(field).to_be_focused()
+    await page.keyboard.type("reader")
+    await page.keyboard.press("Enter")
+    assert await page.evaluate("window.collab.view.state.selection.main.from") == 5
+    for each in (field, page.get_by_role("button", name="Next", exact=True)):
+        box = await each.bounding_box()
+        assert box is not None
+        assert box["height"] >= 40  # What a thumb finds.
+
+
 async def test_a_paste_longer_than_the_servers_messages_is_saved_and_reaches_the_others(
     browser: Browser, store: Path
 ) -> None:

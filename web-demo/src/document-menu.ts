@@ -13,6 +13,7 @@ export interface MenuSubject {
   notice: Notice
   onhistory: () => void
   onauthors: () => void
+  onfind: () => void
   ondelete: () => void
   /** Whether they may delete it. */
   mayDelete: () => boolean
@@ -29,7 +30,11 @@ export class DocumentMenu {
     this.#subject = subject
     this.#menu.addEventListener(
       'beforetoggle',
-      () => (byId('delete-document').hidden = !subject.mayDelete()),
+      () => {
+        byId('delete-document').hidden = !subject.mayDelete()
+        // It looks through the text as it is now.
+        byId('menu-find').hidden = !byId('preview').hidden
+      },
       { signal },
     )
     this.#menu.addEventListener('toggle', () => this.#place(), { signal })
@@ -40,6 +45,7 @@ export class DocumentMenu {
       }, { signal })
     choose('menu-history', subject.onhistory)
     choose('menu-authors', subject.onauthors)
+    choose('menu-find', subject.onfind)
     choose('copy-link', () => void this.#copyLink())
     choose('delete-document', () => void this.#deleteStored())
     choose('download', () => this.#download())

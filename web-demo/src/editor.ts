@@ -1,6 +1,6 @@
 import { defaultKeymap } from '@codemirror/commands'
 import { bracketMatching } from '@codemirror/language'
-import { highlightSelectionMatches, search, searchKeymap } from '@codemirror/search'
+import { highlightSelectionMatches, openSearchPanel, search, searchKeymap } from '@codemirror/search'
 import { Compartment, EditorState, type SelectionRange } from '@codemirror/state'
 import { EditorView, keymap, placeholder } from '@codemirror/view'
 import { YRange, YSyncConfig, yCollab, ySyncFacet, yUndoManagerKeymap } from 'y-codemirror.next'
@@ -86,6 +86,11 @@ export class TextEditor {
   show(position: number): void {
     const at = Math.min(position, this.view.state.doc.length)
     this.view.dispatch({ effects: EditorView.scrollIntoView(at, { y: 'center' }) })
+  }
+
+  /** Asks what to look for in the text. */
+  find(): void {
+    openSearchPanel(this.view)
   }
 
   destroy(): void {

@@ -105,8 +105,9 @@ export class OpenDocument {
     const onauthors = (): void => this.#whoWrote.toggle()
     byId('show-authors').addEventListener('click', onauthors, { signal: this.#controls.signal })
     const onhistory = (): void => this.#history.open()
+    const onfind = (): void => this.editor.find()
     new DocumentMenu(
-      { name, past, notice, onhistory, onauthors, ondelete, mayDelete, getText: () => text.toString() },
+      { name, past, notice, onhistory, onauthors, onfind, ondelete, mayDelete, getText: () => text.toString() },
       this.#controls.signal,
     )
     this.#wire(surroundings)
