@@ -64,6 +64,12 @@ async def paste(page: Page, text: str) -> None:
     await page.keyboard.press("Enter")
 
 
+async def sign_out(page: Page, choice: str) -> None:
+    """Signs out, and says what becomes of the copies on the device."""
+    await page.get_by_test_id("sign-out").click()
+    await page.get_by_role("dialog", name="Sign out").get_by_role("button", name=choice).click()
+
+
 def ask_as_root(server: Server, method: str, path: str, **wish: Any) -> None:
     """Has an administrator do something by REST."""
     headers = {"Authorization": f"Bearer {token(user='root')}"}
@@ -206,7 +212,7 @@ async def test_who_signs_out_leaves_no_token_and_nothing_to_see_until_somebody_s
     await wait_until(page, SYNCED)
     await type_at_end(page, "Dear reader,")
     await page.wait_for_selector(SAVED)
-    await page.get_by_test_id("sign-out").click()
+    await sign_out(page, "Sign out and keep the copies")
     await expect(page.get_by_role("region", name="You are signed out")).to_be_visible()
     await expect(page.get_by_label("Token")).to_be_focused()
     await expect(page.get_by_test_id("editor")).to_be_hidden()
@@ -220,3 +226,43 @@ async def test_who_signs_out_leaves_no_token_and_nothing_to_see_until_somebody_s
     await wait_shows(page, "Dear reader,")
     await expect(page.get_by_test_id("known-name")).to_have_text("grace")
     await expect(page.get_by_test_id("saved")).to_have_text("Read only")
+
+
+async def test_who_signs_out_is_told_what_is_unsent_and_keeps_it_unless_they_remove_it(
+    browser: Browser, server: Server, store: Path
+) -> None:
+    copies = "async () => (await indexedDB.databases()).length"
+    page = await arrive(browser, server, token(user="ana"))
+    await wait_until(page, SYNCED)
+    await type_at_end(page, "Dear reader,")
+    await page.wait_for_selector(SAVED)
+    await page.get_by_test_id("sign-out").click()
+    dialog, unsent = page.get_by_test_id("leaving"), page.get_by_test_id("leaving-names")
+    await expect(dialog).to_be_visible()
+    await expect(unsent).to_be_hidden()
+    await dialog.get_by_role("button", name="Cancel").click()
+
+    await page.context.set_offline(True)
+    await wait_until(page, "() => window.collab.provider.status === 'offline'")
+    await type_at_end(page, " unsent.")
+    await page.get_by_test_id("sign-out").click()
+    await expect(unsent).to_have_text(DOCUMENT)
+    await expect(page.get_by_test_id("leaving-remove")).to_have_text(
+        "Sign out and lose what is unsent"
+    )
+    await dialog.get_by_role("button", name="Sign out and keep the copies").click()
+    await expect(page.locator("#sign-in-about")).to_contain_text("waits on this device")
+
+    # What was kept is sent by whoever signs in next, and what is stored is no longer unsent.
+    await page.context.set_offline(False)
+    await paste(page, token(user="ana"))
+    await wait_shows(page, "Dear reader, unsent.")
+    await page.wait_for_selector(SAVED)
+    assert export(store, DOCUMENT) == "Dear reader, unsent."
+    assert await page.evaluate(copies) == 1
+    await sign_out(page, "Sign out and remove the copies")
+    await expect(page.locator("#sign-in-about")).to_contain_text(
+        "copies on this device are removed"
+    )
+    assert await page.evaluate(copies) == 0
+    assert await page.evaluate("localStorage.getItem('collab.documents')") is None

@@ -12,10 +12,8 @@ export class DeviceCopy {
   #loaded = false
 
   constructor(name: string, doc: Y.Doc) {
-    // Documents of servers mounted at different paths of one host must not mix.
-    const path = new URL('./', document.baseURI).pathname
     this.#persistence =
-      typeof indexedDB === 'undefined' ? null : new IndexeddbPersistence(`collab:${path}:${name}`, doc)
+      typeof indexedDB === 'undefined' ? null : new IndexeddbPersistence(copyName(name), doc)
     this.settled = this.#persistence ? this.#settle(this.#persistence) : Promise.resolve()
   }
 
@@ -42,7 +40,13 @@ export class DeviceCopy {
   }
 }
 
-const RECENT_KEY = 'collab.documents'
+/** What the database of a document's copy is called; with no name, what those of this server begin with. */
+export function copyName(name: string): string {
+  // Documents of servers mounted at different paths of one host must not mix.
+  return `collab:${new URL('./', document.baseURI).pathname}:${name}`
+}
+
+export const RECENT_KEY = 'collab.documents'
 const RECENT_MOST = 50
 
 /** Names of the documents opened on this device, the latest first. */

@@ -5,6 +5,7 @@ import type * as Y from 'yjs'
 import { Account, type Standing } from './account.js'
 import { addressedDocument, documentAddress, nameFault } from './address.js'
 import { CreateDialog } from './create-dialog.js'
+import { removeCopies, unsentDocuments } from './device-copies.js'
 import { DocumentList } from './document-list.js'
 import { byId } from './elements.js'
 import { Identity, initials } from './identity.js'
@@ -13,6 +14,7 @@ import { OpenDocument } from './open-document.js'
 import { bring } from './request.js'
 import { Sidebar } from './sidebar.js'
 import { SignIn } from './sign-in.js'
+import { SignOutDialog } from './sign-out-dialog.js'
 import { takeLinkedToken } from './token.js'
 import { Trash } from './trash.js'
 
@@ -55,6 +57,7 @@ const identity = new Identity((user) => {
 const sidebar = new Sidebar()
 const list = new DocumentList(visit, (name) => void trash.take(name))
 const dialog = new CreateDialog(visit)
+const signOutDialog = new SignOutDialog(() => void signOut(), () => void signOut(removeCopies))
 const notice = new Notice()
 const signIn = new SignIn(account, () => (opened ? opened.editor.view : byId('new-document')).focus())
 const trash = new Trash({
@@ -113,7 +116,7 @@ function follow(standing: Standing): void {
 /** Shows nothing but the form that signs in. */
 function shut(): void {
   isShut = true
-  opened?.destroy()
+  void opened?.destroy()
   opened = null
   delete window.collab
   document.title = 'Sign in · collab'
@@ -123,15 +126,30 @@ function shut(): void {
   list.clear()
 }
 
-/** Lets go of who is signed in. */
-function signOut(): void {
-  const isWaiting = opened !== null && opened.provider.pendingChanges > 0
+/**
+ * Lets go of who is signed in.
+ *
+ * @param remove removes the copies on this device; without it they stay
+ */
+async function signOut(remove?: () => Promise<boolean>): Promise<void> {
+  const isWaiting = unsentDocuments().length > 0
+  const closed = opened?.destroy()
+  opened = null
   wasIn = false
   identity.known = null
   signIn.hide()
   account.signOut()
   signIn.show('left', '')
-  if (isWaiting) byId('sign-in-about').append(' What was not stored yet waits on this device.')
+  const about = byId('sign-in-about')
+  if (remove === undefined) {
+    if (isWaiting) about.append(' What was not stored yet waits on this device.')
+    return
+  }
+  await closed
+  const isGone = await remove().catch(() => null)
+  if (isGone === null) about.append(' The browser could not remove the copies on this device.')
+  else if (isGone) about.append(' The copies on this device are removed.')
+  else about.append(' The copies on this device go when the other tabs that show them are closed.')
 }
 
 /** Goes to a document, as a click on a link would. */
@@ -154,7 +172,7 @@ function show(): void {
   if (isShut) return
   const addressed = addressedDocument()
   const name = addressed !== null && nameFault(addressed) === null ? addressed : null
-  opened?.destroy()
+  void opened?.destroy()
   opened = null
   delete window.collab
   document.body.classList.toggle('empty', name === null)
@@ -198,7 +216,7 @@ byId('skip').addEventListener('click', (event) => {
   opened?.editor.view.focus()
 })
 byId('user-color').addEventListener('click', () => identity.recolor())
-byId('sign-out').addEventListener('click', signOut)
+byId('sign-out').addEventListener('click', () => signOutDialog.show())
 byId('new-document').addEventListener('click', () => dialog.show())
 byId('welcome-new').addEventListener('click', () => dialog.show())
 byId('welcome-list').addEventListener('click', () => sidebar.open())

@@ -2,6 +2,7 @@ import { CloseCode, type CollabDocument, type Connection } from 'collab-provider
 import { Awareness } from 'y-protocols/awareness'
 import * as Y from 'yjs'
 
+import { noteUnsent } from './device-copies.js'
 import { DeviceCopy, noteRecent } from './device-copy.js'
 import { DocumentMenu } from './document-menu.js'
 import { TextEditor } from './editor.js'
@@ -114,6 +115,7 @@ export class OpenDocument {
     this.#show()
     void this.#copy.settled.then(() => {
       this.#settled = true
+      if (this.provider.saved) noteUnsent(name, false)
       if (!this.#controls.signal.aborted) this.#show()
     })
   }
@@ -131,7 +133,8 @@ export class OpenDocument {
     this.#show()
   }
 
-  destroy(): void {
+  /** @returns when its copy is closed */
+  destroy(): Promise<void> {
     this.#controls.abort()
     clearTimeout(this.#savedTimer)
     this.#presence.destroy()
@@ -141,10 +144,11 @@ export class OpenDocument {
     this.#undo.destroy()
     this.provider.close()
     this.#awareness.destroy()
-    void this.#copy.destroy()
+    const closed = this.#copy.destroy()
     this.doc.destroy()
     byId('text').hidden = true
     byId('refusal').hidden = true
+    return closed
   }
 
   #wire({ onstored, undelete, mayDelete, onstranger, notice }: Surroundings): void {
@@ -154,8 +158,12 @@ export class OpenDocument {
       if (status === 'connected') this.#whoWrote.refresh()
       show()
     })
-    provider.on('pending', show)
+    provider.on('pending', (changes) => {
+      if (changes > 0) noteUnsent(provider.name, true)
+      show()
+    })
     provider.on('saved', (saved) => {
+      if (saved && this.#settled) noteUnsent(provider.name, false)
       show()
       this.#whoWrote.refresh()
       if (saved) onstored()
