@@ -311,8 +311,18 @@ class VersionNotFound(StoreError):
         version: the name asked for.
     """
 
-    def __init__(self, document: str, version: str) -> None:
-        super().__init__(f"no version {version!r} of {document!r}")
+    def __init__(self, document: str, version: str, *, forms: str | None = None) -> None:
+        """Says what was looked for.
+
+        Args:
+            document: the document name.
+            version: the name asked for.
+            forms: what it might have been as well; None where only a name was asked for.
+        """
+        message = f"no version {version!r} of {document!r}"
+        if forms is not None:
+            message = f"expected {forms} of {document!r}, got {version!r}"
+        super().__init__(message)
         self.document = document
         self.version = version
 

@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 
 from collab.errors import InvalidPoint
 
+FORMS = "a seq, a date or time in ISO 8601, or the name of a version"
+"""How a point may be written, in words."""
+
 Point = int | datetime | str
 """A seq, a time, or the name of a version."""
 
@@ -24,7 +27,7 @@ def read_point(text: str) -> Point:
         InvalidPoint: it is empty, or a number that is no seq.
     """
     if not text:
-        raise InvalidPoint("expected a seq, a time or the name of a version, got nothing")
+        raise InvalidPoint(f"expected {FORMS}, got nothing")
     if text.isdecimal():
         if not text.isascii() or len(text) > _MAX_DIGITS:
             raise InvalidPoint(f"expected a seq of digits 0 to 9, {_MAX_DIGITS} at most")

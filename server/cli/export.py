@@ -11,10 +11,10 @@ import click
 from collab.access import check_name
 from collab.document import Document
 from collab.errors import CollabError, DocumentNotFound
-from collab.history.point import Point
+from collab.history.point import FORMS, Point
 from collab.render.export import Format, export
 from collab.server.cli.options import store_option
-from collab.server.cli.points import POINT, POINTS
+from collab.server.cli.points import POINT
 from collab.server.documents.history import History
 from collab.server.rooms.opening import open_document
 from collab.storage.address import open_store
@@ -50,7 +50,7 @@ from collab.storage.address import open_store
     "--at",
     type=POINT,
     metavar="POINT",
-    help=f"Write the document as it was: {POINTS}.",
+    help=f"Write the document as it was: {FORMS}.",
 )
 @store_option
 def export_document(

@@ -26,7 +26,6 @@ class PointType(click.ParamType[Point]):
 
 
 POINT = PointType()
-POINTS = "a seq, a date or time in ISO 8601, or the name of a version"
 
 
 def moment(milliseconds: int) -> str:

@@ -6,9 +6,9 @@ import anyio
 import click
 
 from collab.access import check_name
-from collab.history.point import Point, written
+from collab.history.point import FORMS, Point, written
 from collab.server.cli.options import store_option
-from collab.server.cli.points import POINT, POINTS
+from collab.server.cli.points import POINT
 from collab.server.cli.through import RunningServer, document_path, reach
 from collab.server.documents.restoring import restore_stored
 
@@ -16,7 +16,7 @@ from collab.server.documents.restoring import restore_stored
 @click.command("restore")
 @click.argument("name")
 @click.option(
-    "--to", type=POINT, required=True, metavar="POINT", help=f"Where to go back to: {POINTS}."
+    "--to", type=POINT, required=True, metavar="POINT", help=f"Where to go back to: {FORMS}."
 )
 @store_option
 def restore_document(name: str, to: Point, address: str) -> None:

@@ -9,10 +9,10 @@ import anyio
 import click
 
 from collab.access import check_name
-from collab.history.point import Point, written
+from collab.history.point import FORMS, Point, written
 from collab.history.records import version_record
 from collab.server.cli.options import store_option
-from collab.server.cli.points import POINT, POINTS, moment
+from collab.server.cli.points import POINT, moment
 from collab.server.cli.through import RunningServer, document_path, reach
 from collab.server.documents.admitting import admit_anyone
 from collab.server.documents.naming import name_version
@@ -25,7 +25,7 @@ _HEADINGS = ("SEQ", "NAMED (UTC)", "BY", "NAME")
 @click.command("versions")
 @click.argument("name")
 @click.option("--add", metavar="VERSION", help="Name a point; by default the newest entry.")
-@click.option("--at", type=POINT, metavar="POINT", help=f"The point that --add names: {POINTS}.")
+@click.option("--at", type=POINT, metavar="POINT", help=f"The point that --add names: {FORMS}.")
 @click.option("--remove", metavar="VERSION", help="Forget a version; the history stays.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON as REST does, not a table.")
 @store_option

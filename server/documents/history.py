@@ -19,7 +19,7 @@ from collab.errors import (
 from collab.history.attribution import AttributedText, Deliveries, attribute
 from collab.history.changes import PAUSE_SECONDS, Change, Changes
 from collab.history.difference import Difference, compare
-from collab.history.point import Point, milliseconds
+from collab.history.point import FORMS, Point, milliseconds
 from collab.history.restore import Restoration
 from collab.replay import Replay
 from collab.store import Entry, Store
@@ -98,7 +98,7 @@ class History:
             for version in await self._store.versions(document):
                 if version.name == point:
                     return version.seq
-            raise VersionNotFound(document, point)
+            raise VersionNotFound(document, point, forms=FORMS)
         oldest = (await self._store.base(document)).seq
         if isinstance(point, datetime):
             return await self._find_time(document, point, oldest, newest)

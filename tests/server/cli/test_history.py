@@ -105,7 +105,24 @@ def test_versions_are_named_shown_used_and_forgotten(store: Path) -> None:
     assert shown(store, "versions", "team/plan", "--remove", "end / 😀") == ""
     gone = "collab: no version 'end / 😀' of 'team/plan'\n"
     assert told(store, "versions", "team/plan", "--remove", "end / 😀") == gone
-    assert told(store, "export", "team/plan", "--at", "end / 😀") == gone
+
+
+@pytest.mark.usefixtures("beside")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "team/plan", "--at", "3days"],
+        ["versions", "team/plan", "--add", "draft", "--at", "3days"],
+        ["restore", "team/plan", "--to", "3days"],
+        ["diff", "team/plan", "3days"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_no_point_is_answered_with_the_forms_that_one_takes(
+    store: Path, arguments: list[str]
+) -> None:
+    forms = "a seq, a date or time in ISO 8601, or the name of a version of 'team/plan'"
+    assert told(store, *arguments) == f"collab: expected {forms}, got '3days'\n"
 
 
 @pytest.mark.usefixtures("beside")
@@ -129,7 +146,10 @@ def test_restore_takes_a_document_back_and_can_be_taken_back(store: Path) -> Non
         (["versions", "d", "--add", "a", "--remove", "a"], "expected --add or --remove, got both"),
         (["versions", "d", "--at", "1"], "expected --at together with --add"),
         (["restore", "d"], "Missing option '--to'"),
-        (["restore", "d", "--to", ""], "expected a seq, a time or the name of a version"),
+        (
+            ["restore", "d", "--to", ""],
+            "expected a seq, a date or time in ISO 8601, or the name of a version",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_told_as_usage(

@@ -17,6 +17,7 @@ from collab.archive import KEEP_ALL, Retention, Terms
 from collab.document import Document
 from collab.errors import AccessDenied, DocumentNotFound, PointNotFound, VersionNotFound
 from collab.history.changes import Change
+from collab.history.point import FORMS
 from collab.server.app import Collab
 from collab.server.documents.history import History
 from collab.server.documents.restoring import restore_stored
@@ -299,8 +300,8 @@ class TestRestore:
         ("body", "status", "says"),
         [
             ({"to": 9}, 404, "expected a seq of 0 to 2 of 'd', got 9"),
-            ({"to": "draft"}, 404, "no version 'draft' of 'd'"),
-            ({"to": ""}, 400, "expected a seq, a time or the name of a version, got nothing"),
+            ({"to": "draft"}, 404, f"expected {FORMS} of 'd', got 'draft'"),
+            ({"to": ""}, 400, f"expected {FORMS}, got nothing"),
             ({"to": True}, 400, "expected to: a seq, a time or a version"),
             ({}, 400, "expected to: a seq, a time or a version"),
             ([], 400, "expected a JSON object as the body"),
