@@ -17,6 +17,7 @@ from collab.server.limits.census import Census, Visit
 from collab.server.metrics import Metrics
 from collab.server.peers.hocuspocus import HocuspocusPeer
 from collab.server.peers.peer import Peer
+from collab.server.peers.shared import SharedConnection
 from collab.server.peers.single import SinglePeer
 from collab.server.rooms.rooms import Rooms
 from collab.server.settings import Settings
@@ -149,6 +150,7 @@ class Handshakes:
 
     def _peer_of_many(self, handshake: Scope, visit: Visit) -> Peer:
         """Each document will bring a token of its own."""
-        return HocuspocusPeer(
+        shared = SharedConnection(
             self._rooms, self._guard, handshake, self._settings, self._timers, visit
         )
+        return HocuspocusPeer(shared, self._settings.connection_documents)

@@ -24,7 +24,7 @@ class SharedConnection:
             token in its ``Authorization`` header.
         settings: bounds and times.
         timers: where it waits for a client that opens nothing.
-        visit: its place in the census.
+        visit: its place in the census, from when it is opened to its end.
 
     Attributes:
         connection: the connection, once it is opened.
@@ -80,12 +80,14 @@ class SharedConnection:
         """The connection is there, and no seat is taken."""
         self.connection = connection
         self._close_later()
+        self._visit.begin(connection)  # It may close the connection: the server stops.
 
     def end(self) -> None:
-        """The connection is gone: seats are left, and it waits for nobody to take one."""
+        """The connection is gone, all seats are left: it waits for nobody to take one."""
         self._ended = True
         if self._patience is not None:
             self._patience.cancel()
+        self._visit.end()
 
     # What seats call.
 

@@ -11,12 +11,14 @@ from starlette.requests import HTTPConnection
 
 from collab.access import Access, Identity
 from collab.close import CloseCode
+from collab.errors import TooMany
 from collab.lib0 import write_var_string, write_var_uint
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.auth.guard import Authenticate, Guard
-from collab.server.limits.census import Census, Visit
+from collab.server.limits.census import RESTARTS, Census, Visit
 from collab.server.peers.hocuspocus import HocuspocusPeer
+from collab.server.peers.shared import SharedConnection
 from collab.server.rooms.rooms import Rooms
 from collab.server.settings import Settings
 from collab.server.timers import Timers
@@ -53,7 +55,8 @@ class Provider:
     ) -> None:
         self.wire = Wire()
         guard = Guard(authenticate, None)
-        self.peer = HocuspocusPeer(rooms, guard, HANDSHAKE, settings, timers, visit)
+        shared = SharedConnection(rooms, guard, HANDSHAKE, settings, timers, visit)
+        self.peer = HocuspocusPeer(shared, settings.connection_documents)
         self.wire.on_pressure(self.peer.pause, self.peer.resume)
         self.peer.opened(self.wire)
         self.heard: list[bytes] = []
@@ -498,3 +501,32 @@ async def test_who_opens_nothing_gets_no_more_time_for_asking_again() -> None:
         assert timers.waiting == [since_it_came]
         since_it_came.call()
         assert one.wire.closed is not None
+
+
+async def test_who_has_gone_is_neither_counted_nor_waited_for_any_more() -> None:
+    timers = TimersByHand()
+    async with inside(settings=Settings(user_connections=2)) as inner:
+        census = Census(inner.settings, inner.metrics, ())
+        one = Provider(inner.rooms, inner.settings, timers, census.visit(HANDSHAKE), by_token)
+        await one.opened("a", "ana")
+        await one.opened("b", "ana")
+        assert list(census.connections) == [one.wire]
+        with pytest.raises(TooMany):
+            census.check_user("x")
+        one.peer.ended()
+        assert not census.connections
+        assert inner.metrics.connections == 0
+        census.check_user("x")
+        assert timers.waiting == []
+
+
+async def test_who_was_let_in_as_the_server_stopped_is_sent_on() -> None:
+    async with inside() as inner:
+        census = Census(inner.settings, inner.metrics, ())
+        visit = census.visit(HANDSHAKE)
+        census.close()
+        one = Provider(inner.rooms, inner.settings, inner.timers, visit)
+        assert one.wire.closed == (CloseCode.RESTART, RESTARTS)
+        one.peer.ended()
+        assert not census.connections
+        assert inner.metrics.connections == 0
