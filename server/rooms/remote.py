@@ -198,8 +198,8 @@ class Remote:
         news = content.news([entry.update for entry in others])
         if news is not None:
             self._publication.publish(content.document, {}, {}, [], news, state_before, own=None)
-        elif self._recovery.under_way:
-            return True  # It does not apply, and is left out as the document is opened anew.
+        # Otherwise all of it is known; or some does not apply, which is left out as the document is
+        # opened anew. What the log has is told either way: whoever reads it later has it, too.
         if self._feeds.are_followed(self._name):
             for entry in others:
                 self._feeds.publish(self._name, Changed(entry))

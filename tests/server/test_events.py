@@ -22,6 +22,7 @@ from collab.server.bus.in_process import Exchange
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from collab.storage.sqlite import SQLiteStore
+from collab.store import Append, NewEntry
 from tests.core import poison
 from tests.server.fallback import DEADLINE_SECONDS, FallbackClient
 from tests.server.hosts import HOSTS, STREAM_WRITERS, front_door
@@ -198,6 +199,26 @@ async def test_what_another_server_writes_comes_where_nobody_has_the_document_op
         await program.next_of("presence")
         await write(other, 1)
         assert (await program.next_of("change"))["seq"] == 1
+
+
+async def test_an_entry_that_does_not_apply_is_told_of_with_those_that_came_with_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "collab.db"
+    async with two_servers(path) as (http, other), following(http) as program:
+        await program.next_of("presence")
+        async with FallbackClient(http, token="ada") as client:
+            await synced(client)
+            await client.say(yjs.update(poison.HELLO))
+            assert (await program.next_of("change"))["seq"] == 1
+            async with SQLiteStore(path) as store:
+                entry = NewEntry(update=poison.CHILD_OF_A_STRING, time_ms=1)
+                await store.append([Append(document="room", entries=[entry])])
+            await write(other, 1, start=2)
+            told = [await program.next_of("change") for _ in range(2)]
+            assert [change["seq"] for change in told] == [2, 3]
+            content = await http.get("/api/docs/room/content?format=text")
+            assert sorted(content.text) == sorted("hello2")
 
 
 async def test_a_seq_that_is_not_there_yet_hides_nothing() -> None:
