@@ -2,7 +2,7 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from operator import le
 from typing import Self
@@ -44,6 +44,13 @@ class Places:
         index = bisect_left(known, start)
         return index < len(known) and known[index] < end
 
+    def within(self, client: int, start: int, end: int) -> Sequence[int]:
+        """Those that lie in a range of a client's clocks, in order."""
+        known = self._clocks.get(client)
+        if known is None:
+            return ()
+        return known[bisect_left(known, start) : bisect_left(known, end)]
+
     @property
     def clients(self) -> Collection[int]:
         """Whose clocks they are."""
@@ -82,7 +89,7 @@ class Places:
             elif new[0] > known[-1]:
                 known.extend(new)
             else:
-                self._clocks[client] = array("Q", sorted({*known, *new}))
+                self._clocks[client] = _merged(known, new)
 
     def remove(self, other: Self) -> None:
         """Takes out what is in another's."""
@@ -90,12 +97,39 @@ class Places:
             known = self._clocks.get(client)
             if known is None:
                 continue
-            for clock in gone:
-                index = bisect_left(known, clock)
-                if index < len(known) and known[index] == clock:
-                    del known[index]
-            if not known:
+            left = _without(known, gone)
+            if left:
+                self._clocks[client] = left
+            else:
                 del self._clocks[client]
+
+
+# Both copy whole stretches: moving what is behind each place, a place at a time, takes minutes
+# where there are a million.
+
+
+def _merged(known: "array[int]", new: "array[int]") -> "array[int]":
+    merged = array("Q")
+    copied = 0
+    for clock in new:
+        index = bisect_left(known, clock, copied)
+        merged += known[copied:index]
+        merged.append(clock)
+        copied = index + int(index < len(known) and known[index] == clock)
+    return merged + known[copied:]
+
+
+def _without(known: "array[int]", gone: "array[int]") -> "array[int]":
+    left = array("Q")
+    copied = 0
+    for clock in gone:
+        index = bisect_left(known, clock, copied)
+        if index == len(known):
+            break
+        if known[index] == clock:
+            left += known[copied:index]
+            copied = index + 1
+    return left + known[copied:]
 
 
 def _ordered(clocks: Collection[int]) -> "array[int]":

@@ -25,7 +25,11 @@ from collab.typed import read_typed
 _LEAD = re.compile(rb"[\xf0-\xf4]")
 """What a pair begins with in UTF-8, and nothing else in it does."""
 _SKIP, _STRING = Kind.SKIP, Kind.STRING  # looking a member of an enumeration up takes its time
-_HALVES = "\ufffd\ufffd".encode()
+_SECOND = re.compile(rb"[\xdc-\xdf]")
+"""The high byte of a pair's second unit, and of no other unit."""
+_HALVES = "\ufffd\ufffd".encode("utf-16-be")
+_BLOCK_BYTES = 64 * 1024
+"""Text is written in UTF-16 so much at a time: all of a long one would take twice its memory."""
 
 
 class Survey(NamedTuple):
@@ -71,13 +75,14 @@ def replace(update: bytes, cut: Places) -> bytes:
         client, clock, length, kind, *_ = struct
         if kind is not _STRING or not cut.reach(client, clock, clock + length):
             continue
-        _, position = read_var_uint(update, struct.content)
         text = bytearray()
-        for inner, index in _inside(struct, update):
-            if cut.reach(client, inner, inner + 1):
-                text += update[position:index] + _HALVES
-                position = index + 4
-        text += update[position : struct.end]
+        for first, units in _blocks(struct, update):
+            after = first + len(units) // 2
+            for inner in cut.within(client, first, after):
+                at = 2 * (inner - first)
+                if _is_second(units[at]):
+                    units[at - 2 : at + 2] = _HALVES
+            text += units.decode("utf-16-be").encode()
         written += update[copied : struct.content] + write_var_bytes(bytes(text))
         copied = struct.end
     return bytes(written + update[copied:])
@@ -131,8 +136,7 @@ class _Gathering:
         if right_origin is not None:
             self._cuts[right_origin.client].append(right_origin.clock)
         if kind is _STRING and _LEAD.search(update, content, end_byte):
-            for inner, _ in _inside(struct, update):
-                self._pairs[client].append(inner)
+            self._pairs[client].extend(_inside(struct, update))
 
     def survey(self) -> Survey:
         return Survey(Places(self._pairs), Places(self._cuts), Places(self._edges))
@@ -142,13 +146,27 @@ def _clocks() -> "defaultdict[int, array[int]]":
     return defaultdict(lambda: array("Q"))
 
 
-def _inside(struct: Struct, update: bytes) -> Iterator[tuple[int, int]]:
-    """The pairs in a string: the clock inside each, and the index of its first byte."""
+def _inside(struct: Struct, update: bytes) -> Iterator[int]:
+    """The pairs in a string: the clock inside each."""
+    for first, units in _blocks(struct, update):
+        for second in _SECOND.finditer(units[::2]):
+            yield first + second.start()
+
+
+def _blocks(struct: Struct, update: bytes) -> Iterator[tuple[int, bytearray]]:
+    """A string in blocks of whole characters: the clock each begins at, and its UTF-16 units."""
     _, position = read_var_uint(update, struct.content)
     clock = struct.clock
-    for lead in _LEAD.finditer(update, position, struct.end):
-        index = lead.start()
-        clock += len(update[position:index].decode())
-        yield clock + 1, index
-        clock += 2
-        position = index + 4
+    while position < struct.end:
+        after = min(position + _BLOCK_BYTES, struct.end)
+        while after < struct.end and update[after] & 0xC0 == 0x80:  # inside of a character
+            after -= 1
+        units = bytearray(update[position:after].decode().encode("utf-16-be"))
+        yield clock, units
+        clock += len(units) // 2
+        position = after
+
+
+def _is_second(high: int) -> bool:
+    """Whether a unit of which this is the high byte is the second of a pair."""
+    return high & 0xFC == 0xDC

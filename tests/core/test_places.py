@@ -1,5 +1,6 @@
 """Places: the same as sets of ids, in less room."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,14 @@ def test_they_reach_into_ranges(chosen: set[Id], client: int, start: int, end: i
     assert places(chosen).reach(client, start, end) is expected
 
 
+@given(ids, st.integers(0, 3), st.integers(0, 12), st.integers(0, 12))
+def test_those_within_a_range_are_given_in_order(
+    chosen: set[Id], client: int, start: int, end: int
+) -> None:
+    expected = [clock for clock in range(start, end) if Id(client, clock) in chosen]
+    assert list(places(chosen).within(client, start, end)) == expected
+
+
 @given(ids, ids)
 def test_common_ones_are_those_in_both(one: set[Id], other: set[Id]) -> None:
     assert set(places(one).common(places(other))) == one & other
@@ -70,3 +79,15 @@ def test_unknown_ones_are_at_or_after_a_clock(chosen: set[Id], known: dict[int, 
 @given(st.dictionaries(st.integers(0, 3), st.integers(0, 12)))
 def test_a_state_vector_gives_one_for_each_client(clocks: dict[int, int]) -> None:
     assert set(Places.of_clocks(clocks)) == {Id(*place) for place in clocks.items()}
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(60)
+def test_a_million_are_taken_in_and_out_in_time() -> None:
+    """It took many minutes, as each moved all that were behind it."""
+    even = Places({1: range(0, 3_000_000, 2)})
+    held = Places({1: range(1, 3_000_000, 2)})
+    held.add(even)
+    held.remove(even)
+    assert not held.common(even)
+    assert len(held.within(1, 0, 3_000_000)) == 1_500_000

@@ -82,6 +82,14 @@ def test_chosen_pairs_are_replaced_and_no_clock_changes(text: str, data: st.Data
     assert lengths == [struct.length for struct in read_structs(written(text))]
 
 
+def test_pairs_of_a_long_text_are_found_and_replaced_wherever_it_is_cut_into_blocks() -> None:
+    text = "aé한😀" * 30_000
+    places = places_in(text)
+    assert [place.clock for place in survey(written(text)).pairs] == places
+    replaced = replace(written(text), Places({1: places}))
+    assert replaced == written(text.replace("😀", "\ufffd\ufffd"))
+
+
 def test_other_clients_and_other_structs_stay_as_they_are() -> None:
     update = b"\x02" + written("a😀", client=2)[1:-1] + written("😀", client=1)[1:]
     assert replace(update, Places({3: [1]})) == update
