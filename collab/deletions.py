@@ -3,37 +3,50 @@
 The CRDT keeps a list of values as one block, and copies what is right of each place at which it
 cuts it: half of 40,000 values, every second one, take it the better part of a minute to delete. So
 some places far apart are cut first, from the end, and what is left to copy is short.
+
+What is not here yet cannot be cut, and the CRDT goes through all deletions that wait whenever it is
+given one more: a million that wait, given one by one, hold it up for a minute.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from collab.lib0 import read_var_uint, write_var_uint
 
 STRIDE = 64
 """Ranges of a client of which the first is deleted before the others."""
 
+_WAITING_BYTES = 1 << 26
+"""What is gone through of deletions that wait for the first ones of an update: some tenths of a
+second."""
+
 _UINT = re.compile(rb"[\x80-\xff]*[\x00-\x7f]")
 
 
-def first_deletions(deletions: bytes) -> Iterator[bytes]:
+def first_deletions(
+    deletions: bytes, known: Mapping[int, int], waiting_bytes: int
+) -> Iterator[bytes]:
     """Picks deletions that are to be made one after the other, before all of them are.
 
     Args:
         deletions: an update without structs.
+        known: the document's state vector; what is beyond it is not picked.
+        waiting_bytes: what waits there; the more it is, the fewer are picked.
 
     Yields:
         Updates, each of one range; none where there are few ranges.
     """
-    if len(deletions) < 2 * STRIDE:
-        return
     uints = _UINT.findall(deletions, 1)
+    most = _WAITING_BYTES // max(waiting_bytes, 1)
+    stride = max(STRIDE, len(uints) // 2 // max(most, 1))
     position = 1
     while position < len(uints):
         client = uints[position]
         ranges, _ = read_var_uint(uints[position + 1], 0)
         position += 2
-        for number in range((ranges - 1) // STRIDE * STRIDE, 0, -STRIDE):
+        reached = known.get(read_var_uint(client, 0)[0], 0)
+        for number in range((ranges - 1) // stride * stride, 0, -stride):
             first = position + 2 * number
-            yield b"\x00\x01" + client + write_var_uint(1) + b"".join(uints[first : first + 2])
+            if read_var_uint(uints[first], 0)[0] + read_var_uint(uints[first + 1], 0)[0] <= reached:
+                yield b"\x00\x01" + client + write_var_uint(1) + b"".join(uints[first : first + 2])
         position += 2 * ranges

@@ -11,7 +11,7 @@ from itertools import islice
 import pycrdt
 
 from collab import lib0, state_vector
-from collab.deletions import first_deletions
+from collab.deletions import STRIDE, first_deletions
 from collab.errors import BrokenDocument, PoisonedUpdate, ProtocolError, TooLarge
 from collab.joining import MAX_LOOSE, continues, join
 from collab.marks import CHILD, MARKS, PAIR
@@ -251,8 +251,9 @@ class Document:
                 added = self._measure_levels(update)
             self._levels += added
             with doc.transaction():
-                if update[0] == 0:  # Deletions alone.
-                    for first in first_deletions(update):
+                if update[0] == 0 and len(update) >= 2 * STRIDE:  # Many deletions alone.
+                    known = state_vector.decode(self.state_vector)
+                    for first in first_deletions(update, known, self.pending_bytes):
                         doc.apply_update(first)
                 doc.apply_update(update)
                 here = doc.get_state()
@@ -383,12 +384,14 @@ class Document:
             raise TooLarge(f"expected at most {most} clients, got {len(new) + len(here)}")
 
     def _measure_levels(self, update: bytes) -> int:
-        """Measures how deeply types lie inside each other here, and how many an update adds.
+        """Measures how many levels an update adds; where that may be too many, how many are here.
 
         Raises:
             TooLarge: with it they would lie too deeply.
         """
         added = measure_levels(update)
+        if self._levels + added <= LOOK_LEVELS:
+            return added
         self._levels = measure_levels(self.encode())
         if self._levels + added > MAX_LEVELS:
             raise TooLarge(f"expected at most {MAX_LEVELS} types inside each other, got more")

@@ -114,3 +114,20 @@ def test_types_that_came_before_what_they_lie_in_count() -> None:
     step = 1000
     with pytest.raises(PoisonedUpdate, match="types inside each other"):
         apply_all(document, range(20 * step, -1, -step), step)
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(30)
+def test_a_document_is_not_read_whole_for_what_only_looks_like_levels() -> None:
+    """It took seconds for each such update of a few kilobytes, where there were many structs."""
+    document = Document()
+    each = b"\x44" + write_var_uint(1)  # At the beginning, before the one that was there.
+    structs = [b"\x04\x01\x01t\x01x"]
+    structs += [each + write_var_uint(clock) + b"\x01x" for clock in range(200_000 - 1)]
+    head = b"\x01" + write_var_uint(len(structs)) + b"\x01\x00"
+    document.apply(head + b"".join(structs) + b"\x00")
+    collected = b"\x00\x01" * (LOOK_LEVELS + 1)
+    for client in range(2, 62):
+        head = b"\x01" + write_var_uint(LOOK_LEVELS + 1) + write_var_uint(client) + b"\x00"
+        document.apply(head + collected + b"\x00")
+    assert document.clients == 61
