@@ -1,5 +1,6 @@
 """The ``collab`` command."""
 
+import errno
 from importlib import import_module
 
 import click
@@ -29,9 +30,15 @@ _COMMANDS = {
 """Each command's module in this package, and its name there: only the one that is run is loaded,
 for a server keeps in memory what it has loaded."""
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class _Commands(click.Group):
-    """The commands; they end with one line and exit code 1 where collab raised on purpose."""
+    """The commands.
+
+    They end with one line and exit code 1 where collab raised on purpose, or where the disk is full
+    that their output goes to.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)
@@ -59,6 +66,11 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except CollabError as error:
             click.echo(f"collab: {error}", err=True)
+            ctx.exit(1)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise  # A pipe that was closed is click's; anything else is a fault of ours.
+            click.echo(f"collab: expected to write all of it, got: {error.strerror}", err=True)
             ctx.exit(1)
 
 

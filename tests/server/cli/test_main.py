@@ -1,10 +1,15 @@
 """`collab` itself: what it says of its commands."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import anyio
+import pycrdt
 import pytest
 from click.testing import CliRunner
 
+from collab.server import Collab
 from collab.server.cli.main import main
 
 
@@ -27,3 +32,27 @@ def test_a_file_that_is_not_there_is_named_in_full(
     missing = tmp_path / ("b.db" if "b.db" in command else "collab.db")
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == f"collab: no store at {missing}"
+
+
+_FULL_DISK = Path("/dev/full")
+
+
+@pytest.mark.skipif(not _FULL_DISK.exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("command", [["list"], ["history", "notes"], ["export", "notes"]])
+def test_a_full_disk_is_told_of_in_one_line(command: list[str], tmp_path: Path) -> None:
+    async def write() -> None:
+        async with Collab(f"sqlite:///{tmp_path}/collab.db") as app, app.document("notes") as notes:
+            notes.doc["content"] = pycrdt.Text("hello")
+
+    anyio.run(write)
+    script = "from collab.server.cli.main import main; main()"
+    with _FULL_DISK.open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", script, *command],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+        )
+    assert ended.stderr == b"collab: expected to write all of it, got: No space left on device\n"
+    assert ended.returncode == 1
