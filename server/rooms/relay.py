@@ -181,14 +181,18 @@ class Relay:
 
     def left(self, instance: str) -> None:
         """Another instance has left, after its last commit."""
-        if self._room is not None:
-            self._room.forget_instance(instance)
-            self._keep(self._room, instance)
+        room = self._room
+        if room is None:
+            self._wait(partial(self.left, instance), 0)
+            return
+        room.forget_instance(instance)
+        self._keep(room, instance)
 
     def died(self, instance: str, *, turn: int) -> None:
         """Another instance is gone without a word; see ``Receiver.died``."""
         room = self._room
         if room is None:
+            self._wait(partial(self.died, instance, turn=turn), 0)
             return
         room.forget_instance(instance)
         self._look_after(room, instance, turn * _TURN_SECONDS)
@@ -282,7 +286,8 @@ class Relay:
         """Has what an instance passed on logged here, unless it is; that is seen after a while."""
         if instance in self._securing:
             return
-        if self.promises.left(instance, time.monotonic()).updates:
+        left = self.promises.left(instance, time.monotonic())
+        if left.updates or left.whole:
             self._securing.add(instance)
             room.spawn(partial(self._secure, room, instance, seconds))
         else:

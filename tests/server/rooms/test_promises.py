@@ -6,10 +6,12 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+import pycrdt
 import pytest
 
 from collab import relay
 from collab.access import ANYONE, Access
+from collab.document import Document
 from collab.errors import StoreUnavailable
 from collab.lib0 import write_var_bytes, write_var_uint
 from collab.protocol import yjs
@@ -195,6 +197,41 @@ async def test_what_is_given_back_hides_nothing_that_is_waited_for(tmp_path: Pat
         assert not came_back(bob, b"!")
         held.let_append()
         await bob.read_until(lambda: came_back(bob, b"!"))
+
+
+async def test_a_change_too_long_to_be_kept_is_logged_too_before_it_is_acknowledged() -> None:
+    store = MemoryStore()
+    async with house(store, bus=Exchange().bus()) as server:
+        room = await server.rooms.acquire("d")
+        bob = Client(room, client_id=2).connect()
+        long: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(client_id=1)
+        text = long.get("text", type=pycrdt.Text)
+        text += "x" * 5_000_000
+        assert server.relays is not None
+        server.relays.changed("d", long.get_update(), "another", 1)
+        await bob.read_until(lambda: len(bob.text) == 5_000_000)
+        bob.type("!")
+        server.relays.died("another", turn=0)
+        await bob.read_until(lambda: came_back(bob, b"!"))
+        stored = Document.load(await store.load("d"))
+        assert len(str(stored.doc.get("text", type=pycrdt.Text))) == 5_000_001
+
+
+async def test_what_a_server_left_that_died_while_the_document_was_opened_is_logged() -> None:
+    store = SteeredStore()
+    async with house(store, bus=Exchange().bus()) as server, anyio.create_task_group() as tasks:
+        store.hold_loads()
+        tasks.start_soon(server.rooms.acquire, "d")
+        await anyio.wait_all_tasks_blocked()
+        assert server.relays is not None
+        server.relays.changed("d", poison.HELLO, "another", 1)
+        server.relays.died("another", turn=0)
+        store.let_load()
+        bob = await come(server, 2)
+        bob.type("!")
+        await bob.read_until(lambda: came_back(bob, b"!"))
+        stored = Document.load(await store.load("d"))
+        assert sorted(str(stored.doc.get("text", type=pycrdt.Text))) == sorted("hello!")
 
 
 class QuestionedBus(InProcessBus):
