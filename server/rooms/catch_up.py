@@ -149,9 +149,9 @@ class CatchUp:
             return
         if short and whole.frames is None:
             whole.frames = [yjs.update(whole.update)]
-        member.parts = Parts(whole.frames, whole.state_vector, whole.version)
+        parts = member.parts = Parts(whole.frames, whole.state_vector, whole.version)
         if whole.frames is None:
-            whole.waiting.append(member)
+            whole.waiting.append((member, parts))
             if len(whole.waiting) == 1:
                 self._spawn(partial(self._cut_whole, whole))
 
@@ -160,11 +160,9 @@ class CatchUp:
             _cut, whole.update, self._part_bytes, yjs.update
         )
         waiting, whole.waiting = whole.waiting, []
-        for member in waiting:
-            parts = member.parts
-            if parts is not None and parts.frames is None and parts.version == whole.version:
-                parts.frames = whole.frames
-                self.go_on(member)
+        for member, parts in waiting:
+            parts.frames = whole.frames
+            self.go_on(member)  # Unless it waits for others by now, of a document made anew.
 
     def _finish(self, member: Member, diff: bytes) -> None:
         """Sends the last of what a member lacks: from here on it is live."""
@@ -209,7 +207,7 @@ class _WholeState:
         made_at: when, seconds on the monotonic clock.
         used_at: when somebody was last given it.
         frames: its parts, encoded; None until they are cut.
-        waiting: who waits for them.
+        waiting: who waits for them, and what they are put into.
     """
 
     def __init__(self, document: Document, now: float) -> None:
@@ -218,7 +216,7 @@ class _WholeState:
         self.version = document.version
         self.made_at = self.used_at = now
         self.frames: list[bytes] | None = None
-        self.waiting: list[Member] = []
+        self.waiting: list[tuple[Member, Parts]] = []
 
 
 def _cut(update: bytes, part_bytes: int, encode: Callable[[bytes], bytes]) -> list[bytes]:
