@@ -85,7 +85,7 @@ class Updates:
         lines = await read_body(request, self._max_bytes)
         room = await self._rooms.acquire(name, seeded=False)
         try:
-            room.content.flush()
+            await room.content.quiet()  # What does not apply is nothing that is known.
             state = room.document.encode()
             # A copy is asked, in a thread. What becomes of the room meanwhile does no harm: at
             # worst something is stored that it had come to know.

@@ -5,14 +5,18 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from urllib.parse import quote
 
 import anyio
+import anyio.lowlevel
 import httpx
+import pycrdt
 import pytest
 from starlette.requests import HTTPConnection
 
 from collab.access import Access, Identity
-from collab.document import merge
+from collab.document import Document, merge
 from collab.errors import StoreUnavailable
+from collab.lib0 import write_var_string
 from collab.ndjson import MEDIA_TYPE, encode_entries
+from collab.protocol import yjs
 from collab.server.app import Collab
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
@@ -25,6 +29,7 @@ from tests.server.wire import Client
 pytestmark = pytest.mark.anyio
 
 LOG = {"Content-Type": MEDIA_TYPE}
+TEXT = {"Content-Type": "text/plain"}
 
 
 async def authenticate(connection: HTTPConnection) -> Identity | None:
@@ -333,3 +338,42 @@ async def test_who_is_revoked_while_they_send_changes_nothing(
         answer = await client.request(method, path, content=send(), headers=headers)
         assert answer.status_code == 401
         assert (await store.load("d")).seq == 0
+
+
+@pytest.mark.parametrize("way", ["log", "text"])
+async def test_what_is_about_to_be_refused_is_not_known_when_somebody_brings_it(way: str) -> None:
+    store = SteeredStore()
+    refused = poison.update_of(poison.in_root(4, write_var_string("here")), client=91)
+    waiting = poison.in_root(4, write_var_string("x" * 2000))
+    hostile = merge([refused, poison.update_of(waiting, client=91, clock=50)])
+    async with (
+        Collab(store, settings=Settings(pending_max_bytes=1000)) as collab,
+        requests_to(collab) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        first = await client.put("/api/docs/d/content?root=text", content="", headers=TEXT)
+        assert first.is_success
+        room = await collab.running.rooms.acquire("d")
+        store.hold_loads()
+        Client(room, client_id=91).connect().say(yjs.update(hostile))
+        answers: list[httpx.Response] = []
+
+        async def bring() -> None:
+            if way == "log":
+                body = encode_entries(log_of([refused]))
+                answer = await client.post("/api/docs/d/updates", content=body, headers=LOG)
+            else:
+                answer = await client.put(
+                    "/api/docs/d/content?root=text", content="here", headers=TEXT
+                )
+            answers.append(answer)
+
+        tasks.start_soon(bring)
+        await anyio.wait_all_tasks_blocked()
+        store.let_load()
+        await room.content.settle()
+        while not answers:
+            await anyio.lowlevel.checkpoint()
+        assert answers[0].is_success
+        kept = Document.load(await store.load("d"))
+        assert str(kept.doc.get("text", type=pycrdt.Text)) == "here"
