@@ -58,7 +58,7 @@ end
 """Reads entries of a stream, as far as so many bytes go, and whether there are more."""
 
 LONGEST_BYTES = 8 * 1024 * 1024
-"""Changes that are longer are not kept in a stream."""
+"""What is longer goes by way of the store: it would fill what waits to be sent, here or there."""
 _GLANCE_MAX_BYTES = 64 * 1024
 """What is read of each stream at first, together with others."""
 _PAGE_MAX_BYTES = 16 * 1024 * 1024

@@ -52,6 +52,7 @@ class Numbers:
         self._untold: list[range] = []
         self._mark: Mark | None = None
         self._rested = False
+        self._withheld: int | None = None
 
     @property
     def durable(self) -> bool:
@@ -183,6 +184,23 @@ class Numbers:
         self.passed_on += 1
         self._mark = None
         return self.passed_on
+
+    def withhold(self) -> None:
+        """Something was not passed on: when all until now is durable others are to read it."""
+        self._withheld = self.passed_on
+
+    def take_gap(self) -> Sequence[int]:
+        """Numbers two changes that are none and do not follow each other, for others to read.
+
+        Returns:
+            Their numbers; nothing where nothing was withheld, or it is not durable yet.
+        """
+        if self._withheld is None or self._durable < self._withheld:
+            return ()
+        self._withheld = None
+        self.passed_on += 3
+        self._mark = None
+        return (self.passed_on - 2, self.passed_on)
 
     def take_late(self) -> Sequence[Own]:
         """Those that the last look has found already, each once."""

@@ -30,7 +30,7 @@ from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.bus.bus import Receiver
 from collab.server.bus.deployment import CONNECT_SECONDS, FAILURES, Deployment
 from collab.server.bus.instances import BEAT_SECONDS, Instances
-from collab.server.bus.link import Published
+from collab.server.bus.link import LONGEST_BYTES, Published
 from collab.server.bus.links import Links
 from collab.server.bus.marks import Mark, decode_mark
 from collab.server.bus.numbers import Numbers
@@ -127,7 +127,9 @@ class ValkeyBus:
 
     def unsubscribe(self, document: str) -> None:
         """Hears of it no more."""
-        self._subscribed.pop(document, None)
+        subscription = self._subscribed.pop(document, None)
+        if subscription is not None:
+            self._publish_gap(document, subscription)
         self._streams.forget(document)
         self._unmarked.pop(document, None)
         self._questions.forget_document(document)
@@ -140,7 +142,10 @@ class ValkeyBus:
             return
         number = subscription.begin_own(update)
         self._streams.follow(document, subscription)
-        self._publish_change(document, subscription, number, update)
+        if len(update) > LONGEST_BYTES:
+            self._withhold(document)
+        else:
+            self._publish_change(document, subscription, number, update)
 
     def committed(self, document: str, seqs: Sequence[range]) -> None:
         """More of the changes are durable."""
@@ -172,12 +177,29 @@ class ValkeyBus:
 
     def say(self, document: str, frame: bytes, *, to: str | None = None) -> None:
         """Tells all others something, or one of them."""
+        if len(frame) > LONGEST_BYTES:
+            self._withhold(document)
+            return
         head = f"f {self.instance} ".encode()
         if to is None:
             self._links.put(Published(self._channel(document), head + frame))
         else:
             name = lib0.write_var_string(document)
             self._links.put(Published(self._private + to, head + name + frame))
+
+    def _withhold(self, document: str) -> None:
+        """Has something go by way of the store, which the others read when they see a gap."""
+        subscription = self._subscribed.get(document)
+        if subscription is not None:
+            subscription.withhold()
+            self._unmarked[document] = subscription
+
+    def _publish_gap(self, document: str, subscription: Numbers) -> bool:
+        """Has all others read the store, whatever they have heard; tells whether it is time."""
+        gap = subscription.take_gap()
+        for number in gap:
+            self._publish_change(document, subscription, number, EMPTY_UPDATE)
+        return bool(gap)
 
     def _publish_change(
         self, document: str, subscription: Numbers, number: int, update: bytes
@@ -323,10 +345,12 @@ class ValkeyBus:
             self._pass_on_change(kept.document, kept.update, kept.instance, kept.number)
 
     async def _mark_rest(self) -> None:
-        """Tells what is durable of documents that have come to rest."""
+        """Tells what is durable of documents that have come to rest, and what was not said."""
         while True:
             await anyio.sleep(_REST_SECONDS)
             for document, subscription in tuple(self._unmarked.items()):
+                if self._publish_gap(document, subscription):
+                    continue
                 if subscription.marked:
                     del self._unmarked[document]
                 elif self._instances and (number := subscription.take_rest()) is not None:

@@ -7,6 +7,7 @@ import anyio
 import anyio.abc
 import pytest
 
+from collab.server.bus.link import LONGEST_BYTES
 from collab.server.bus.marks import Mark
 from tests.server.bus.line import Ear, Line
 
@@ -306,3 +307,46 @@ def test_what_is_heard_may_start_tasks_on_a_loop_that_anyio_did_not_start(line: 
                     await starter.started.wait()
 
     Context().run(asyncio.run, hear())
+
+
+@pytest.mark.parametrize("heard", [[], [b"a"]])
+async def test_who_cannot_hear_a_long_change_reads_the_store_once_it_is_durable(
+    line: Line, heard: list[bytes]
+) -> None:
+    async with line.bus() as (one, own), line.bus() as (other, ear):
+        for bus in (one, other):
+            await bus.subscribe("d")
+            await bus.subscribe("e")
+        for change in heard:
+            one.change("d", change)
+        one.change("d", bytes(LONGEST_BYTES + 1))
+        one.change("e", b"b")
+        await ear.until(lambda: ear.changes == [*heard, b"b"])
+        assert ear.misses == 0
+        one.committed("d", [range(seq, seq + 1) for seq in range(1, len(heard) + 2)])
+        await ear.until(lambda: ear.misses > 0)
+        one.change("d", b"c")
+        await ear.until(lambda: ear.changes == [*heard, b"b", b"c"])
+        assert all(not mark.seqs for mark in ear.marks if mark.durable > len(heard))
+        assert own.cuts == 0
+
+
+async def test_who_closes_a_document_has_others_read_what_was_too_long_for_them(
+    line: Line,
+) -> None:
+    async with line.bus() as (one, _), line.bus() as (other, ear):
+        await one.subscribe("d")
+        await other.subscribe("d")
+        one.change("d", bytes(LONGEST_BYTES + 1))
+        one.committed("d", [range(1, 2)])
+        one.unsubscribe("d")
+        await ear.until(lambda: ear.misses > 0)
+
+
+async def test_an_answer_that_is_too_long_has_others_read_the_store(line: Line) -> None:
+    async with line.bus() as (one, own), line.bus() as (other, ear):
+        await one.subscribe("d")
+        await other.subscribe("d")
+        one.say("d", bytes(LONGEST_BYTES + 1), to=other.instance)
+        await ear.until(lambda: ear.misses > 0)
+        assert (ear.frames, own.cuts) == ([], 0)

@@ -12,6 +12,7 @@ import pytest
 from collab.access import Access, Identity
 from collab.document import Document
 from collab.happenings import Changed
+from collab.server.bus.link import LONGEST_BYTES
 from collab.server.rooms.promises import Left
 from collab.server.settings import Settings
 from collab.storage.sqlite import SQLiteStore
@@ -66,6 +67,21 @@ async def test_what_is_typed_on_one_instance_is_seen_on_the_other(
         await one.persister.settle()
         await other.persister.settle()
         assert len(await entries(store)) == 2
+
+
+async def test_a_paste_of_many_megabytes_is_seen_on_the_other_and_what_is_typed_around_it(
+    store: Path, make_bus: MakeBus
+) -> None:
+    async with pair(store, make_bus) as (one, other):
+        ann, bob = await come(one, 1), await come(other, 2)
+        ann.type("before ")
+        await bob.read_until(lambda: bob.text == "before ")
+        ann.type("p" * (LONGEST_BYTES + 1))
+        ann.type(" after")
+        await bob.read_until(lambda: len(bob.text) == len(ann.text))
+        bob.type(" answered")
+        await ann.read_until(lambda: ann.text.endswith(" answered"))
+        assert bob.text == ann.text
 
 
 async def test_a_document_opened_later_has_what_is_not_committed_yet(
