@@ -296,6 +296,9 @@ class Content:
     async def stop(self) -> None:
         """Takes nothing in any more, and waits until what it took in is durable."""
         self.flush()
+        while self.recovery.under_way:  # What waits for that was taken from whoever sent it.
+            await self._journal.next_change()
+            self.flush()
         self.stopped = True
         await self.settle()
 

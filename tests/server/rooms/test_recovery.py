@@ -9,11 +9,12 @@ import pytest
 from collab.access import ANYONE, Access
 from collab.close import CloseCode
 from collab.document import merge
-from collab.errors import StoreUnavailable
+from collab.errors import ServerBusy, StoreUnavailable
 from collab.lib0 import write_var_bytes, write_var_string, write_var_uint
 from collab.protocol import yjs
 from collab.protocol.ysweet import Y_SWEET
 from collab.server.bus.in_process import Exchange
+from collab.server.rooms.farewell import Farewell
 from collab.server.rooms.member import Member
 from collab.server.settings import Settings
 from collab.session import Session
@@ -339,3 +340,26 @@ async def test_a_question_about_a_change_that_is_refused_meanwhile_is_not_answer
         await room.content.settle()
         assert "too much" not in str(room.document.doc.get("text", type=pycrdt.Text))
         assert not [frame for frame in asking.wire.read() if frame[0] == 102]
+
+
+async def test_what_came_meanwhile_is_durable_before_the_document_is_changed_in_the_store() -> None:
+    store = SteeredStore()
+    async with house(store) as server, anyio.create_task_group() as tasks:
+        room = await server.rooms.acquire("d")
+        hostile, writer = (Client(room, client_id=n).connect() for n in (91, 2))
+        hostile.say(yjs.update(poison.HELLO))
+        await room.content.settle()
+        store.hold_loads()
+        hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
+        update = writer.type("meanwhile")
+
+        async def change() -> None:
+            farewell = Farewell(CloseCode.RESTART, "", ServerBusy("changed"))
+            async with server.rooms.without("d", farewell):
+                stored = [entry.update async for entry in store.entries("d")]
+                assert update in stored
+
+        tasks.start_soon(change)
+        await anyio.wait_all_tasks_blocked()
+        store.let_load()
+        await writer.wire.ended()
