@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 
-import { type Change, type Version, dayOf, grow, momentsOf, rowsOf } from './changes.js'
+import { type Change, dayOf, grow, momentsOf, rowsOf } from './changes.js'
+import type { Version } from './versions.js'
 
 const change = (author: string | null, seqs: [number, number], seconds: [number, number]): Change => ({
   author,

@@ -1,4 +1,5 @@
 import { type Restore, restoresIn } from './restores.js'
+import type { Version } from './versions.js'
 
 /** How long somebody rests before what follows is another change, seconds: short, so that turns stay apart. */
 export const PAUSE_SECONDS = 2
@@ -12,15 +13,6 @@ export interface Change {
   last_seq: number
   first_ms: number
   last_ms: number
-}
-
-/** A named point of the history. */
-export interface Version {
-  name: string
-  seq: number
-  created_ms: number
-  author: string | null
-  automatic: boolean
 }
 
 /** One stored change, as the server tells of it when it is durable. */

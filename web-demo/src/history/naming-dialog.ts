@@ -1,7 +1,7 @@
 import { byId } from '../elements.js'
 import { RequestFailed } from '../request.js'
-import type { Version } from './changes.js'
 import type { Past } from './past.js'
+import type { Version } from './versions.js'
 
 /** Asks for the name of a version, and gives it. */
 export class NamingDialog {

@@ -1,7 +1,8 @@
 import { type Ask, type Page, RequestFailed, type Summary, ask, askJson, pathOf, readJson, readText } from '../request.js'
-import { type Change, PAUSE_SECONDS, type Version } from './changes.js'
+import { type Change, PAUSE_SECONDS } from './changes.js'
 import type { Difference, Hunk } from './hunks.js'
 import { type AttributedRun, type Run, readRuns } from './runs.js'
+import type { Version } from './versions.js'
 
 /** How many changes a page has. */
 const PAGE = 200

@@ -1,4 +1,4 @@
-import type { Version } from './changes.js'
+import type { Version } from './versions.js'
 
 /** The most that a name of a version has, bytes of UTF-8; and parts of it, so that all fit. */
 const WRITER_MOST_BYTES = 60

@@ -1,7 +1,8 @@
 import { byId, element, icon } from '../elements.js'
 import type { Author } from './authors.js'
-import { type Row, type Version, dayOf, keyOf, timesOf } from './changes.js'
+import { type Row, dayOf, keyOf, timesOf } from './changes.js'
 import { type Restore, shownName } from './restores.js'
+import type { Version } from './versions.js'
 
 /** How many people a row names before it counts the rest. */
 const NAMED = 3

@@ -1,7 +1,8 @@
 import { RequestFailed } from '../request.js'
-import { type Change, type Entry, type Row, type Version, grow, rowsOf } from './changes.js'
+import { type Change, type Entry, type Row, grow, rowsOf } from './changes.js'
 import { Happenings } from './happenings.js'
 import type { Past } from './past.js'
+import type { Version } from './versions.js'
 
 /** Something that happened in the document, as the server tells it. */
 type Happening =
