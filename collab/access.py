@@ -75,6 +75,16 @@ class Grants:
                 found.append(prefix)
         return tuple(found)
 
+    def patterns(self, access: Access) -> tuple[str, ...]:
+        """Patterns of the names of documents that may be used so, narrow ones first.
+
+        A narrower pattern may allow less for some of these names.
+
+        Args:
+            access: the least that must be allowed.
+        """
+        return tuple(pattern.text for pattern, given in self._rules if given >= access)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Grants) and self.accesses == other.accesses
 

@@ -138,6 +138,14 @@ class Guard:
             return ("",)
         return identity.grants.prefixes()
 
+    def writable_patterns(self, identity: Identity) -> Sequence[str] | None:
+        """Patterns of the names that somebody may write; None where each is decided for itself."""
+        if self._authorize is not None and identity.access_to_all < Access.ADMIN:
+            return None
+        if identity.grants is None:
+            return ("**",) if identity.access_to_all >= Access.WRITE else ()
+        return identity.grants.patterns(Access.WRITE) if identity.at_most >= Access.WRITE else ()
+
     async def renewed(self, permit: Permit, access: Access = Access.READ) -> Permit:
         """A permit that is as good as new: itself, where no grants have changed since.
 

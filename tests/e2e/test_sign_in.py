@@ -184,6 +184,7 @@ async def test_who_may_only_read_is_offered_nothing_else(browser: Browser, serve
     await type_at_end(page, " hello.")
     await wait_shows(page, "Dear reader,")
     await expect(page.get_by_test_id("open-trash")).to_be_hidden()
+    await expect(page.get_by_test_id("new-document")).to_be_hidden()
     listed = page.get_by_test_id("document-list")
     await expect(listed).to_contain_text("Edited")
     await expect(listed.get_by_role("button")).to_have_count(0)
@@ -266,3 +267,28 @@ async def test_who_signs_out_is_told_what_is_unsent_and_keeps_it_unless_they_rem
     )
     assert await page.evaluate(copies) == 0
     assert await page.evaluate("localStorage.getItem('collab.documents')") is None
+
+
+async def test_who_may_write_some_names_is_told_which_and_makes_a_document_of_one(
+    browser: Browser, server: Server, store: Path
+) -> None:
+    grants = {"team/**": "write", "team/closed": "read", "**": "read"}
+    page = await arrive(browser, server, token(user="ana", docs=grants))
+    await wait_until(page, SYNCED)
+    await page.get_by_test_id("new-document").click()
+    dialog, name = page.get_by_role("dialog"), page.get_by_test_id("new-document-name")
+    await expect(dialog).to_contain_text("names like team/**, where * stands for anything")
+    assert (await name.input_value()).startswith("team/")
+    for refused in ("minutes", "team/closed"):
+        await name.fill(refused)
+        await page.keyboard.press("Enter")
+        await expect(dialog.get_by_role("alert")).to_have_text(
+            "You may not write a document of this name."
+        )
+    await name.fill("team/minutes")
+    await page.keyboard.press("Enter")
+    await expect(dialog).to_be_hidden()
+    await wait_until(page, SYNCED)
+    await page.keyboard.type("We met.")
+    await page.wait_for_selector(SAVED)
+    assert export(store, "team/minutes") == "We met."

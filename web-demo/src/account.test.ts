@@ -22,8 +22,8 @@ beforeEach(async () => {
     const expires_ms = good.get(token) ?? null
     const standing: Standing =
       expires_ms === null
-        ? { id: null, name: null, access: 'none', expires_ms, refused: `got "${token}"` }
-        : { id: token, name: token, access: 'write', expires_ms, refused: null }
+        ? { id: null, name: null, access: 'none', writable: [], expires_ms, refused: `got "${token}"` }
+        : { id: token, name: token, access: 'write', writable: ['**'], expires_ms, refused: null }
     // The page of these tests has another origin than their server.
     response.setHeader('access-control-allow-origin', '*')
     response.end(JSON.stringify(standing))

@@ -8,6 +8,8 @@ export interface Standing {
   name: string | null
   /** What may be done with all documents at once. */
   access: 'none' | 'read' | 'write' | 'admin'
+  /** Patterns of the names of documents that may be written; null where the server says it of each alone. */
+  writable: string[] | null
   expires_ms: number | null
   /** Why the page has to sign in; null where it has not. */
   refused: string | null
@@ -15,6 +17,8 @@ export interface Standing {
 
 /** How long a token that has ended by the clock here, and not by the server's, is not asked about again, milliseconds. */
 const DISPUTE_MS = 2_000
+/** How long somebody waits to hear what they may do with one document, milliseconds. */
+const PATIENCE_MS = 4_000
 /** The longest time that a timer can be set to, milliseconds. */
 const TIMER_MOST_MS = 2 ** 31 - 1
 
@@ -77,6 +81,15 @@ export class Account implements Credentials {
     return this.#asking
   }
 
+  /**
+   * Asks what may be done with one document, stored or not.
+   *
+   * @throws RequestFailed where the server does not say, or not in time
+   */
+  async accessTo(name: string): Promise<Standing['access']> {
+    return (await whoIs(keptToken(), name)).access
+  }
+
   /** The server has refused what was thought to be good. */
   doubt(): void {
     // Where it cannot be asked now, the next request asks.
@@ -100,7 +113,7 @@ export class Account implements Credentials {
   /** Lets go of the token. */
   signOut(): void {
     keepToken(null)
-    this.#take({ id: null, name: null, access: 'none', expires_ms: null, refused: '' })
+    this.#take({ id: null, name: null, access: 'none', writable: [], expires_ms: null, refused: '' })
   }
 
   async #ask(): Promise<Standing> {
@@ -130,13 +143,16 @@ function isGood(standing: Standing | null): standing is Standing {
   return standing !== null && (standing.expires_ms === null || Date.now() < standing.expires_ms)
 }
 
-/** Asks the server whom a token stands for. */
-async function whoIs(token: string | null): Promise<Standing> {
+/** Asks the server whom a token stands for, and what they may do with a document or with all. */
+async function whoIs(token: string | null, name?: string): Promise<Standing> {
   const headers: Record<string, string> = { accept: 'application/json' }
   if (token !== null) headers['authorization'] = `Bearer ${token}`
+  const address = new URL('api/identity', document.baseURI)
+  if (name !== undefined) address.searchParams.set('document', name)
+  const signal = name === undefined ? null : AbortSignal.timeout(PATIENCE_MS)
   let response: Response
   try {
-    response = await fetch(new URL('api/identity', document.baseURI), { headers, cache: 'no-store' })
+    response = await fetch(address, { headers, cache: 'no-store', signal })
   } catch {
     throw new RequestFailed(0, explain(0))
   }

@@ -56,7 +56,7 @@ const identity = new Identity((user) => {
 })
 const sidebar = new Sidebar()
 const list = new DocumentList(visit, (name) => void trash.take(name))
-const dialog = new CreateDialog(visit)
+const dialog = new CreateDialog(visit, async (name) => ['write', 'admin'].includes(await account.accessTo(name)))
 const signOutDialog = new SignOutDialog(() => void signOut(), () => void signOut(removeCopies))
 const notice = new Notice()
 const signIn = new SignIn(account, () => (opened ? opened.editor.view : byId('new-document')).focus())
@@ -90,9 +90,11 @@ function showIdentity(): void {
 
 /** Takes in who the page is for. */
 function follow(standing: Standing): void {
-  const { id, name, access, refused } = standing
+  const { id, name, access, writable, refused } = standing
   byId('open-trash').hidden = access !== 'admin'
   if (refused === null) {
+    // Where some names may be written nobody asks before a name is given.
+    document.body.classList.toggle('reader', writable?.length === 0)
     wasIn = true
     identity.known = id === null ? null : { id, name: name ?? id }
     document.body.classList.remove('signed-out')
@@ -217,8 +219,9 @@ byId('skip').addEventListener('click', (event) => {
 })
 byId('user-color').addEventListener('click', () => identity.recolor())
 byId('sign-out').addEventListener('click', () => signOutDialog.show())
-byId('new-document').addEventListener('click', () => dialog.show())
-byId('welcome-new').addEventListener('click', () => dialog.show())
+for (const id of ['new-document', 'welcome-new']) {
+  byId(id).addEventListener('click', () => dialog.show(account.standing ? account.standing.writable : null))
+}
 byId('welcome-list').addEventListener('click', () => sidebar.open())
 addEventListener('popstate', show)
 
