@@ -26,7 +26,7 @@ class Catalogue:
     """Deletes documents, brings them back and copies them.
 
     Who has a document open is closed first where it goes, and what was taken in is durable then.
-    For all that a document, or its store, may have to be waited for; ``admit`` is asked after that.
+    Rooms and the store may have to be waited for; ``admit`` is asked after that, before the change.
 
     Args:
         store: where documents are kept.

@@ -228,7 +228,8 @@ class TestRefusals:
     def test_a_server_that_is_not_mounted_there_is_named(self, guarded: Server) -> None:
         code, said = refused(f"{guarded.url}/elsewhere/notes", "--mount", "elsewhere")
         assert code == 1
-        assert "404" in said
+        path = "/elsewhere/api/docs/notes/events"
+        assert said == f"collab: expected a path that is served here, got {path!r}\n"
 
     @pytest.mark.parametrize(
         "address", ["notes", "ftp://host/notes", "http://host", "http://host/"]
