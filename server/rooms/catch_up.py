@@ -112,9 +112,14 @@ class CatchUp:
 
     def _start(self, member: Member, known: bytes) -> None:
         """Sends a short diff, or gets a long one ready to be sent in parts."""
-        if known == EMPTY_STATE_VECTOR and not member.synced:
-            self._start_whole(member)
-            return
+        if not member.synced:
+            if any(hold.own is not None for hold in member.held):
+                # In an update its own changes would come back to it before they are durable.
+                self._finish(member, self._document.diff(known))
+                return
+            if known == EMPTY_STATE_VECTOR:
+                self._start_whole(member)
+                return
         last = self._diff
         if last is None or last.known != known or last.version != self._document.version:
             last = self._diff = _Diff(self._document, known)

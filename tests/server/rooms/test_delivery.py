@@ -7,12 +7,14 @@ import pytest
 from collab import state_vector
 from collab.access import Identity
 from collab.close import CloseCode
+from collab.lib0 import write_var_string
 from collab.protocol import yjs
 from collab.protocol.messages import EMPTY_UPDATE, SyncStep2, Update
 from collab.server.rooms.admission import Admission
 from collab.server.rooms.room import Room
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
+from collab.store import Append, NewEntry
 from tests.core import poison
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client, House, Wire, house, presence_in, steps_2_in, updates_in
@@ -481,3 +483,25 @@ async def test_garbage_closes_only_who_sent_it() -> None:
         assert reader.text == "still here"
         assert Client(room, client_id=4).connect().text == "still here"
         await anyio.lowlevel.checkpoint()
+
+
+async def test_parts_tell_no_writer_that_its_own_changes_are_durable_before_they_are() -> None:
+    store = SteeredStore()
+    async with house(store, Settings(syncs_in_flight=1, part_bytes=128)) as server:
+        long = poison.update_of(poison.in_root(4, write_var_string("x" * 2000)), client=1)
+        await store.append([Append(document="d", entries=[NewEntry(update=long, time_ms=1)])])
+        room = await server.rooms.acquire("d")
+        slow, early = Client(room, client_id=2), Client(room, client_id=3)
+        room.join(slow.seat)
+        room.pause(slow.seat)
+        slow.say(yjs.sync_step1(slow.doc.get_state()))
+        room.join(early.seat)
+        early.say(yjs.sync_step1(early.doc.get_state()))
+        store.hold_appends()
+        early.type("own")
+        slow.leave()
+        await early.read_until(lambda: early.synced == 1)
+        assert sorted(early.text) == sorted("x" * 2000 + "own")
+        assert not any(b"own" in update for update in early.acknowledged)
+        store.let_append()
+        await early.read_until(lambda: any(b"own" in update for update in early.acknowledged))
