@@ -1,18 +1,17 @@
 """REST: a document's log as it is stored, and changes brought to it without a WebSocket."""
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
 
 import anyio.to_thread
+from anyio.lowlevel import checkpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from collab.access import Access
-from collab.document import check_update
 from collab.errors import AccessDenied, InvalidQuery, Unauthenticated
 from collab.intake import take_in
 from collab.log import Log, open_log
@@ -23,6 +22,7 @@ from collab.server.documents.admitting import Admit
 from collab.server.http.body import read_body
 from collab.server.http.path import document_of
 from collab.server.http.query import integer
+from collab.server.rooms.changes import now_ms
 from collab.server.rooms.rooms import Rooms
 from collab.server.settings import Settings
 from collab.store import NewEntry, Store
@@ -106,6 +106,9 @@ class Updates:
 async def take_in_update(rooms: Rooms, guard: Guard, permit: Permit, update: bytes) -> None:
     """Takes in one update, as a request's body brings it, and waits until it is durable.
 
+    A long one is taken in a part at a time, and others are served meanwhile. Where that ends with
+    an error, the parts before stay.
+
     Args:
         rooms: where the document's room is.
         guard: asked whether it may still be written, when it is all there.
@@ -117,6 +120,7 @@ async def take_in_update(rooms: Rooms, guard: Guard, permit: Permit, update: byt
         AccessDenied: they may not write any more.
         InvalidQuery: there is none.
         PoisonedUpdate: it does not decode or cannot be applied.
+        TooLarge: no document takes it.
         StoreError: the document cannot be loaded.
         ServerBusy: too much waits for the store.
     """
@@ -124,14 +128,16 @@ async def take_in_update(rooms: Rooms, guard: Guard, permit: Permit, update: byt
         raise InvalidQuery("expected an update as the body, got nothing")
     if update == EMPTY_UPDATE:
         return
-    update = await anyio.to_thread.run_sync(check_update, update)
-    time_ms = time.time_ns() // 1_000_000
-    entry = NewEntry(update=update, time_ms=time_ms, author=permit.identity.author)
+    parts = await rooms.long_messages.read_update(update)
+    author = permit.identity.author
     assert permit.document is not None
     room = await rooms.acquire(permit.document, seeded=False)
     try:
-        await guard.renewed(permit, Access.WRITE)
-        await room.content.take_in(update, [entry])
+        for part in parts:
+            await guard.renewed(permit, Access.WRITE)
+            entry = NewEntry(update=part, time_ms=now_ms(), author=author)
+            await room.content.take_in(part, [entry])
+            await checkpoint()
     finally:
         rooms.release(room)
 

@@ -1,9 +1,11 @@
 """Long messages: read beside the event loop, and taken in a part at a time."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import anyio.to_thread
 
+from collab.document import check_update
 from collab.errors import TooLarge
 from collab.lib0 import read_var_uint
 from collab.nesting import MAX_LEVELS, estimate_levels, measure_levels
@@ -45,20 +47,46 @@ class LongMessages:
         """
         return await anyio.to_thread.run_sync(self._read, session, frame, limiter=self._threads)
 
+    async def read_update(self, update: bytes) -> Sequence[bytes]:
+        """Reads a change that came by itself.
+
+        Returns:
+            An update that can be kept, in parts to be taken in one after the other.
+
+        Raises:
+            PoisonedUpdate: it cannot be kept.
+            TooLarge: no document takes it.
+        """
+        return await anyio.to_thread.run_sync(self._read_update, update, limiter=self._threads)
+
+    def _read_update(self, update: bytes) -> Sequence[bytes]:
+        update = check_update(update)
+        if len(update) <= LONG_BYTES:
+            return (update,)
+        self._check_clients(update)
+        return self._cut(update)
+
     def _read(self, session: Session, frame: bytes) -> list[Message]:
         message = session.dialect.decode(frame)
         if message is None:
             return []
         if not isinstance(message, (Update, SyncStep2)):
             return [message]
-        # Before it is cut: nothing of what cannot be taken in whole is taken in.
-        clients, _ = read_var_uint(message.update, 0)
-        if clients > self._max_clients:
-            raise TooLarge(f"expected at most {self._max_clients} clients, got {clients}")
+        self._check_clients(message.update)
         message = session.read(frame)
         assert isinstance(message, (Update, SyncStep2))  # as it was decoded
-        if estimate_levels(message.update) > MAX_LEVELS < measure_levels(message.update):
-            raise TooLarge(f"expected at most {MAX_LEVELS} types inside each other, got more")
-        *parts, last = split(message.update, self._part_bytes)
+        *parts, last = self._cut(message.update)
         first = [replace(message, update=part, receipt=None) for part in parts]
         return [*first, replace(message, update=last)]
+
+    # Before it is cut: nothing of what cannot be taken in whole is taken in.
+
+    def _check_clients(self, update: bytes) -> None:
+        clients, _ = read_var_uint(update, 0)
+        if clients > self._max_clients:
+            raise TooLarge(f"expected at most {self._max_clients} clients, got {clients}")
+
+    def _cut(self, update: bytes) -> Sequence[bytes]:
+        if estimate_levels(update) > MAX_LEVELS < measure_levels(update):
+            raise TooLarge(f"expected at most {MAX_LEVELS} types inside each other, got more")
+        return list(split(update, self._part_bytes))

@@ -96,6 +96,11 @@ class Rooms:
         return self._facilities.admission
 
     @property
+    def long_messages(self) -> LongMessages:
+        """What reads long changes beside the event loop."""
+        return self._facilities.long_messages
+
+    @property
     def loaded(self) -> list[Room]:
         """The rooms in memory."""
         return [room for room in self._all if not room.ended]

@@ -80,6 +80,18 @@ class TestOneUpdate:
         (entry,) = await stored(store, "a/b")
         assert entry.update == update
 
+    async def test_a_long_one_is_taken_in_a_part_at_a_time(self, store: SteeredStore) -> None:
+        (update,) = typed("hello " * 20_000)
+        async with (
+            Collab(store, settings=Settings(part_bytes=10_000)) as collab,
+            requests_to(collab) as client,
+        ):
+            answer = await client.post("/api/docs/a/updates", content=update)
+            assert answer.status_code == 204
+            entries = [entry.update for entry in await stored(store, "a")]
+        assert all(len(each) <= 10_000 for each in entries)
+        assert read(entries) == "hello " * 20_000
+
     async def test_no_answer_comes_before_the_commit(
         self, client: httpx.AsyncClient, store: SteeredStore
     ) -> None:
