@@ -150,6 +150,7 @@ class Document:
         version: how many updates were applied; another number means another state.
         pending_max_bytes: what may wait for its dependencies; None where there is no bound.
         max_clients: how many clients may have written it; None where there is no bound.
+        max_cut_pairs: how many pairs of its text one update may cut; None where there is no bound.
     """
 
     __slots__ = (
@@ -162,6 +163,7 @@ class Document:
         "_pending",
         "_state_vector",
         "max_clients",
+        "max_cut_pairs",
         "pending_max_bytes",
         "version",
     )
@@ -175,6 +177,7 @@ class Document:
         self._levels = 0
         self.pending_max_bytes: int | None = None
         self.max_clients: int | None = None
+        self.max_cut_pairs: int | None = None
         self.version = 0
         self._state_vector: bytes | None = None
         self._encoded: bytes | None = None
@@ -234,8 +237,8 @@ class Document:
 
         Raises:
             PoisonedUpdate: the CRDT cannot apply it, and the Document may be broken; or more would
-                wait for dependencies than may, types lie inside each other more deeply than may, or
-                more clients have written than may.
+                wait for dependencies than may, types lie inside each other more deeply than may,
+                more clients have written than may, or it cuts more pairs than it may.
         """
         marks = update.translate(MARKS)
         if self._pairs is not None or marks.find(PAIR) >= 0:
@@ -332,6 +335,9 @@ class Document:
         try:
             taken = pairs.take(update, self.state_vector, self._pending)
             if taken.cut is not None:
+                most = self.max_cut_pairs
+                if most is not None and len(taken.cut) > most:
+                    raise TooLarge(f"expected at most {most} pairs cut in two, got more")
                 self._make_anew(taken.cut)
         except BaseException as error:  # noqa: BLE001 - see _poisoned
             raise _poisoned(update, error) from None

@@ -13,6 +13,10 @@ from collab.structs import Id, Struct
 from collab.surrogates import replace, survey
 from collab.typed import read_typed
 
+MAX_CUT = 10_000
+"""Pairs of a document that one update may cut: the document is made anew without them, and people
+cut a few at once."""
+
 
 class Taken(NamedTuple):
     """What is to be done with an update.

@@ -30,6 +30,9 @@ class Places:
     def __bool__(self) -> bool:
         return bool(self._clocks)
 
+    def __len__(self) -> int:
+        return sum(map(len, self._clocks.values()))
+
     def __iter__(self) -> Iterator[Id]:
         return (Id(client, clock) for client, each in self._clocks.items() for clock in each)
 

@@ -11,6 +11,7 @@ from collab.access import Access
 from collab.close import CloseCode
 from collab.document import Document
 from collab.errors import DocumentDeleted, PoisonedUpdate, StoreError
+from collab.pairs import MAX_CUT
 from collab.protocol.messages import Update
 from collab.quarantine import refusal
 from collab.server.rooms.changes import Change, now_ms
@@ -82,8 +83,9 @@ class Recovery:
         self.incomplete = False
 
     def bound(self, document: Document) -> Document:
-        """Bounds what may wait for its dependencies in a document, and who may have written it."""
+        """Bounds what waits in a document, who writes it, and how many pairs are cut at once."""
         settings = self._facilities.settings
+        document.max_cut_pairs = MAX_CUT
         document.max_clients = settings.document_clients
         document.pending_max_bytes = settings.pending_max_bytes
         return document

@@ -295,6 +295,17 @@ class TestPairs:
         document = document_of(SMILE, beside(2, "x"), beside(2, "y", client=3), deletion(2, 1))
         assert text_of(document.encode()) == "a\ufffdxyb"
 
+    def test_an_update_that_cuts_more_pairs_than_it_may_is_refused(self) -> None:
+        smiles = poison.update_of(poison.in_root(4, write_var_string("😀" * 4)), client=1)
+        document = document_of(smiles)
+        document.max_cut_pairs = 2
+        document.apply(deletion(1, 4))
+        assert text_of(document.encode()) == "\ufffd\ufffd😀"
+        document = document_of(smiles)
+        document.max_cut_pairs = 1
+        with pytest.raises(PoisonedUpdate, match="at most 1 pairs cut in two, got more"):
+            document.apply(deletion(1, 4))
+
     def test_a_pair_that_waits_is_cut_by_what_waits(self) -> None:
         first, late = typed("a")[0], starting(2, "😀b")
         document = document_of(late, beside(3, "x"), first, starting(1, "c"))
