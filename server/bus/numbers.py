@@ -215,15 +215,15 @@ class Numbers:
         """Whether a change of this instance is durable; those of an earlier opening all are."""
         return number <= self._durable or not self.passed_on
 
-    def take_waiting(self) -> set[str]:
-        """The instances to tell what has become durable.
-
-        They are those that have asked, each once, and those that write, which would ask next.
-        """
-        since = self.passed_on - _WRITES_WITHIN
-        writers = {instance: at for instance, at in self._writers.items() if at >= since}
-        self._writers = writers
-        answered = [asker for asker, number in self.askers.items() if self.reaches(number)]
-        for asker in answered:
+    def take_answered(self) -> Sequence[tuple[str, int]]:
+        """The instances whose wait for a mark is over, each once, with the number they wanted."""
+        over = [(asker, number) for asker, number in self.askers.items() if self.reaches(number)]
+        for asker, _ in over:
             del self.askers[asker]
-        return {*writers, *answered}
+        return over
+
+    def writers(self) -> Sequence[str]:
+        """The other instances that write: what they acknowledge waits for marks."""
+        since = self.passed_on - _WRITES_WITHIN
+        self._writers = {instance: at for instance, at in self._writers.items() if at >= since}
+        return tuple(self._writers)

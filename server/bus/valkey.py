@@ -2,9 +2,9 @@
 
 A change is one command: it is published, with its number among its instance's changes of the
 document, so that a gap shows, and with a mark of which of them are durable by now
-(``collab.server.bus.marks``). Instances that write in the document as well are told it at the
-commit, of all documents at once: what they acknowledge waits for it. Where no change follows, the
-mark goes out when the document comes to rest; whoever cannot wait asks. Who comes later reads the
+(``collab.server.bus.marks``). Where none follows soon, instances that write in the document as well
+are told it by itself, of all documents at once: what they acknowledge waits for it. The others
+hear it when the document comes to rest; whoever cannot wait asks. Who comes later reads the
 store, and asks the others. What is not durable after a while goes into the document's stream as
 well, and stays there until it is: until then only the instances that have the document open know
 it, and they may all end.
@@ -36,6 +36,7 @@ from collab.server.bus.marks import Mark, decode_mark
 from collab.server.bus.numbers import Numbers
 from collab.server.bus.questions import Questions
 from collab.server.bus.streams import Streams
+from collab.server.bus.telling import Telling
 
 logger = logging.getLogger("collab")
 
@@ -67,7 +68,7 @@ class ValkeyBus:
         self._unmarked: dict[str, Numbers] = {}
         self._questions = Questions()
         self._asking = anyio.Event()
-        self._telling: dict[str, bytearray] = {}
+        self._telling = Telling(self._tell)
         self._instances = Instances(self.instance)
         self._receiver: Receiver | None = None
         self._links = Links(
@@ -156,10 +157,9 @@ class ValkeyBus:
         self._unmarked[document] = subscription
         if kept:
             self._streams.remove(document, kept)
-        if waiting := subscription.take_waiting():
-            mark = subscription.mark(subscription.passed_on)
-            for instance in waiting:
-                self._tell(instance, document, mark)
+        for asker, number in subscription.take_answered():
+            self._telling.tell(asker, document, subscription.mark(number))
+        self._telling.tell_writers(document, subscription)
 
     def want(self, document: str, instance: str, number: int) -> None:
         """Has another instance tell when its changes up to a number are durable."""
@@ -208,17 +208,9 @@ class ValkeyBus:
         head = b"u:%b %d %b " % (mark, number, self.instance.encode())
         self._links.put(Published(self._channel(document), head + update))
 
-    def _tell(self, instance: str, document: str, mark: Mark) -> None:
-        """Tells a mark, together with those of other documents that come up in this turn."""
-        if not self._telling:
-            asyncio.get_running_loop().call_soon(self._tell_all)
-        told = self._telling.setdefault(instance, bytearray(f"m {self.instance} ".encode()))
-        told += lib0.write_var_string(document) + lib0.write_var_bytes(mark.encoded)
-
-    def _tell_all(self) -> None:
-        telling, self._telling = self._telling, {}
-        for instance, told in telling.items():
-            self._links.put(Published(self._private + instance, bytes(told)))
+    def _tell(self, instance: str, marks: bytes) -> None:
+        head = f"m {self.instance} ".encode()
+        self._links.put(Published(self._private + instance, head + marks))
 
     def _channel(self, document: str) -> str:
         """A document's stream and its channel have one name: a cluster's node has both."""
@@ -285,9 +277,9 @@ class ValkeyBus:
             number, position = lib0.read_var_uint(rest, position)
             subscription = self._subscribed.get(document)
             if subscription is None:  # Closed, after its last commit.
-                self._tell(instance, document, Mark(number, number))
+                self._telling.tell(instance, document, Mark(number, number))
             elif subscription.reaches(number):
-                self._tell(instance, document, subscription.mark(number))
+                self._telling.tell(instance, document, subscription.mark(number))
             else:
                 subscription.askers[instance] = number
 

@@ -60,19 +60,24 @@ def test_a_mark_told_to_some_is_told_to_all_with_what_has_become_durable_since()
     assert numbers.take_mark() == Mark(2, 0, [range(4, 6)])
 
 
-def test_who_writes_and_who_has_asked_is_told_what_has_become_durable() -> None:
+def test_who_has_asked_is_answered_once_when_that_is_durable() -> None:
     numbers = Numbers()
     numbers.begin_own(b"a")
-    numbers.note_writer("writer")
     numbers.askers["asker"] = 1
-    assert not numbers.take_waiting() - {"writer"}  # What the other waits for is not durable.
+    assert numbers.take_answered() == []
     numbers.commit_own([range(1, 2)])
-    assert numbers.take_waiting() == {"writer", "asker"}
+    assert numbers.take_answered() == [("asker", 1)]
+    assert numbers.take_answered() == []
+
+
+def test_who_has_not_written_for_long_writes_no_more() -> None:
+    numbers = Numbers()
+    numbers.note_writer("other")
     for _ in range(20):
-        numbers.begin_own(b"b")
-        assert numbers.take_waiting() == {"writer"}
-    numbers.begin_own(b"b")
-    assert not numbers.take_waiting()  # It has not written for long.
+        numbers.begin_own(b"a")
+        assert numbers.writers() == ("other",)
+    numbers.begin_own(b"a")
+    assert numbers.writers() == ()
 
 
 def test_what_a_mark_tells_is_known_until_its_instance_opens_the_document_anew() -> None:
