@@ -53,8 +53,10 @@ def check_update(update: bytes) -> bytes:
     Raises:
         PoisonedUpdate: they are not.
     """
+    if is_typed(update):
+        return update
     try:
-        if not is_typed(update) and _read_strictly(update) > MAX_LOOSE:
+        if _read_strictly(update) > MAX_LOOSE:
             update = join(update)
         pycrdt.get_state(update)
     except BaseException as error:  # noqa: BLE001 - see _poisoned

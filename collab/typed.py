@@ -5,10 +5,12 @@ import re
 from collab.lib0 import read_var_uint
 from collab.structs import HAS_ORIGIN, Id, Kind, Struct
 
-_UINT = rb"(?:[\x80-\xff]{0,6}[\x00-\x7f]|[\x80-\xff]{7}[\x00-\x0f])"
+_CLIENT = rb"(?:[\x80-\xff]{0,6}[\x00-\x7f]|[\x80-\xff]{7}[\x00-\x0f])"
+_CLOCK = rb"[\x80-\xff]{0,3}[\x00-\x7f]"
+"""Clocks of up to 28 bits: no string makes them overflow those of the CRDT, of 32."""
+_ID = _CLIENT + _CLOCK
 _TYPED = re.compile(
-    rb"\x01\x01%(n)s%(n)s(?:[\x84\x44]%(n)s%(n)s|\xc4%(n)s%(n)s%(n)s%(n)s)([\x01-\x7f])"
-    % {b"n": _UINT},
+    rb"\x01\x01%(id)s(?:[\x84\x44]%(id)s|\xc4%(id)s%(id)s)([\x01-\x7f])" % {b"id": _ID},
     re.DOTALL,
 )
 _BOTH_ORIGINS = 0xC4

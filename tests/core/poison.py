@@ -50,6 +50,7 @@ UNKEEPABLE = {
     "deletions of a client in two places": update_of(deletions=b"\x02\x05\x01\x00\x01\x05\x00"),
     "a type Yjs does not know": update_of(in_root(7, b"\x0f")),
     "content Yjs does not know": update_of(in_root(11, b"\x00\x01\x00\x00")),
+    "a clock that begins anew": update_of(b"\x84\x01\x00\x01a", client=1, clock=2**32),
 }
 """What yrs takes, or dies of, and what would break its own encoding or other clients."""
 

@@ -10,18 +10,19 @@ from collab.typed import is_typed, read_typed
 from tests.core import poison
 from tests.core.writing import typed
 
-uints = st.integers(0, MAX_UINT)
+clients = st.integers(0, MAX_UINT)
+clocks = st.integers(0, 2**28 - 1)
 
 
 @given(
     st.sampled_from([0x84, 0x44, 0xC4]),
-    st.lists(uints, min_size=4, max_size=4),
-    uints,
-    st.integers(0, 2**32),
+    st.tuples(clients, clocks, clients, clocks),
+    clients,
+    clocks,
     st.text(st.characters(max_codepoint=127), min_size=1, max_size=127),
 )
 def test_one_string_beside_its_neighbours_is_typed(
-    info: int, places: list[int], client: int, clock: int, text: str
+    info: int, places: tuple[int, ...], client: int, clock: int, text: str
 ) -> None:
     named = places if info == 0xC4 else places[:2]
     head = bytes((info,)) + b"".join(map(write_var_uint, named))
@@ -39,10 +40,21 @@ def test_one_string_beside_its_neighbours_is_typed(
         typed("a", "b" * 128)[1],
         typed("a", "b")[1][:-1] + b"\x01\x01\x01\x00\x01",
         typed("a", "b")[1] + b"\x00",
+        poison.update_of(b"\x84\x01\x00\x01a", client=1, clock=2**28),
         poison.update_of(deletions=b"\x01\x05\x01\x00\x01"),
         b"",
     ],
-    ids=["first", "é", "emoji", "long", "deletion too", "a rest", "deletion alone", "nothing"],
+    ids=[
+        "first",
+        "é",
+        "emoji",
+        "long",
+        "deletion too",
+        "a rest",
+        "late",
+        "deletion alone",
+        "nothing",
+    ],
 )
 def test_anything_else_is_not(update: bytes) -> None:
     assert not is_typed(update)
