@@ -156,6 +156,7 @@ class Document:
     """
 
     __slots__ = (
+        "_clients",
         "_doc",
         "_encoded",
         "_keep_deleted",
@@ -182,6 +183,7 @@ class Document:
         self.max_cut_pairs: int | None = None
         self.version = 0
         self._state_vector: bytes | None = None
+        self._clients: int | None = None
         self._encoded: bytes | None = None
 
     @classmethod
@@ -232,7 +234,9 @@ class Document:
     @property
     def clients(self) -> int:
         """How many clients have written it."""
-        return state_vector.count(self.state_vector)
+        if self._clients is None:
+            self._clients = state_vector.count(self.state_vector)
+        return self._clients
 
     def apply(self, update: bytes) -> None:
         """Applies an update; one that depends on others not here yet is kept until they come.
@@ -266,6 +270,8 @@ class Document:
             raise _poisoned(update, error) from None
         self.version += 1
         before, self._state_vector = self._state_vector, here
+        if here != before:
+            self._clients = None
         self._encoded = None
         # Of no pair is half covered: what would be has been replaced as it came.
         rest = pycrdt.get_update(update, here)
@@ -371,6 +377,7 @@ class Document:
                     for earlier in self._pending:
                         doc.apply_update(earlier)
                     self._state_vector = doc.get_state()
+                self._clients = None
             except BaseException as error:  # noqa: BLE001 - see _poisoned
                 raise _poisoned(earlier, error) from None
             if self._state_vector == here:

@@ -235,7 +235,8 @@ class Room:
         content = self.content
         if content.stopped or member.guilty:
             return
-        if content.defer(member, partial(self._handle_deferred, member, effect)):
+        if content.recovery.under_way:
+            content.defer(member, partial(self._handle_deferred, member, effect))
             return
         kind = type(effect)
         if kind is Update:
