@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from collab.server.timers import Timer, Timers
 
-_COST_SHARE = 30
-"""The window is 30 times what a flush costs: flushing takes a 30th of the time at most."""
-_WORTH_SECONDS = 0.003
+_COST_SHARE = 28
+"""The window is 28 times what a flush costs: flushing takes a 28th of the time at most."""
+_WORTH_SECONDS = 0.004
 """A shorter window is none: its timer would cost more than the flushes it saves."""
 _BURST_SECONDS = 0.0005
 """What comes so soon after a flush came together with what that flushed, and with more."""
