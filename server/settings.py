@@ -8,6 +8,8 @@ from collab.update import MIN_PART_BYTES
 
 MIB = 1024 * 1024
 
+_KINDS = {bool: "True or False", int: "a whole number", float: "a number"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -147,7 +149,10 @@ class Settings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not isinstance(value, bool) and not 0 < value < math.inf:
+            kind = type(field.default)
+            if not _is_a(value, kind):
+                raise SettingsError(f"expected {field.name} to be {_KINDS[kind]}, got {value!r}")
+            if kind is not bool and not 0 < value < math.inf:
                 raise SettingsError(f"expected {field.name} above zero, got {value}")
         if self.part_bytes < MIN_PART_BYTES:
             raise SettingsError(f"expected part_bytes of {MIN_PART_BYTES}, got {self.part_bytes}")
@@ -156,3 +161,10 @@ class Settings:
                 f"expected dead_seconds above heartbeat_seconds ({self.heartbeat_seconds}), "
                 f"got {self.dead_seconds}"
             )
+
+
+def _is_a(value: object, kind: type) -> bool:
+    """Whether a value can stand for a setting of this kind; True and False are no numbers."""
+    if isinstance(value, bool):
+        return kind is bool
+    return kind is not bool and isinstance(value, (int, float) if kind is float else int)
