@@ -59,7 +59,8 @@ class Collab:
             the same one take each other's. None makes one up, which ends with the app.
 
     Raises:
-        SettingsError: ``allow_origins`` has something that is no origin.
+        SettingsError: ``allow_origins`` has something that is no origin, or ``trusted_proxies``
+            something that is no network; or one of them is a text and no list.
 
     Attributes:
         authenticate: as given.

@@ -44,10 +44,14 @@ class Origins:
         allowed: the same, without doubles.
 
     Raises:
-        SettingsError: one of them is no origin.
+        SettingsError: one of them is no origin, or they are one text and no list.
     """
 
     def __init__(self, allowed: Iterable[str] = (), *, local_only: bool = False) -> None:
+        if isinstance(allowed, str):  # Its characters would be read as origins.
+            raise SettingsError(
+                f"expected a list of origins such as [{allowed!r}], got {allowed!r}"
+            )
         self.allowed = tuple(dict.fromkeys(map(_check_origin, allowed)))
         self._hosts = {urlsplit(origin).hostname for origin in self.allowed}
         self._local_only = local_only and ANY_ORIGIN not in self.allowed

@@ -14,8 +14,10 @@ def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
     """Reads networks such as ``10.0.0.0/8``, ``fd00::/8`` or ``192.0.2.7``.
 
     Raises:
-        SettingsError: one of them is no network.
+        SettingsError: one of them is no network, or they are one text and no list.
     """
+    if isinstance(texts, str):  # Its characters would be read as networks.
+        raise SettingsError(f"expected a list of networks such as [{texts!r}], got {texts!r}")
     networks = []
     for text in texts:
         try:

@@ -4,7 +4,9 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from collab.errors import HostRefused, OriginRefused, SettingsError
+from collab.server.app import Collab
 from collab.server.auth.origins import Origins
+from collab.storage.memory import MemoryStore
 
 
 def request(origin: str | None, host: str = "docs.example") -> HTTPConnection:
@@ -77,6 +79,11 @@ def test_listed_pages_are_let_in(allowed: str, origin: str) -> None:
 def test_what_is_no_origin_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="expected an origin such as"):
         Origins([text])
+
+
+def test_a_text_in_place_of_a_list_is_refused_as_a_whole() -> None:
+    with pytest.raises(SettingsError, match=r"expected a list of origins .*, got 'https://x'"):
+        Collab(MemoryStore(), allow_origins="https://x")
 
 
 def test_each_refused_page_is_logged_once_and_a_flood_of_them_is_not(

@@ -4,7 +4,9 @@ import pytest
 from starlette.types import Scope
 
 from collab.errors import SettingsError
+from collab.server.app import Collab
 from collab.server.limits.addresses import client_address, parse_networks
+from collab.storage.memory import MemoryStore
 
 PROXIES = parse_networks(["10.0.0.0/8", "fd00::/8"])
 
@@ -42,3 +44,8 @@ def test_nobody_is_believed_where_no_proxy_is_named() -> None:
 def test_what_is_no_network_is_refused() -> None:
     with pytest.raises(SettingsError, match="got 'local'"):
         parse_networks(["local"])
+
+
+def test_a_text_in_place_of_a_list_is_refused_as_a_whole() -> None:
+    with pytest.raises(SettingsError, match=r"expected a list of networks .*, got '10.0.0.0/8'"):
+        Collab(MemoryStore(), trusted_proxies="10.0.0.0/8")
