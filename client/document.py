@@ -235,10 +235,11 @@ async def _save(document: RemoteDocument, seconds: float) -> None:
     with anyio.move_on_after(seconds) as patience:
         await document.saved()
     if patience.cancelled_caught:
+        pending = document.pending_changes
         raise NotSaved(
             f"expected all of {document.name!r} to be saved within {seconds:g} s, "
-            f"got {document.pending_changes} changes that are not known to be"
-            f"{because_of(document.outage)}",
+            f"got {pending} {'change that is' if pending == 1 else 'changes that are'} "
+            f"not known to be{because_of(document.outage)}",
             document.name,
         )
 

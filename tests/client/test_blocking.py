@@ -260,7 +260,7 @@ def test_who_never_reached_a_server_is_told_on_leaving(room: str) -> None:
             with pytest.raises(TimedOut):
                 document.synced(within_seconds=0.1)
 
-    with pytest.raises(NotSaved, match="1 changes that are not known to be, as there is no conn"):
+    with pytest.raises(NotSaved, match="1 change that is not known to be, as there is no conn"):
         leave()
 
 

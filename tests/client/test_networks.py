@@ -81,7 +81,7 @@ async def test_who_never_reached_a_server_is_told_on_leaving(room: str) -> None:
                 with pytest.raises(ConnectionEnded):
                     await document.send_message("ping", None)
 
-        with pytest.raises(NotSaved, match="1 changes that are not known"):
+        with pytest.raises(NotSaved, match="1 change that is not known"):
             await leave()
 
 
