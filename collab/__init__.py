@@ -26,3 +26,7 @@ def __getattr__(name: str) -> object:
 
         return connect_blocking
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "connect", "connect_blocking"})

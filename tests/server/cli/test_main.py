@@ -56,3 +56,9 @@ def test_a_full_disk_is_told_of_in_one_line(command: list[str], tmp_path: Path) 
         )
     assert ended.stderr == b"collab: expected to write all of it, got: No space left on device\n"
     assert ended.returncode == 1
+
+
+def test_it_runs_as_a_module_too() -> None:
+    command = [sys.executable, "-m", "collab", "--help"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert said.startswith("Usage: python -m collab ")
