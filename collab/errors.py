@@ -42,6 +42,8 @@
     │   ├── StoreOwned           another process owns the store's open documents
     │   └── StoreVersionError    the store was written by a newer collab
     ├── NotRunning               the app was used before it was entered, or after it was left
+    ├── WrongTask                the app was left in another task than the one that entered it
+    ├── WrongThread              a live document was changed on another thread than its own
     ├── WorkerFailed             a worker process of a server did not start, or not end in order
     ├── ServerBusy               a bound is reached; try again later
     ├── TooMany                  one address or user takes too much; later, or with less
@@ -401,6 +403,25 @@ class StoreVersionError(StoreError):
 
 class NotRunning(CollabError):
     """The app was used before it was entered, or after it was left."""
+
+
+class WrongTask(CollabError):
+    """The app was left in another task than the one that entered it."""
+
+
+class WrongThread(CollabError):
+    """A live document was changed on another thread than that of its event loop.
+
+    Attributes:
+        document: the document name.
+    """
+
+    def __init__(self, document: str) -> None:
+        super().__init__(
+            f"expected {document!r} to be changed on the thread of its event loop, got a change on "
+            "another, which is neither passed on nor stored: use anyio.from_thread.run_sync(change)"
+        )
+        self.document = document
 
 
 class WorkerFailed(CollabError):

@@ -11,8 +11,9 @@ from starlette.types import Receive, Scope, Send
 
 from collab.access import ANYONE, Identity, check_name
 from collab.archive import KEEP_ALL, Retention
-from collab.errors import CollabError, NotRunning
+from collab.errors import CollabError, NotRunning, WrongTask
 from collab.revocation import Revocation
+from collab.server.asynchronous import check_asynchronous
 from collab.server.auth.guard import Authenticate, Authorize, Guard
 from collab.server.auth.origins import Origins
 from collab.server.auth.seating import acquire_permitted
@@ -37,9 +38,9 @@ class Collab:
 
     Args:
         store: where documents are kept: a store, or an address such as ``sqlite:///collab.db``.
-        authenticate: names the identity behind a request: ``collab.server.auth.tokens.Tokens`` or a
-            callable of yours; None lets anyone do anything. An async context manager is entered
-            with the app.
+        authenticate: names the identity behind a request: ``collab.server.auth.tokens.Tokens``, or
+            an async callable of yours; None lets anyone do anything. An async context manager is
+            entered with the app.
         authorize: says what an identity may do with a document, and is asked about each; None has
             the identity's own grants say so.
         allow_origins: origins of web pages that may use it beside its own, such as
@@ -60,7 +61,8 @@ class Collab:
 
     Raises:
         SettingsError: ``allow_origins`` has something that is no origin, or ``trusted_proxies``
-            something that is no network; or one of them is a text and no list.
+            something that is no network; or one of them is a text and no list; or
+            ``authenticate``, ``authorize`` or ``seed`` is a function that is not async.
 
     Attributes:
         authenticate: as given.
@@ -84,6 +86,9 @@ class Collab:
         bus: Bus | None = None,
         pass_secret: str | None = None,
     ) -> None:
+        check_asynchronous("authenticate", authenticate)
+        check_asynchronous("authorize", authorize)
+        check_asynchronous("seed", seed)
         self._relays = None if bus is None else Relays(bus)
         self._proxies = parse_networks(trusted_proxies)
         self._store = open_store(store) if isinstance(store, str) else store
@@ -97,6 +102,7 @@ class Collab:
         self._pass_secret = pass_secret or secrets.token_urlsafe(32)
         self._exits = AsyncExitStack()
         self._running: Running | None = None
+        self._entered_by: int | None = None
         self._ended = False
 
     @property
@@ -154,6 +160,7 @@ class Collab:
             exits.push_async_callback(running.drain)
             await running.rights.learn()
             self._exits = exits.pop_all()
+        self._entered_by = anyio.get_current_task().id
         self._running = running
         return self
 
@@ -163,9 +170,20 @@ class Collab:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Sends every client away, commits what is left and closes the store."""
+        """Sends every client away, commits what is left and closes the store.
+
+        Raises:
+            WrongTask: another task entered it; all of that was done.
+        """
         try:
             await self._exits.__aexit__(exception_type, exception, traceback)
+        except RuntimeError as error:  # What anyio says of its cancel scopes then.
+            if anyio.get_current_task().id == self._entered_by:
+                raise
+            raise WrongTask(
+                "expected the app to be left in the task that entered it, got another, as of an "
+                "async fixture of pytest-asyncio: enter it in the test, or use anyio's plugin"
+            ) from error
         finally:
             self._running = None
             self._ended = True
@@ -204,6 +222,7 @@ class Collab:
             DocumentDeleted: it was deleted, before or meanwhile.
             StoreError: the document cannot be loaded, or not be seeded.
             ServerBusy: too many clients are joining.
+            WrongThread: on leaving: it was changed on another thread.
         """
         running = self.running
         permit = await self._guard.permit(identity, check_name(name))

@@ -1,6 +1,7 @@
 """LiveDocument: a document edited from Python while clients edit it too."""
 
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from collab.access import Access
 from collab.app_messages import AppMessage
 from collab.close import CloseCode
 from collab.document import merge
-from collab.errors import AccessDenied, NotRunning, ServerBusy
+from collab.errors import AccessDenied, NotRunning, ServerBusy, WrongThread
 from collab.happenings import Happening, Said
 from collab.history.point import Point
 from collab.protocol import yjs
@@ -35,7 +36,8 @@ class LiveDocument:
 
     ``doc`` is a pycrdt Doc of its own. What is changed in it goes to the room after the
     transaction, and what others change comes into it, both without an await in between. Use it on
-    the server's event loop alone.
+    the server's event loop alone: a change on another thread raises, and from then on nothing that
+    is changed is stored, which ``saved`` tells as well.
 
     Attributes:
         name: document name.
@@ -54,6 +56,8 @@ class LiveDocument:
         self._outgoing: list[bytes] = []
         self._refused = False
         self._dropped = False
+        self._thread = threading.get_ident()
+        self._strayed = False
 
     async def saved(self) -> None:
         """Waits until everything in the document is durable.
@@ -63,9 +67,12 @@ class LiveDocument:
             DocumentDeleted: it was deleted meanwhile.
             NotRunning: the server has closed it, or it was left.
             ServerBusy: it was changed while it was made anew.
+            WrongThread: it was changed on another thread.
         """
         self._pass_on()
         await self._heard_out()
+        if self._strayed:
+            raise WrongThread(self.name)
         if self._refused:
             raise AccessDenied(f"expected no changes of {self.name!r}: read-only", self.name)
         if self._connection.closed is not None:
@@ -187,9 +194,14 @@ class LiveDocument:
 
     def _changed(self, event: pycrdt.TransactionEvent) -> None:
         """Called in the middle of a commit, where the Doc can take nothing in: so later."""
+        if threading.get_ident() != self._thread:
+            self._strayed = True
+            raise WrongThread(self.name)
         if self._connection.applying:
             self._connection.changes += 1
             return
+        if self._strayed:  # It may build on what the room does not know.
+            raise WrongThread(self.name)
         if not self._outgoing:
             self._timers.call_later(0, self._pass_on)
         self._outgoing.append(event.update)

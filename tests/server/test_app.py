@@ -1,5 +1,6 @@
 """Collab in other apps: mounted or alone, entered by the host or by the server."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -12,7 +13,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message
 from websockets.asyncio.client import connect
 
-from collab.errors import NotRunning
+from collab.errors import NotRunning, WrongTask
 from collab.protocol import yjs
 from collab.protocol.messages import SyncStep2, Update
 from collab.server.app import Collab
@@ -111,6 +112,22 @@ class TestMounting:
                 shared = document.doc.get("text", type=pycrdt.Text)
                 shared += "a"
                 assert str(shared) == text
+
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+    async def test_leaving_it_in_another_task_stores_everything_and_is_told_of(
+        self, anyio_backend_name: str
+    ) -> None:
+        store = MemoryStore()
+        collab = Collab(store)
+        await asyncio.create_task(collab.__aenter__())
+        async with collab.document("d") as document:
+            document.doc["text"] = pycrdt.Text("x")
+        with pytest.raises(WrongTask, match="the task that entered it, got another"):
+            await asyncio.create_task(collab.__aexit__(None, None, None))
+        async with store:
+            assert (await store.load("d")).seq == 1
+        async with collab, collab.document("d") as document:
+            assert str(document.doc.get("text", type=pycrdt.Text)) == "x"
 
     @pytest.mark.parametrize("anyio_backend", ["asyncio"])
     @pytest.mark.parametrize("serve", [hypercorn, under_uvicorn])

@@ -16,6 +16,7 @@ from collab.errors import (
     NotRunning,
     ServerBusy,
     StoreUnavailable,
+    WrongThread,
 )
 from collab.protocol import yjs
 from collab.server.app import Collab
@@ -171,6 +172,40 @@ class TestLiveDocuments:
             await two.read_until(lambda: two.text == "a")
             assert (one.wire.closed, two.wire.closed) == (None, None)
             collab.running.rooms.release(room)
+
+    async def test_a_change_on_another_thread_raises_there_and_on_leaving_and_is_not_stored(
+        self,
+    ) -> None:
+        store = MemoryStore()
+        async with Collab(store) as collab:
+
+            async def stray() -> None:
+                async with collab.document("d") as document:
+                    text = document.doc.get("text", type=pycrdt.Text)
+                    text += "here"
+                    with pytest.raises(ExceptionGroup) as failed:
+                        await anyio.to_thread.run_sync(text.insert, 4, " there")
+                    assert failed.group_contains(WrongThread)
+                    with pytest.raises(ExceptionGroup) as failed:
+                        text += " and here"  # After what the others will never have.
+                    assert failed.group_contains(WrongThread)
+
+            with pytest.raises(WrongThread, match=r"thread of its event loop.*from_thread"):
+                await stray()
+            async with collab.document("d") as document:
+                assert str(document.doc.get("text", type=pycrdt.Text)) == "here"
+
+    async def test_another_thread_changes_it_by_way_of_the_event_loop(self) -> None:
+        async with Collab(MemoryStore()) as collab:
+            async with collab.document("d") as document:
+                text = document.doc.get("text", type=pycrdt.Text)
+
+                def change() -> None:
+                    anyio.from_thread.run_sync(text.insert, 0, "there")
+
+                await anyio.to_thread.run_sync(change)
+            async with collab.document("d") as document:
+                assert str(document.doc.get("text", type=pycrdt.Text)) == "there"
 
     async def test_a_name_that_cannot_be_is_refused(self) -> None:
         async with Collab(MemoryStore()) as collab:
