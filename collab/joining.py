@@ -2,14 +2,21 @@
 
 Yjs writes an update as it was given its changes, the CRDT here joins what it can when it has
 applied one. It does so from the end, and copies all that it has joined so far for each struct more:
-a list to which 20,000 values were added one by one takes it half a minute.
+a list to which 20,000 values were added one by one takes it half a minute, a paste of 40 MB that
+was cut into 150 pieces a quarter of one.
 """
 
+from collab.errors import ProtocolError
 from collab.lib0 import read_var_uint, write_var_uint
 from collab.structs import HAS_PARENT_SUB, Kind, Struct, read_structs
 
 MAX_LOOSE = 100
 """Structs that continue the one before, of an update that is left as it came."""
+
+_LONG_BYTES = 1024 * 1024
+"""Below it copying costs little."""
+_PIECE_BYTES = 4096
+"""An update whose structs are shorter on average is not one of pieces: reading it takes long."""
 
 
 def continues(update: bytes, before: Struct, struct: Struct) -> bool:
@@ -48,6 +55,24 @@ def join(update: bytes) -> bytes:
             sections.append(_Section(update, struct))
         sections[-1].add(struct, continued=before is not None and continues(update, before, struct))
         before = struct
+
+
+def join_pieces(update: bytes) -> bytes:
+    """Joins what a long change was cut into; an update of other structs is left as it came."""
+    if len(update) < _LONG_BYTES:
+        return update
+    most = len(update) // _PIECE_BYTES
+    before: Struct | None = None
+    continued = False
+    try:
+        for count, struct in enumerate(read_structs(update)):
+            if count == most:
+                return update
+            continued |= before is not None and continues(update, before, struct)
+            before = struct
+        return join(update) if continued else update
+    except ProtocolError:
+        return update  # Whoever applies it may know what to do with it.
 
 
 class _Section:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from collab.access import Access, Identity
 from collab.comparison import difference
 from collab.document import Document, check_update, merge
-from collab.joining import MAX_LOOSE, join
+from collab.joining import MAX_LOOSE, join, join_pieces
 from collab.lib0 import write_var_string, write_var_uint
 from collab.protocol import yjs
 from collab.protocol.messages import Update
@@ -21,6 +21,7 @@ from collab.replay import Replay
 from collab.session import Session
 from collab.store import Entry
 from collab.structs import Kind, read_structs
+from collab.update import split
 from tests.core.history.histories import make_log
 
 ANY, STRING = 8, 4
@@ -104,6 +105,46 @@ def test_a_difference_with_gaps_is_joined() -> None:
     assert Kind.SKIP in {struct.kind for struct in read_structs(skipping)}
     joined = document_of(join(skipping), whole)
     assert joined.encode() == document_of(whole).encode()
+
+
+PASTE = "é𝒳a " * 300_000
+
+
+def pieces_of_a_paste() -> list[bytes]:
+    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=7)
+    doc["text"] = pycrdt.Text(PASTE)
+    return list(split(doc.get_update(), 100_000))
+
+
+def test_the_pieces_of_a_long_paste_become_one_when_they_are_merged() -> None:
+    pieces = pieces_of_a_paste()
+    assert len(pieces) > 20
+    merged = merge(pieces)
+    assert len(list(read_structs(merged))) == 1
+    assert str(document_of(merged).doc.get("text", type=pycrdt.Text)) == PASTE
+
+
+def test_the_pieces_of_a_long_paste_are_joined_around_what_others_wrote() -> None:
+    pieces = pieces_of_a_paste()
+    other: pycrdt.Doc[Any] = pycrdt.Doc(client_id=8)
+    other.apply_update(pieces[0])
+    before = other.get_state()
+    other.get("text", type=pycrdt.Text).insert(1, "within")
+    updates = [*pieces, other.get_update(before)]
+    merged = merge(updates)
+    assert len(list(read_structs(merged))) == 2
+    assert difference(document_of(merged), document_of(*updates)) is None
+
+
+def test_a_long_update_of_short_structs_is_left_as_it_came() -> None:
+    update = one_by_one([b"\x01\x77" + write_var_string("x" * 100)] * 20_000)
+    assert len(update) > 2_000_000
+    assert join_pieces(update) is update
+
+
+def test_long_bytes_that_are_no_update_are_left_as_they_came() -> None:
+    cut_off = merge(pieces_of_a_paste())[:-1000]
+    assert join_pieces(cut_off) is cut_off
 
 
 @pytest.mark.alone
