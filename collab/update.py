@@ -42,10 +42,11 @@ __all__ = [
 _SECTION_BYTES = 24  # the most that client, clock and count of a section take up
 _UPDATE_BYTES = 17  # the most that the number of sections and an empty delete set take up
 _HEAD_BYTES = 41  # the most that a piece of a cut struct takes up beside its content
+_CHARACTER_BYTES = 4  # the longest character: a piece ends before one that it would cut in two
 MIN_PART_BYTES = 128
 
 
-def split(update: bytes, max_bytes: int) -> Iterator[bytes]:
+def split(update: bytes, max_bytes: int, *, max_pieces: int | None = None) -> Iterator[bytes]:
     """Cuts an update into smaller ones, in an order in which none waits for a later one.
 
     Applied one after the other they give what the whole gives; deletions come last. A string or a
@@ -55,7 +56,9 @@ def split(update: bytes, max_bytes: int) -> Iterator[bytes]:
 
     Args:
         update: the update.
-        max_bytes: size of a part, in bytes; only a single value makes a larger one.
+        max_bytes: size of a part, in bytes; only a single value makes a larger one, and a piece of
+            a string where they would be too many.
+        max_pieces: how many pieces one string is cut into at most; None where there is no bound.
 
     Yields:
         Updates. All structs are read before the first, each is written once.
@@ -79,7 +82,7 @@ def split(update: bytes, max_bytes: int) -> Iterator[bytes]:
             part.add(client, clock, count, start, end)
             continue
         struct = read_struct(update, start, client, clock)
-        for piece_clock, piece in _cut_struct(struct, update, max_bytes):
+        for piece_clock, piece in _cut_struct(struct, update, max_bytes, max_pieces):
             if part:
                 yield part.encode()
                 part = _Part(update)
@@ -166,13 +169,17 @@ def _in_causal_order(runs: dict[int, _Run]) -> Iterator[tuple[int, int, int, int
                 yield run.client, clock, count, start, end
 
 
-def _cut_struct(struct: Struct, update: bytes, max_bytes: int) -> Iterator[tuple[int, bytes]]:
+def _cut_struct(
+    struct: Struct, update: bytes, max_bytes: int, max_pieces: int | None
+) -> Iterator[tuple[int, bytes]]:
     """Cuts one struct inside: clock and encoding of each piece; what cannot be cut stays whole."""
     head = update[struct.start : struct.content]
     clock = struct.clock
     info = update[struct.start] | HAS_ORIGIN
     right = b"".join(map(write_var_uint, struct.right_origin or ()))
     room = max_bytes - _UPDATE_BYTES - _SECTION_BYTES - _HEAD_BYTES
+    if max_pieces is not None and struct.kind is Kind.STRING:
+        room = max(room, (struct.end - struct.content) // max_pieces + _CHARACTER_BYTES)
     for length, content in _cut_content(struct, update, room):
         yield clock, head + content
         clock += length

@@ -17,6 +17,9 @@ from collab.update import split
 LONG_BYTES = 64 * 1024
 """A frame above this is long: reading what is made to be slow takes a twentieth of a second."""
 
+_MAX_PIECES = 16
+"""Pieces of one string: with each the CRDT reads all of the string that it has so far."""
+
 _AT_ONCE = 2
 """Long messages that are read at the same time; the store's threads are others."""
 
@@ -89,4 +92,4 @@ class LongMessages:
     def _cut(self, update: bytes) -> Sequence[bytes]:
         if estimate_levels(update) > MAX_LEVELS < measure_levels(update):
             raise TooLarge(f"expected at most {MAX_LEVELS} types inside each other, got more")
-        return list(split(update, self._part_bytes))
+        return list(split(update, self._part_bytes, max_pieces=_MAX_PIECES))

@@ -167,6 +167,29 @@ def test_one_huge_string_is_cut_between_characters() -> None:
     assert str(applied_in_order(parts).doc.get("text", type=pycrdt.Text)) == str(text)
 
 
+@pytest.mark.parametrize("word", ["x", "😀é𝒳a"])
+def test_a_string_is_cut_into_few_pieces_where_that_is_asked_for(word: str) -> None:
+    doc = pycrdt.Doc[Any]()
+    text = doc.get("text", type=pycrdt.Text)
+    text += word * 10_007
+    array = doc.get("array", type=pycrdt.Array)
+    array.extend(["value"] * 1_000)
+    update = doc.get_update()
+    parts = list(split(update, 1_000, max_pieces=7))
+    strings = [part for part in parts if Kind.STRING in {each.kind for each in read_structs(part)}]
+    assert len(strings) == 7
+    assert max(len(part) for part in parts if part not in strings) <= 1_000
+    assert content(applied_in_order(parts)) == content(applied_in_order([update]))
+
+
+def test_pieces_are_no_longer_than_a_part_where_those_are_few() -> None:
+    doc = pycrdt.Doc[Any]()
+    text = doc.get("text", type=pycrdt.Text)
+    text += "x" * 10_000
+    parts = list(split(doc.get_update(), 2_000, max_pieces=7))
+    assert max(map(len, parts)) <= 2_000
+
+
 def test_a_huge_string_between_others_keeps_its_place() -> None:
     first, second = pycrdt.Doc[Any](client_id=1), pycrdt.Doc[Any](client_id=2)
     insert(first, 0, "begin end")

@@ -332,6 +332,16 @@ class TestLongMessages:
             await room.settle()
             assert len((await store.load("d")).entries) == 2
 
+    async def test_a_paste_is_passed_on_in_few_pieces_however_long_it_is(self) -> None:
+        async with house(MemoryStore(), Settings(part_bytes=1000)) as server:
+            room = await server.rooms.acquire("d")
+            ann, bob = (Client(room, client_id=each).connect() for each in (1, 2))
+            ann.type("x" * 10 * LONG_BYTES)
+            await room.settle()
+            passed_on = updates_in(bob.read())
+            assert 10 <= len(passed_on) <= 16
+            assert bob.text == ann.text
+
     async def test_what_was_sent_by_who_is_sent_away_is_not(self) -> None:
         store = MemoryStore()
         async with house(store) as server:
