@@ -31,14 +31,19 @@ class Rows(Protocol[_Connection]):
         """See ``RowStore.load``."""
         ...
 
-    def read_head(self, connection: _Connection, document: str) -> tuple[int, int] | None:
-        """Reads a document's id and its newest seq; None where there is none."""
+    def read_head(self, connection: _Connection, document: str) -> tuple[int, int, str] | None:
+        """Reads a document's id, its newest seq and its epoch; None where there is none."""
         ...
 
     def read_batch(
-        self, connection: _Connection, document_id: int, after_seq: int, newest_seq: int
+        self,
+        connection: _Connection,
+        document_id: int,
+        epoch: str,
+        after_seq: int,
+        newest_seq: int,
     ) -> Sequence[Entry]:
-        """Reads the next entries, not too many: none where a log was cut meanwhile."""
+        """Reads the next entries, not too many: none where a log was cut or erased meanwhile."""
         ...
 
     def read_summaries(
@@ -150,7 +155,7 @@ class RowStore(ABC, Generic[Connection]):
     def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
         """Streams a document's log in order of seq; see ``Store.entries``."""
         seq = max(after_seq, 0)
-        head: tuple[int, int] | None = None
+        head: tuple[int, int, str] | None = None
         begun = False
 
         async def read_batch() -> Sequence[Entry]:
@@ -160,11 +165,12 @@ class RowStore(ABC, Generic[Connection]):
                 head = await self._read(partial(self._rows.read_head, document=document))
             if head is None:
                 raise DocumentNotFound(document)
-            document_id, newest_seq = head
+            document_id, newest_seq, epoch = head
             batch = await self._read(
                 partial(
                     self._rows.read_batch,
                     document_id=document_id,
+                    epoch=epoch,
                     after_seq=seq,
                     newest_seq=newest_seq,
                 )

@@ -75,9 +75,9 @@ class MemoryStore:
 
         async def read_batch() -> Sequence[Entry]:
             nonlocal read
-            log = self._find(document)
             if read:
                 return ()
+            log = self._find(document)
             read = True
             return log.after(after_seq)
 

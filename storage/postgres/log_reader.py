@@ -50,14 +50,14 @@ _SUMMARIES = """
 """
 
 
-def read_head(connection: Connection, document: str) -> tuple[int, int] | None:
-    """Reads a document's row id and seq; None where there is no such document.
+def read_head(connection: Connection, document: str) -> tuple[int, int, str] | None:
+    """Reads a document's row id, seq and epoch; None where there is no such document.
 
     Raises:
         DocumentDeleted: it was deleted.
     """
     head = connection.execute(
-        "SELECT id, seq FROM collab.documents WHERE name = %s", (document,)
+        "SELECT id, seq, epoch FROM collab.documents WHERE name = %s", (document,)
     ).fetchone()
     if head is None:
         refuse_deleted(connection, document)
@@ -68,13 +68,7 @@ def read_stored(connection: Connection, document: str) -> Stored:
     """Reads the newest whole state and the entries after it; see ``Store.load``."""
     with connection.transaction():
         see_one_moment(connection)
-        head = connection.execute(
-            "SELECT id, seq, epoch FROM collab.documents WHERE name = %s", (document,)
-        ).fetchone()
-        if head is None:
-            refuse_deleted(connection, document)
-            head = (0, 0, None)
-        document_id, seq, epoch = head
+        document_id, seq, epoch = read_head(connection, document) or (0, 0, None)
         state_seq, state = read_state(connection, document, document_id)
         rows = connection.execute(_ENTRIES, (document_id, state_seq, seq), binary=True).fetchall()
     return Stored(

@@ -56,9 +56,17 @@ __all__ = [
 
 
 def read_batch(
-    connection: Connection, document_id: int, after_seq: int, newest_seq: int
+    connection: Connection, document_id: int, epoch: str, after_seq: int, newest_seq: int
 ) -> Sequence[Entry]:
-    """Reads entries that belong together, while they may be packed by somebody else."""
+    """Reads entries that belong together, while they may be packed by somebody else.
+
+    Args:
+        connection: outside a transaction.
+        document_id: row id of the document; Postgres uses none again.
+        epoch: of that row.
+        after_seq: the first entry has a greater seq.
+        newest_seq: the last entry has no greater seq.
+    """
     with connection.transaction():
         see_one_moment(connection)
         return read_entries(connection, document_id, after_seq, newest_seq)

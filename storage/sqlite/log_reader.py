@@ -42,14 +42,14 @@ _ABOVE_ANY_NAME = "\U0010ffff" * 128
 """Not less than any name: 512 bytes of the greatest character."""
 
 
-def read_head(connection: sqlite3.Connection, document: str) -> tuple[int, int] | None:
-    """Reads a document's row id and seq; None where there is no such document.
+def read_head(connection: sqlite3.Connection, document: str) -> tuple[int, int, str] | None:
+    """Reads a document's row id, seq and epoch; None where there is no such document.
 
     Raises:
         DocumentDeleted: it was deleted.
     """
-    head: tuple[int, int] | None = connection.execute(
-        "SELECT id, seq FROM documents WHERE name = ?", (document,)
+    head: tuple[int, int, str] | None = connection.execute(
+        "SELECT id, seq, epoch FROM documents WHERE name = ?", (document,)
     ).fetchone()
     if head is None:
         refuse_deleted(connection, document)
@@ -60,10 +60,7 @@ def read_stored(connection: sqlite3.Connection, document: str) -> Stored:
     """Reads the newest whole state and the entries after it; see ``Store.load``."""
     connection.execute("BEGIN")
     try:
-        document_id, seq = read_head(connection, document) or (0, 0)
-        (epoch,) = connection.execute(
-            "SELECT epoch FROM documents WHERE id = ?", (document_id,)
-        ).fetchone() or (None,)
+        document_id, seq, epoch = read_head(connection, document) or (0, 0, None)
         checkpoint_seq, checkpoint = read_state(connection, document, document_id)
         rows = connection.execute(_ENTRIES, (document_id, checkpoint_seq, seq)).fetchall()
     finally:

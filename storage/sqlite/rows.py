@@ -1,5 +1,8 @@
 """The rows of a SQLite file; see ``collab.storage.row_store.Rows``."""
 
+import sqlite3
+from collections.abc import Sequence
+
 from collab.storage.sqlite.archive_rows import read_base, write_retention
 from collab.storage.sqlite.log_reader import read_entries, read_head, read_stored, read_summaries
 from collab.storage.sqlite.quarantine import read_quarantine, write_quarantine
@@ -19,6 +22,7 @@ from collab.storage.sqlite.version_rows import (
     read_versions,
     write_pin,
 )
+from collab.store import Entry
 
 __all__ = [
     "copy_rows",
@@ -44,4 +48,17 @@ __all__ = [
     "write_tombstone",
 ]
 
-read_batch = read_entries
+
+def read_batch(
+    connection: sqlite3.Connection,
+    document_id: int,
+    epoch: str,
+    after_seq: int,
+    newest_seq: int,
+) -> Sequence[Entry]:
+    """Reads entries of a document that may be erased meanwhile: its row's id is used again."""
+    entries = read_entries(connection, document_id, after_seq, newest_seq)
+    same = connection.execute(
+        "SELECT 1 FROM documents WHERE id = ? AND epoch = ?", (document_id, epoch)
+    ).fetchone()
+    return entries if same else ()

@@ -98,7 +98,8 @@ def _find(connection: sqlite3.Connection, document: str) -> tuple[int, int]:
     head = read_head(connection, check_name(document))
     if head is None:
         raise DocumentNotFound(document)
-    return head
+    document_id, seq, _ = head
+    return document_id, seq
 
 
 def _known(name: str) -> str:

@@ -1,6 +1,7 @@
 """The contract of ``collab.trash``, sentence by sentence, over every store."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -13,6 +14,7 @@ from collab.errors import (
     DocumentNotFound,
     InvalidName,
     StoreError,
+    StoreUnavailable,
 )
 from collab.quarantine import Refused
 from collab.storage.sqlite import SQLiteStore
@@ -255,6 +257,21 @@ class TestErase:
             await store.append([adding("new", b"2")])
             assert (await store.load("new")).checkpoint is None
             assert await store.versions("new") == []
+
+    async def test_who_reads_the_log_of_one_that_is_erased_gets_no_other_document(
+        self, make_store: MakeStore
+    ) -> None:
+        async with make_store() as store:
+            long = [b"%d" % number for number in range(2000)]
+            await store.append([adding("d", *long)])
+            entries = store.entries("d")
+            read = [await anext(entries)]
+            await erase(store, "d")
+            await store.append([adding("another", *[b"secret"] * 2000)])
+            with suppress(StoreUnavailable):
+                async for entry in entries:
+                    read.append(entry)  # noqa: PERF401 - what came before the error counts
+            assert [entry.update for entry in read] == long[: len(read)]
 
 
 class TestReadmit:
