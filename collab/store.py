@@ -19,6 +19,8 @@ Idempotence
 Creation
     A document exists from its first entry or checkpoint on. Reading never creates one, nor does an
     append without either, nor one under the name of a document that was deleted (``collab.trash``).
+    What was made for a document that was erased never comes into one that was made anew in its
+    place: ``Append.epoch`` guards against it.
 Names
     Document names are those ``collab.access.check_name`` lets pass; others raise ``InvalidName``,
     and nothing of the call is written. Names that differ in letter case or Unicode form differ.
@@ -89,12 +91,16 @@ class Append:
         base_seq: the document's seq before ``entries`` that ``checkpoint`` was built on. Where the
             store has gone further (another process wrote), the entries are stored and the
             checkpoint is left out. None: nobody else writes this document.
+        epoch: id of the document's life that ``entries`` and ``checkpoint`` belong to. Where the
+            store has no document or one of another life, it counts as deleted. None: whichever is
+            there, or a new one.
     """
 
     document: str
     entries: Sequence[NewEntry]
     checkpoint: bytes | None = None
     base_seq: int | None = None
+    epoch: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +178,8 @@ class Store(Archive, Quarantine, RevocationStore, Trash, VersionStore, Protocol)
         Raises:
             StoreError: a document is named twice, or an author is not storable.
             InvalidName: a document that would be made cannot have this name.
-            DocumentDeleted: a document with something to write was deleted.
+            DocumentDeleted: a document with something to write was deleted, or is another one by
+                now (``Append.epoch``).
         """
         ...
 

@@ -38,6 +38,7 @@ class Journal:
 
     Attributes:
         seq: the seq up to which the room has every committed entry.
+        epoch: id of the document's life; None where there was none when the room opened it.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Journal:
         overtaken: Callable[[], None],
     ) -> None:
         self.seq = stored.seq
+        self.epoch = stored.epoch
         self._name = stored.document
         self._persister = persister
         self._settings = settings

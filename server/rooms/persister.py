@@ -26,9 +26,11 @@ class Owner(Protocol):
 
     Attributes:
         seq: the seq up to which the owner has every entry of the document.
+        epoch: id of the document's life that it writes to; None where it began none so far.
     """
 
     seq: int
+    epoch: str | None
 
     def committed(self, write: "Write", seq: int) -> None:
         """Called once for each write, in the order of ``submit``, when it is durable.
@@ -222,14 +224,14 @@ class Persister:
         """Moves queued writes into one group: all there are, up to a document's checkpoint."""
         entries: dict[str, list[NewEntry]] = {}
         checkpoints: dict[str, bytes] = {}
-        base_seqs: dict[str, int] = {}
+        owners: dict[str, Owner] = {}
         kept: deque[Write] = deque()
         for write in self._queue:
             if write.document in checkpoints:
                 kept.append(write)  # A checkpoint stands for what came before it, no more.
                 continue
             entries.setdefault(write.document, []).extend(write.entries)
-            base_seqs[write.document] = write.owner.seq
+            owners[write.document] = write.owner
             if write.checkpoint is not None:
                 checkpoints[write.document] = write.checkpoint
             self._committing.append(write)
@@ -239,7 +241,8 @@ class Persister:
                 document=name,
                 entries=new,
                 checkpoint=checkpoints.get(name),
-                base_seq=base_seqs[name],
+                base_seq=owners[name].seq,
+                epoch=owners[name].epoch,
             )
             for name, new in entries.items()
         ]

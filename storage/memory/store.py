@@ -57,6 +57,9 @@ class MemoryStore:
                     check_author(entry.author)
             if append.entries or append.checkpoint is not None:
                 self._refuse_deleted(append.document)
+                log = self._logs.get(append.document)
+                if append.epoch not in (None, log and log.epoch):
+                    raise DocumentDeleted(append.document)
         return [self._append(append) for append in appends]
 
     async def load(self, document: str) -> Stored:

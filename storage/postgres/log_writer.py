@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from psycopg_pool import ConnectionPool
 
 from collab.access import check_name
+from collab.errors import DocumentDeleted
 from collab.storage.checks import check_appends
 from collab.storage.columns import new_epoch
 from collab.storage.filed import Packed
@@ -15,7 +16,7 @@ from collab.storage.postgres.trash_rows import encode_author, refuse_deleted
 from collab.store import Append
 
 _HEADS = """
-    SELECT name, id, seq FROM collab.documents WHERE name = ANY(%s::text[])
+    SELECT name, id, seq, epoch FROM collab.documents WHERE name = ANY(%s::text[])
     ORDER BY name FOR UPDATE
 """
 
@@ -89,10 +90,12 @@ def _lock(connection: Connection, appends: Sequence[Append]) -> dict[str, tuple[
     """Locks the rows of documents, made where they are not there; returns their ids and seqs.
 
     Raises:
-        DocumentDeleted: one that has something to write was deleted.
+        DocumentDeleted: one that has something to write was deleted, or is another one by now.
     """
     names = [check_name(append.document) for append in appends]
-    heads = {name: (row_id, seq) for name, row_id, seq in connection.execute(_HEADS, (names,))}
+    rows = connection.execute(_HEADS, (names,)).fetchall()
+    heads = {name: (row_id, seq) for name, row_id, seq, _ in rows}
+    epochs = {name: epoch for name, _, _, epoch in rows}
     now_ms = time.time_ns() // 1_000_000
     created_ms = {
         append.document: append.entries[0].time_ms if append.entries else now_ms
@@ -101,13 +104,17 @@ def _lock(connection: Connection, appends: Sequence[Append]) -> dict[str, tuple[
     }
     if created_ms:
         new = list(created_ms)
-        epochs = [new_epoch() for _ in new]
-        connection.execute(_CREATE, (new, list(created_ms.values()), epochs))
+        values = (new, list(created_ms.values()), [new_epoch() for _ in new])
+        connection.execute(_CREATE, values)
         # The names are ours now, or another server's whose row is locked next. Only from here on no
         # other transaction can delete them before this one ends.
-        rows = connection.execute(_HEADS, (new,))
-        heads |= {name: (row_id, seq) for name, row_id, seq in rows}
+        rows = connection.execute(_HEADS, (new,)).fetchall()
+        heads |= {name: (row_id, seq) for name, row_id, seq, _ in rows}
         refuse_deleted(connection, *new)
+    for append in appends:
+        name = append.document
+        if name in heads and append.epoch not in (None, epochs.get(name)):
+            raise DocumentDeleted(name)
     return heads
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from collab.access import check_name
-from collab.errors import StoreError
+from collab.errors import DocumentDeleted, StoreError
 from collab.storage.checks import check_appends, check_author
 from collab.storage.columns import new_epoch
 from collab.storage.compression import Form, compress
@@ -43,7 +43,7 @@ class LogWriter:
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         self._version = -1
-        self._heads: dict[str, tuple[int, int]] = {}  # name -> row id, seq
+        self._heads: dict[str, tuple[int, int, str]] = {}  # name -> row id, seq, epoch
         self._author_ids: dict[str, int] = {}
 
     def append(self, appends: Sequence[Append]) -> list[int]:
@@ -132,7 +132,9 @@ class LogWriter:
             if head is None:
                 seqs.append(0)
                 continue
-            document_id, base_seq = head
+            document_id, base_seq, epoch = head
+            if append.epoch not in (None, epoch):
+                raise DocumentDeleted(append.document)
             seq = base_seq
             size = 0
             for entry in append.entries:
@@ -146,7 +148,7 @@ class LogWriter:
                 size += len(entry.update)
             if seq != base_seq:
                 heads.append((seq, append.entries[-1].time_ms, size, document_id))
-                self._heads[append.document] = (document_id, seq)
+                self._heads[append.document] = (document_id, seq, epoch)
             if append.checkpoint is not None and append.base_seq in (None, base_seq):
                 # Before any entry it is what the document begins with, and stays.
                 table = "checkpoints" if seq else "bases"
@@ -171,10 +173,10 @@ class LogWriter:
                 )
         return seqs
 
-    def _find(self, connection: sqlite3.Connection, append: Append) -> tuple[int, int] | None:
+    def _find(self, connection: sqlite3.Connection, append: Append) -> tuple[int, int, str] | None:
         name = check_name(append.document)
-        head: tuple[int, int] | None = connection.execute(
-            "SELECT id, seq FROM documents WHERE name = ?", (name,)
+        head: tuple[int, int, str] | None = connection.execute(
+            "SELECT id, seq, epoch FROM documents WHERE name = ?", (name,)
         ).fetchone()
         if head is None:
             if append.entries:
@@ -184,12 +186,15 @@ class LogWriter:
             else:
                 return None
             refuse_deleted(connection, name)
+            if append.epoch is not None:
+                raise DocumentDeleted(name)
+            epoch = new_epoch()
             cursor = connection.execute(
                 "INSERT INTO documents (name, created_ms, updated_ms, epoch) VALUES (?, ?, ?, ?)",
-                (name, created_ms, created_ms, new_epoch()),
+                (name, created_ms, created_ms, epoch),
             )
             assert cursor.lastrowid is not None  # an INSERT has one
-            head = (cursor.lastrowid, 0)
+            head = (cursor.lastrowid, 0, epoch)
         self._heads[name] = head
         return head
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -292,6 +293,32 @@ class TestReadmit:
             await erase(store, "d")
             with pytest.raises(DocumentDeleted):
                 await store.load("d")
+
+    async def test_what_was_written_for_the_erased_document_does_not_come_into_the_new_one(
+        self, make_store: MakeStore
+    ) -> None:
+        async with make_store() as store:
+            await store.append([adding("d", b"1")])
+            first = (await store.load("d")).epoch
+            entry = NewEntry(update=b"late", time_ms=7)
+            late = Append(
+                document="d", entries=[entry], checkpoint=b"whole", base_seq=1, epoch=first
+            )
+            assert await store.append([late]) == [2]
+            await erase(store, "d")
+            await store.readmit("d")
+            with pytest.raises(DocumentDeleted):
+                await store.append([late, adding("e", b"3")])
+            assert await names(store) == []
+            await store.append([adding("d", b"2")])
+            with pytest.raises(DocumentDeleted):
+                await store.append([adding("e", b"3"), late])
+            assert await names(store) == ["d"]
+            stored = await store.load("d")
+            assert stored.checkpoint is None
+            assert [entry.update for entry in stored.entries] == [b"2"]
+            await store.append([replace(late, epoch=stored.epoch)])
+            assert (await store.load("d")).checkpoint == b"whole"
 
     async def test_a_name_in_the_trash_is_not_free(self, make_store: MakeStore) -> None:
         async with make_store() as store:

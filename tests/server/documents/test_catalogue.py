@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import pycrdt
@@ -21,6 +22,7 @@ from collab.server.documents.catalogue import Catalogue
 from collab.server.documents.erasing import Eraser
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
+from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, NewEntry, Store
 from collab.trash import Tombstone
 from tests.core.writing import typed
@@ -237,6 +239,24 @@ class TestDelete:
             for name in ("d", "t"):
                 with pytest.raises(DocumentDeleted):
                     await catalogue.undelete(name)
+
+    async def test_who_has_a_document_open_that_another_process_made_anew_leaves_that_one_alone(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "collab.db"
+        await write(SQLiteStore(path), "d", "old")
+        async with running(SQLiteStore(path), Settings(checkpoint_entries=1)) as (server, _):
+            client = Client(await server.rooms.acquire("d"), client_id=1).connect()
+            async with SQLiteStore(path) as elsewhere:
+                await elsewhere.delete("d", time_ms=1)
+                await elsewhere.erase("d")
+                await elsewhere.readmit("d")
+                await append(elsewhere, "d", "new")
+                client.type("late")
+                await server.persister.settle()
+                assert client.wire.closed == (CloseCode.NOT_FOUND, "the document was deleted")
+                assert client.acknowledged == []
+                assert await text_of(elsewhere, "d") == "new"
 
 
 class TestAnotherProcess:

@@ -24,6 +24,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.seq = 0
+        self.epoch: str | None = None
         self.overtaken_by: range | None = None
         self.heard: list[Write] = []
         self.refusals: list[str] = []
