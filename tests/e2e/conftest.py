@@ -59,7 +59,18 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
+def served(request: pytest.FixtureRequest) -> None:
+    """The test's own server, where it has one: begun before the browser, it ends after it.
+
+    A page that asks something of a server in the moment it stops is answered 503, and its browser
+    says so in the console.
+    """
+    if "server" in request.fixturenames:
+        request.getfixturevalue("server")
+
+
+@pytest.fixture
+async def browser(served: None) -> AsyncIterator[Browser]:
     """Debian's Chromium; Playwright's own is not downloaded. Consoles must stay clean in it."""
     chromium = shutil.which("chromium")
     if chromium is None:
