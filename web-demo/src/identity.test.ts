@@ -1,15 +1,22 @@
 import { expect, test } from 'vitest'
 
 import { PALETTE } from './colors.js'
-import { ANIMALS, cleanName } from './identity.js'
+import { ANIMALS, cleanName, readUser } from './identity.js'
 
 test.each([
   ['Ada', 'Ada'],
   ['  Ada\tLovelace\u0000 ', 'Ada Lovelace'],
   ['\n', 'Guest'],
   ['', 'Guest'],
+  ['A'.repeat(41), 'A'.repeat(40)],
+  [`${'A'.repeat(39)}😀`, 'A'.repeat(39)],
 ])('%j is called %j: no name keeps anybody from connecting', (given, called) => {
   expect(cleanName(given)).toBe(called)
+})
+
+test('what a name is called that is published already does not change when it is read', () => {
+  const name = cleanName(`${'A'.repeat(37)}  é😀 more`)
+  expect(readUser({ user: { name } }, 1).name).toBe(name)
 })
 
 test('guests who share a name by chance have different colours as a rule', () => {

@@ -63,15 +63,27 @@ export class Identity {
   }
 }
 
-/** A name as the server takes it: it refuses control characters, and with them the connection. */
+/** The longest name that is shown, in UTF-16 units: as long as the field for names takes. */
+const NAME_MOST = 40
+
+/** A name as people are shown it: a long one is cut off, and never within a character. */
+export function cutName(name: string): string {
+  const cut = name.trim().slice(0, NAME_MOST)
+  return cut.replace(/[\uD800-\uDBFF]$/, '').trim()
+}
+
+/**
+ * A name as the server takes it and the others are shown it: the server refuses control characters, and with them the
+ * connection.
+ */
 export function cleanName(name: string): string {
-  return name.replace(/\p{Cc}+/gu, ' ').trim() || 'Guest'
+  return cutName(name.replace(/\p{Cc}+/gu, ' ')) || 'Guest'
 }
 
 /** Reads what another client calls its user. */
 export function readUser(presence: Record<string, unknown>, client: number): User {
   const user = (presence['user'] ?? {}) as Record<string, unknown>
-  const name = typeof user['name'] === 'string' ? user['name'].trim().slice(0, 40) : ''
+  const name = typeof user['name'] === 'string' ? cutName(user['name']) : ''
   const color = safeColor(user['color'], client)
   return { name: name || 'Guest', color, colorLight: tint(color) }
 }

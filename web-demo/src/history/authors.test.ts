@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 
 import { PALETTE } from '../colors.js'
+import { readUser } from '../identity.js'
 import { Authors, type Person } from './authors.js'
 
 const ada: Person = { id: null, name: 'Ada', color: '#0b7a6f' }
@@ -17,6 +18,14 @@ test('people who are here have the colour they chose, and the name the server vo
   const authors = new Authors(() => [ada, known])
   expect(authors.describe('~Ada')).toEqual({ name: 'Ada', color: ada.color, isKnown: false })
   expect(authors.describe('ada')).toEqual({ name: 'Ada Lovelace', color: known.color, isKnown: true })
+})
+
+test('somebody whose long name is cut off where they are shown is who wrote under the whole of it', () => {
+  const long = `${'Ada Lovelace, '.repeat(2)}Countess 😀😀😀😀😀`
+  const { name } = readUser({ user: { name: long } }, 1)
+  expect(name.length).toBeLessThan(long.length)
+  const authors = new Authors(() => [{ ...ada, name }])
+  expect(authors.describe(`~${long}`)).toEqual({ name, color: ada.color, isKnown: false })
 })
 
 test('people who are away have a colour each, always the same, and nobody else’s', () => {

@@ -1,4 +1,5 @@
 import { PALETTE } from '../colors.js'
+import { cutName } from '../identity.js'
 
 /** What the server puts before a name that somebody gave and nobody vouches for. */
 const CLAIMED = '~'
@@ -34,7 +35,8 @@ export class Authors {
   describe(author: string | null): Author {
     if (author === null) return UNNAMED
     const isKnown = !author.startsWith(CLAIMED)
-    const name = isKnown ? author : author.slice(CLAIMED.length)
+    // A claim is kept whole, and shown as that of somebody who is here: that long.
+    const name = isKnown ? author : cutName(author.slice(CLAIMED.length))
     for (const person of this.#people()) {
       // A claim is not taken for somebody known, nor they for a claim, whatever they are called.
       const isSame = isKnown ? person.id === author : person.id === null && person.name === name
