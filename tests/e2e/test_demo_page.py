@@ -119,6 +119,20 @@ async def test_who_has_a_document_open_that_is_deleted_is_told_and_can_bring_it_
     await wait_shows(grace, "Dear reader, hello.")
 
 
+async def test_buttons_with_the_initials_of_people_are_called_by_them_too(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port, name="Ada Lovelace")
+    await open_page(browser, server.port, name="Grace")
+    people = page.get_by_test_id("presence").get_by_role("button")
+    await expect(people).to_have_text(["AL", "G"])
+    await expect(people.first).to_have_accessible_name("Ada Lovelace (AL), you")
+    await expect(people.last).to_have_accessible_name("Grace (G): show where")
+    own = page.get_by_role("button", name="Change my colour")
+    await expect(own).to_have_text("AL")
+    await expect(own).to_have_accessible_name("Change my colour (AL)")
+
+
 async def test_the_keyboard_alone_leads_to_the_text_and_back(
     browser: Browser, server: Server
 ) -> None:

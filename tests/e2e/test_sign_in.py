@@ -206,6 +206,27 @@ async def test_who_may_only_read_is_offered_nothing_else(browser: Browser, serve
     await expect(told.get_by_role("button", name="Bring it back")).to_have_count(0)
 
 
+@pytest.mark.parametrize(
+    ("access", "width", "first"),
+    [
+        ("write", 1280, "New document"),
+        ("write", 390, "New document"),
+        ("read", 1280, "Read what others write"),
+        ("read", 390, "Open a document"),
+    ],
+)
+async def test_who_signs_in_with_no_document_open_has_the_focus_on_what_comes_first(
+    browser: Browser, server: Server, access: str, width: int, first: str
+) -> None:
+    context = await browser.new_context(viewport={"width": width, "height": 800})
+    page = await context.new_page()
+    await page.goto(server.url)
+    await paste(page, token(user="vera", docs={"**": access}))
+    focused = page.locator("#welcome :focus")
+    await expect(focused).to_have_text(first)
+    await expect(focused).to_be_in_viewport()
+
+
 async def test_who_signs_out_leaves_no_token_and_nothing_to_see_until_somebody_signs_in(
     browser: Browser, server: Server
 ) -> None:

@@ -59,7 +59,7 @@ const list = new DocumentList(visit, (name) => void trash.take(name))
 const dialog = new CreateDialog(visit, async (name) => ['write', 'admin'].includes(await account.accessTo(name)))
 const signOutDialog = new SignOutDialog(() => void signOut(), () => void signOut(removeCopies))
 const notice = new Notice()
-const signIn = new SignIn(account, () => (opened ? opened.editor.view : byId('new-document')).focus())
+const signIn = new SignIn(account, () => (opened ? opened.editor.view : welcome()).focus())
 const trash = new Trash({
   notice,
   ondeleted: (name) => {
@@ -75,10 +75,17 @@ const trash = new Trash({
   },
 })
 
+/** What takes the focus where no document is open: the first step from there, or what there is to read. */
+function welcome(): HTMLElement {
+  const steps = ['welcome-new', 'welcome-list', 'welcome-readers'].map((id) => byId(id))
+  return steps.find((step) => step.checkVisibility())!
+}
+
 function showIdentity(): void {
   const { name, color, id } = identity.user
   const swatch = byId('user-color')
   swatch.textContent = initials(name)
+  swatch.setAttribute('aria-label', `Change my colour (${initials(name)})`)
   swatch.style.setProperty('--person', color)
   byId('claimed').hidden = id !== undefined
   byId('known').hidden = id === undefined

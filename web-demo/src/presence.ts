@@ -51,8 +51,10 @@ export class PresenceList {
     const items = people.slice(0, most).map(({ client, name, color }) => {
       const mine = client === own
       const who = mine ? `${name} (you)` : name
-      const avatar = element('button', { type: 'button', class: 'avatar', title: who }, initials(name))
-      avatar.setAttribute('aria-label', mine ? who : `${who}: show where`)
+      const seen = initials(name)
+      const avatar = element('button', { type: 'button', class: 'avatar', title: who }, seen)
+      // Who speaks to their computer says what they see.
+      avatar.setAttribute('aria-label', `${name} (${seen})${mine ? ', you' : ': show where'}`)
       avatar.disabled = mine
       avatar.style.setProperty('--person', color)
       avatar.addEventListener('click', () => this.#visit(client))
