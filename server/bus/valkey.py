@@ -25,14 +25,15 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 
 from collab import lib0
-from collab.errors import ProtocolError, SettingsError
+from collab.errors import SettingsError
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.bus.bus import Receiver
+from collab.server.bus.channels import Channels
 from collab.server.bus.deployment import CONNECT_SECONDS, FAILURES, Deployment
+from collab.server.bus.hearing import Hearing
 from collab.server.bus.instances import BEAT_SECONDS, Instances
 from collab.server.bus.link import LONGEST_BYTES, Published
 from collab.server.bus.links import Links
-from collab.server.bus.marks import Mark, decode_mark
 from collab.server.bus.numbers import Numbers
 from collab.server.bus.questions import Questions
 from collab.server.bus.streams import Streams
@@ -61,26 +62,31 @@ class ValkeyBus:
 
     def __init__(self, deployment: Deployment, prefix: str = "collab:0") -> None:
         self.instance = secrets.token_hex(8)
-        self._everyone = f"{prefix}:instances"
-        self._private = f"{prefix}:i:"
-        self._shared = f"{prefix}:d:"
+        self._channels = Channels(prefix)
         self._subscribed: dict[str, Numbers] = {}
         self._unmarked: dict[str, Numbers] = {}
         self._questions = Questions()
         self._asking = anyio.Event()
         self._telling = Telling(self._tell)
         self._instances = Instances(self.instance)
-        self._receiver: Receiver | None = None
+        self._hearing = Hearing(
+            self.instance,
+            self._channels,
+            self._subscribed,
+            instances=self._instances,
+            questions=self._questions,
+            telling=self._telling,
+        )
         self._links = Links(
             deployment,
-            own=(self._everyone, self._private + self.instance),
-            others=lambda: [self._channel(document) for document in self._subscribed],
-            take=self._take,
-            linked=self._take_part,
+            own=(self._channels.everyone, self._channels.private + self.instance),
+            others=lambda: [self._channels.of(document) for document in self._subscribed],
+            take=self._hearing.take,
+            linked=self._hearing.linked,
             make_good=self._make_good,
-            cut_off=self._cut_off,
+            cut_off=self._hearing.cut_off,
         )
-        self._streams = Streams(self._links, self.instance, self._shared)
+        self._streams = Streams(self._links, self.instance, self._channels.shared)
 
     @property
     def failure(self) -> str | None:
@@ -95,13 +101,13 @@ class ValkeyBus:
         except RuntimeError:
             message = "expected asyncio for a bus over Valkey, got another event loop"
             raise SettingsError(message) from None
-        self._receiver = receiver
+        self._hearing.receiver = receiver
         connected = anyio.Event()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._links.run, connected)
-            tasks.start_soon(self._beat)
+            tasks.start_soon(self._beat, receiver)
             tasks.start_soon(self._streams.run)
-            tasks.start_soon(self._ask)
+            tasks.start_soon(self._ask, receiver)
             tasks.start_soon(self._mark_rest)
             with anyio.move_on_after(CONNECT_SECONDS):
                 await connected.wait()
@@ -118,7 +124,7 @@ class ValkeyBus:
         self._subscribed[document] = Numbers()
         if self._links.failure is not None:
             return
-        channel = self._channel(document)
+        channel = self._channels.of(document)
         self._links.hear(channel)
         with anyio.move_on_after(_SUBSCRIBE_SECONDS):
             with suppress(*FAILURES):  # It is made good with all others then.
@@ -134,7 +140,7 @@ class ValkeyBus:
         self._streams.forget(document)
         self._unmarked.pop(document, None)
         self._questions.forget_document(document)
-        self._links.unhear(self._channel(document))
+        self._links.unhear(self._channels.of(document))
 
     def change(self, document: str, update: bytes) -> None:
         """Tells all others of a change."""
@@ -173,7 +179,9 @@ class ValkeyBus:
 
     def announce(self, frame: bytes) -> None:
         """Tells all others something that is about no document."""
-        self._links.put(Published(self._everyone, f"said {self.instance} ".encode() + frame))
+        self._links.put(
+            Published(self._channels.everyone, f"said {self.instance} ".encode() + frame)
+        )
 
     def say(self, document: str, frame: bytes, *, to: str | None = None) -> None:
         """Tells all others something, or one of them."""
@@ -182,10 +190,10 @@ class ValkeyBus:
             return
         head = f"f {self.instance} ".encode()
         if to is None:
-            self._links.put(Published(self._channel(document), head + frame))
+            self._links.put(Published(self._channels.of(document), head + frame))
         else:
             name = lib0.write_var_string(document)
-            self._links.put(Published(self._private + to, head + name + frame))
+            self._links.put(Published(self._channels.private + to, head + name + frame))
 
     def _withhold(self, document: str) -> None:
         """Has something go by way of the store, which the others read when they see a gap."""
@@ -206,135 +214,26 @@ class ValkeyBus:
     ) -> None:
         mark = subscription.take_mark().encoded
         head = b"u:%b %d %b " % (mark, number, self.instance.encode())
-        self._links.put(Published(self._channel(document), head + update))
+        self._links.put(Published(self._channels.of(document), head + update))
 
     def _tell(self, instance: str, marks: bytes) -> None:
         head = f"m {self.instance} ".encode()
-        self._links.put(Published(self._private + instance, head + marks))
-
-    def _channel(self, document: str) -> str:
-        """A document's stream and its channel have one name: a cluster's node has both."""
-        return self._shared + document
-
-    def _document(self, channel: str) -> str:
-        return channel.removeprefix(self._shared)
-
-    # What is heard.
-
-    def _take_part(self) -> None:
-        for subscription in self._subscribed.values():
-            subscription.forget()
-        self._instances.spare(time.monotonic())
-        assert self._receiver is not None
-        self._receiver.returned()
-
-    def _cut_off(self) -> None:
-        assert self._receiver is not None
-        self._receiver.cut_off()
+        self._links.put(Published(self._channels.private + instance, head + marks))
 
     async def _make_good(self, channels: Sequence[str]) -> None:
         """What was not heard or read in time: reads streams, and has instances ask each other."""
-        documents = [self._document(channel) for channel in channels]
+        documents = [self._channels.document(channel) for channel in channels]
         for first in range(0, len(documents), _DOCUMENTS_AT_ONCE):
             some = documents[first : first + _DOCUMENTS_AT_ONCE]
             await self._read_streams(some)
             for document in some:
-                self._tell_missed(document)
-
-    def _take(self, channel: str, payload: bytes) -> None:
-        try:
-            if channel == self._everyone:
-                self._take_announced(payload)
-            elif channel.startswith(self._private):
-                self._take_private(payload)
-            else:
-                self._take_news(channel.removeprefix(self._shared), payload)
-        except (ValueError, ProtocolError):
-            logger.error("expected what an instance publishes on %s, got %r", channel, payload)
-
-    def _take_private(self, payload: bytes) -> None:
-        kind, sender, rest = payload.split(b" ", 2)
-        instance = sender.decode()
-        self._instances.hear(instance, time.monotonic())
-        if kind == b"w":
-            self._take_questions(rest, instance)
-        elif kind == b"m":
-            position = 0
-            while position < len(rest):
-                document, position = lib0.read_var_string(rest, position)
-                mark, position = lib0.read_var_bytes(rest, position)
-                subscription = self._subscribed.get(document)
-                if subscription is not None:
-                    self._take_mark(document, subscription, mark, instance)
-        else:
-            document, position = lib0.read_var_string(rest, 0)
-            self._pass_on(document, rest[position:], instance)
-
-    def _take_questions(self, rest: bytes, instance: str) -> None:
-        position = 0
-        while position < len(rest):
-            document, position = lib0.read_var_string(rest, position)
-            number, position = lib0.read_var_uint(rest, position)
-            subscription = self._subscribed.get(document)
-            if subscription is None:  # Closed, after its last commit.
-                self._telling.tell(instance, document, Mark(number, number))
-            elif subscription.reaches(number):
-                self._telling.tell(instance, document, subscription.mark(number))
-            else:
-                subscription.askers[instance] = number
-
-    def _take_news(self, document: str, payload: bytes) -> None:
-        subscription = self._subscribed.get(document)
-        if subscription is None:
-            return
-        if payload.startswith(b"f "):
-            _, sender, frame = payload.split(b" ", 2)
-            self._instances.hear(sender.decode(), time.monotonic())
-            self._pass_on(document, frame, sender.decode())
-            return
-        kind, digits, sender, update = payload.split(b" ", 3)
-        instance = sender.decode()
-        if instance == self.instance:
-            return
-        self._instances.hear(instance, time.monotonic())
-        number = int(digits)
-        mark = kind[2:] if kind.startswith(b"u:") else None
-        assert self._receiver is not None
-        if subscription.restarts(instance, number):
-            self._questions.forget(document, instance)
-            self._receiver.reopened(document, instance)
-        if not subscription.follows(instance, number):
-            self._tell_missed(document)
-        if update != EMPTY_UPDATE:
-            self._pass_on_change(document, update, instance, None if mark is None else number)
-            subscription.note_writer(instance)
-        if mark is not None and not subscription.is_known(instance, mark):
-            self._take_mark(document, subscription, mark, instance)
-
-    def _take_announced(self, payload: bytes) -> None:
-        kind, _, rest = payload.partition(b" ")
-        name, _, frame = rest.partition(b" ")
-        instance = name.decode()
-        if instance == self.instance:
-            return
-        if kind == b"said":
-            assert self._receiver is not None
-            self._receiver.announced(frame, instance)
-        elif kind == b"left":
-            self._instances.forget(instance)
-            self._questions.forget_instance(instance)
-            assert self._receiver is not None
-            self._receiver.left(instance)
-        elif kind == b"alive":
-            self._instances.hear(instance, time.monotonic())
-        else:
-            raise ValueError(kind)
+                self._hearing.miss(document)
 
     async def _read_streams(self, documents: Sequence[str]) -> None:
         """Takes in what others have passed on and not committed yet."""
         subscribed = [document for document in documents if document in self._subscribed]
         async for kept in self._streams.read(subscribed):
-            self._pass_on_change(kept.document, kept.update, kept.instance, kept.number)
+            self._hearing.take_change(kept.document, kept.update, kept.instance, kept.number)
 
     async def _mark_rest(self) -> None:
         """Tells what is durable of documents that have come to rest, and what was not said."""
@@ -348,7 +247,7 @@ class ValkeyBus:
                 elif self._instances and (number := subscription.take_rest()) is not None:
                     self._publish_change(document, subscription, number, EMPTY_UPDATE)
 
-    async def _ask(self) -> None:
+    async def _ask(self, receiver: Receiver) -> None:
         """Asks for marks that do not come by themselves."""
         while True:
             if not self._questions:
@@ -362,52 +261,19 @@ class ValkeyBus:
                 for document, number, again in wanted:
                     asked += lib0.write_var_string(document) + lib0.write_var_uint(number)
                     if again:
-                        assert self._receiver is not None
-                        self._receiver.unanswered(document, instance)
-                self._links.put(Published(self._private + instance, bytes(asked)))
+                        receiver.unanswered(document, instance)
+                self._links.put(Published(self._channels.private + instance, bytes(asked)))
 
-    def _pass_on(self, document: str, frame: bytes, instance: str) -> None:
-        if instance != self.instance and document in self._subscribed:
-            self._instances.hear_of(instance, time.monotonic())
-            assert self._receiver is not None
-            self._receiver.heard(document, frame, instance)
-
-    def _pass_on_change(
-        self, document: str, update: bytes, instance: str, number: int | None
-    ) -> None:
-        if instance != self.instance and document in self._subscribed:
-            self._instances.hear_of(instance, time.monotonic())
-            assert self._receiver is not None
-            self._receiver.changed(document, update, instance, number)
-
-    def _take_mark(
-        self, document: str, subscription: Numbers, encoded: bytes, instance: str
-    ) -> None:
-        mark = decode_mark(encoded)
-        if subscription.knows(instance, mark):
-            subscription.note_mark(instance, encoded)
-        else:
-            mark = Mark(mark.durable, mark.durable)
-        self._questions.answer(document, instance, mark.durable)
-        assert self._receiver is not None
-        self._receiver.marked(document, mark, instance)
-
-    def _tell_missed(self, document: str) -> None:
-        if document in self._subscribed:
-            assert self._receiver is not None
-            self._receiver.missed(document)
-
-    async def _beat(self) -> None:
+    async def _beat(self, receiver: Receiver) -> None:
         while True:
-            self._links.put(Published(self._everyone, f"alive {self.instance}".encode()))
+            self._links.put(Published(self._channels.everyone, f"alive {self.instance}".encode()))
             await anyio.sleep(BEAT_SECONDS)
             if self._links.failure is not None:
                 continue  # Who is cut off cannot know who else is gone.
             for instance in self._instances.take_dead(time.monotonic()):
                 logger.warning("instance %s is gone without a word", instance)
                 self._questions.forget_instance(instance)
-                assert self._receiver is not None
-                self._receiver.died(instance, turn=self._instances.turn)
+                receiver.died(instance, turn=self._instances.turn)
 
     async def _leave(self) -> None:
         if self._links.failure is not None:
@@ -416,9 +282,9 @@ class ValkeyBus:
             # Whoever says that it leaves is taken at its word, that all it passed on is durable.
             logger.warning("leaving the bus without a word: the others log what is not durable")
             return
-        self._links.put(Published(self._everyone, f"left {self.instance}".encode()))
+        self._links.put(Published(self._channels.everyone, f"left {self.instance}".encode()))
         try:
             # Those of other nodes first: who hears that it has left has everything.
-            await self._links.flush(last=self._everyone)
+            await self._links.flush(last=self._channels.everyone)
         except FAILURES as error:
             logger.warning("leaving the bus: %s", error)
