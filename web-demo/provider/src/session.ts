@@ -47,6 +47,13 @@ export interface SessionOptions {
 /** An update without any insertion: its list of structs is empty. */
 const holdsNothing = (update: Uint8Array): boolean => update[0] === 0
 
+/** Whether a transaction that is over has changed its document. */
+function hasChanged({ doc, deleteSet, beforeState, afterState }: Y.Transaction): boolean {
+  // Without a state after it Yjs has not come to it: what is there now tells.
+  const now = afterState.size > 0 ? afterState : Y.decodeStateVector(Y.encodeStateVector(doc))
+  return deleteSet.clients.size > 0 || [...now].some(([client, clock]) => beforeState.get(client) !== clock)
+}
+
 /** One document on a connection: its token, its sync, what is durable, and presence. */
 export class Session {
   refusal: Refusal | null = null
@@ -57,6 +64,8 @@ export class Session {
   readonly #options: SessionOptions
   readonly #ledger = new Ledger()
   readonly #presence: Throttle
+  /** Transactions of which no update has told. */
+  readonly #untold = new Set<Y.Transaction>()
   #isLoaded: boolean
   #isOpen = false
   /** Whether the token was shown: what follows is read by the server. */
@@ -85,6 +94,7 @@ export class Session {
       // A copy that cannot be read is none.
       loaded.then(begin, begin)
     }
+    doc.on('beforeTransaction', this.#onTransaction)
     doc.on('update', this.#onUpdate)
     awareness.on('update', this.#onAwareness)
   }
@@ -150,22 +160,38 @@ export class Session {
       }
       send(writeClose(name))
     }
+    doc.off('beforeTransaction', this.#onTransaction)
     doc.off('update', this.#onUpdate)
     awareness.off('update', this.#onAwareness)
     this.#isOpen = false
     this.#part()
   }
 
-  /** Takes in what the server says of this document. */
+  /**
+   * Takes in what the server says of this document.
+   *
+   * @throws what a listener of the application's throws; the message is taken in all the same
+   */
   receive(message: Message): void {
-    const { name, doc, awareness, send, onmessage, onchange } = this.#options
+    try {
+      this.#take(message)
+    } finally {
+      this.#options.onchange()
+    }
+  }
+
+  #take(message: Message): void {
+    const { name, doc, awareness, send, onmessage } = this.#options
     switch (message.type) {
       case 'step1':
         this.#answer(message.stateVector)
         break
       case 'step2':
-        Y.applyUpdate(doc, message.update, this)
-        this.isSynced = true
+        try {
+          Y.applyUpdate(doc, message.update, this)
+        } finally {
+          this.isSynced = true
+        }
         break
       case 'update':
         Y.applyUpdate(doc, message.update, this)
@@ -196,7 +222,23 @@ export class Session {
       case 'unknown':
         break
     }
-    onchange()
+  }
+
+  readonly #onTransaction = (transaction: Y.Transaction): void => {
+    if (transaction.origin === this) return
+    if (this.#untold.size === 0) queueMicrotask(() => this.#findUntold())
+    this.#untold.add(transaction)
+  }
+
+  /** Looks for changes that Yjs keeps to itself: where a listener of updates fails, it calls none after it. */
+  #findUntold(): void {
+    const changes = [...this.#untold].filter(hasChanged)
+    this.#untold.clear()
+    if (changes.length === 0 || this.#hasEnded) return
+    for (const { local } of changes) this.#ledger.keep(local)
+    this.#options.onchange()
+    // What is kept back goes with the answer to the server's question.
+    if (this.#isAnswered && this.access === 'read-write') this.#ask()
   }
 
   readonly #onUpdate = (
@@ -205,6 +247,7 @@ export class Session {
     _doc: Y.Doc,
     transaction: Y.Transaction,
   ): void => {
+    this.#untold.delete(transaction)
     if (origin === this) return
     if (this.#isAnswered && this.access === 'read-write') {
       const parts = split(update, PART_BYTES)
@@ -229,9 +272,9 @@ export class Session {
     clearTimeout(this.#retry)
     const token = await this.#obtainToken()
     if (token === null) return
-    const { name, doc, send } = this.#options
+    const { name, send } = this.#options
     send(writeToken(name, token))
-    send(writeStep1(name, Y.encodeStateVector(doc)))
+    this.#ask()
     this.#isGreeted = true
     this.#sendPresence()
   }
@@ -267,9 +310,14 @@ export class Session {
     this.#attempt = 0
     if (this.#isAnswered && mayWriteNow && !this.#ledger.isClear) {
       // What was kept back, or refused, goes with the answer to the server's question.
-      const { name, doc, send } = this.#options
-      send(writeStep1(name, Y.encodeStateVector(doc)))
+      this.#ask()
     }
+  }
+
+  /** Asks for what the server has; it asks back, and is answered with all that it lacks. */
+  #ask(): void {
+    const { name, doc, send } = this.#options
+    send(writeStep1(name, Y.encodeStateVector(doc)))
   }
 
   #answer(stateVector: Uint8Array): void {
