@@ -33,6 +33,11 @@ class Ledger:
         self._awaited.clear()
         self.refused = False
 
+    def begin_again(self) -> None:
+        """Notes that all will be sent once more: nothing that was sent before vouches for it."""
+        self._awaited = deque([0] * len(self._awaited))
+        self.refused = False
+
     def send(self) -> None:
         """Notes a frame that brings the server all changes made so far."""
         self._awaited.append(self.made)

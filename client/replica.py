@@ -181,6 +181,12 @@ class Replica:
         elif isinstance(message, Stateless):
             self._conversation.hear(message.payload)
         elif isinstance(message, Admitted):
+            if self._answered and message.may_write and not self.may_write:
+                # What was refused goes with the answer to its question, which follows on ours.
+                self._answered = False
+                self._changes.clear()
+                self.ledger.begin_again()
+                self._send(yjs.sync_step1(self._doc.get_state()))
             self.admitted = True
             self.may_write = message.may_write
             # Before we answer its question: so the server knows us for who was here before.

@@ -59,3 +59,19 @@ def test_nothing_counts_as_durable_after_a_refusal_until_the_next_connection() -
     ledger.send()
     ledger.accept()
     assert ledger.durable == 2
+
+
+def test_what_was_sent_before_all_is_sent_again_vouches_for_nothing() -> None:
+    ledger = Ledger()
+    ledger.make()
+    ledger.send()
+    ledger.refuse()
+    ledger.make()
+    ledger.send()
+    ledger.begin_again()
+    ledger.send()
+    ledger.accept()
+    assert not ledger.refused
+    assert ledger.durable == 0
+    ledger.accept()
+    assert ledger.durable == 2

@@ -41,6 +41,7 @@ class Server:
         memory: what it passes on.
         answers: frames for the client that are owed once what came before is on disk.
         is_joined: whether the client hears of changes.
+        takes_changes: whether the client may write.
     """
 
     def __init__(self) -> None:
@@ -48,24 +49,29 @@ class Server:
         self.memory: Doc = pycrdt.Doc()
         self.answers: list[bytes] = []
         self.is_joined = False
+        self.takes_changes = True
         self._uncommitted: list[bytes] = []
 
     def take(self, body: bytes, *, refuses: bool) -> list[bytes]:
         """Takes in a frame; returns what is said at once."""
         if body[0] == hocuspocus.AUTH:
             hocuspocus.read_token(body)
-            return [hocuspocus.authenticated(may_write=True)]
+            return [self.permit()]
         message = HOCUSPOCUS.decode(body)
         if isinstance(message, SyncStep1):
             self.is_joined = True
             lacks = self.memory.get_update(message.state_vector)
             return [yjs.sync_step1(self.memory.get_state()), yjs.sync_step2(lacks)]
         if isinstance(message, (SyncStep2, Update)):
-            if refuses:
+            if refuses or not self.takes_changes:
                 return [_REFUSED]
             self.change(message.update)
             self.answers.append(_DURABLE)
         return []
+
+    def permit(self) -> bytes:
+        """Says whether the client may write."""
+        return hocuspocus.authenticated(may_write=self.takes_changes)
 
     def change(self, update: bytes) -> None:
         """Takes in a change, in memory."""
@@ -168,6 +174,14 @@ class ReplicaMachine(RuleBasedStateMachine):
     def transmit(self, frames: int, refuses: bool) -> None:
         self._transmit(frames, refuses=refuses)
 
+    @rule(takes_changes=st.booleans())
+    def permit(self, takes_changes: bool) -> None:
+        """Grants change, and who is connected is told."""
+        if takes_changes != self.server.takes_changes:
+            self.server.takes_changes = takes_changes
+            if self.connected:
+                self._say(self.server.permit())
+
     @rule(is_heard=st.booleans())
     def commit(self, is_heard: bool) -> None:
         self._commit()
@@ -247,6 +261,7 @@ class ReplicaMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """A good connection brings everything to disk."""
         self._cut()
+        self.server.takes_changes = True
         self.connect(greets=True)
         self.commit(is_heard=True)
         ledger = self.replica.ledger
@@ -256,6 +271,42 @@ class ReplicaMachine(RuleBasedStateMachine):
         own = [mark for mark in marks_in(self.doc) if mark % 2 == 0]
         assert sorted(own) == sorted(self.inserted.keys() - self.deleted.keys())
         self.replica.close()
+
+
+def test_what_was_refused_is_sent_once_it_may_be_written() -> None:
+    doc: Doc = pycrdt.Doc()
+    replica = Replica("notes", doc, Conversation(Pulse()), lambda: None)
+    server = Server()
+    server.takes_changes = False
+
+    def converse() -> None:
+        while replica.has_something_to_send():
+            for frame in replica.take():
+                _, body = hocuspocus.split_address(frame)
+                for answer in server.take(body, refuses=False):
+                    replica.receive(lib0.write_var_string("notes") + answer)
+
+    replica.connect("")
+    converse()
+    text_of(doc).insert(0, "refused, ")
+    converse()
+    assert replica.ledger.refused
+    server.takes_changes = True
+    text_of(doc).insert(0, "on its way, ")
+    on_its_way = replica.take()
+    replica.receive(lib0.write_var_string("notes") + server.permit())
+    text_of(doc).insert(0, "new, ")
+    for frame in on_its_way:
+        server.take(hocuspocus.split_address(frame)[1], refuses=False)
+    for answer in server.commit():
+        replica.receive(lib0.write_var_string("notes") + answer)
+    assert replica.ledger.durable == 0  # It came, and what it follows on has not.
+    converse()
+    for answer in server.commit():
+        replica.receive(lib0.write_var_string("notes") + answer)
+    assert str(text_of(server.disk)) == "new, on its way, refused, "
+    assert replica.ledger.durable == replica.ledger.made == 3
+    replica.close()
 
 
 TestReplica = ReplicaMachine.TestCase
