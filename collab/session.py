@@ -51,6 +51,7 @@ class Session:
         "_decode",
         "_early",
         "_refused",
+        "_torn",
         "_was_idle",
         "access",
         "answered",
@@ -70,6 +71,12 @@ class Session:
         self._asked: Receipt | None = None
         self._was_idle = False
         self._refused = False
+        self._torn = False
+
+    @property
+    def torn(self) -> bool:
+        """Whether a part of a long change was refused, so that the rest of it is refused too."""
+        return self._torn
 
     @property
     def has_refused(self) -> bool:
@@ -116,7 +123,7 @@ class Session:
                     message, self._early = replace(message, receipt=self._early), None
             if message.update == EMPTY_UPDATE:
                 return message.receipt
-            if self.access < Access.WRITE:
+            if self.access < Access.WRITE or self._torn:
                 return self.refuse(message, "this document is read-only for you")
         elif isinstance(message, Receipt):
             if self._refused:
@@ -152,9 +159,12 @@ class Session:
         Returns:
             What the client is to be sent, or None.
         """
-        receipt = message.receipt
-        if isinstance(message, SyncStep2) and message.update[0] == 0:
+        receipt, whole = message.receipt, message.whole
+        if isinstance(message, SyncStep2) and message.update[0] == 0 and not self._torn:
             return receipt  # No structs: the deletions every step 2 repeats, which we have.
+        self._torn = whole is not None and whole.refused is not None
+        if self._torn:
+            return None  # The last part is answered, with what became of all.
         if receipt is not None and receipt.refused is not None:
             return Reply(receipt.refused)
         if self._refused:

@@ -37,10 +37,12 @@ class SyncStep2:
     Attributes:
         update: encoded update (v1); may be empty (``EMPTY_UPDATE``).
         receipt: what to answer it with, or None where its echo is the answer.
+        whole: where this is a part of a long one and not the last, what all of it is answered with.
     """
 
     update: bytes
     receipt: Receipt | None = None
+    whole: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,12 @@ class Update:
     Attributes:
         update: encoded update (v1).
         receipt: what to answer it with, or None where its echo is the answer.
+        whole: where this is a part of a long one and not the last, what all of it is answered with.
     """
 
     update: bytes
     receipt: Receipt | None = None
+    whole: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)

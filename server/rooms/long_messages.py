@@ -79,7 +79,9 @@ class LongMessages:
         message = session.read(frame)
         assert isinstance(message, (Update, SyncStep2))  # as it was decoded
         *parts, last = self._cut(message.update)
-        first = [replace(message, update=part, receipt=None) for part in parts]
+        first = [
+            replace(message, update=part, receipt=None, whole=message.receipt) for part in parts
+        ]
         return [*first, replace(message, update=last)]
 
     # Before it is cut: nothing of what cannot be taken in whole is taken in.

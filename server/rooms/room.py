@@ -242,7 +242,7 @@ class Room:
         if kind is Update:
             assert isinstance(effect, Update)
             full = content.full
-            if full is not None:
+            if full is not None or member.session.torn:
                 self._refuse(member, effect, full)
             else:
                 content.add(member, effect)
@@ -263,8 +263,8 @@ class Room:
                 self._look_back(member, effect.state_vector)
             self._delivery.synchronise(member, effect.state_vector)
         elif isinstance(effect, SyncStep2):
-            full = content.full
-            if full is not None and effect.update[0] != 0:  # With structs, not deletions alone.
+            full = content.full if effect.update[0] != 0 else None  # Deletions alone make room.
+            if full is not None or member.session.torn:
                 self._refuse(member, effect, full)
             else:
                 content.integrate(member, effect)
@@ -365,9 +365,16 @@ class Room:
             self._metrics.count_limit("document_clients")
             raise TooLarge(f"expected at most {most} clients, got {clients}")
 
-    def _refuse(self, member: Member, message: Update | SyncStep2, setting: str) -> None:
-        """Tells a writer that the document takes no more; it goes on reading."""
-        self._metrics.count_limit(setting)
+    def _refuse(self, member: Member, message: Update | SyncStep2, setting: str | None) -> None:
+        """Tells a writer that the document takes no more; it goes on reading.
+
+        Args:
+            member: the writer.
+            message: what it sent.
+            setting: the bound that is reached; None for the rest of a change that met with one.
+        """
+        if setting is not None:
+            self._metrics.count_limit(setting)
         refusal = member.session.refuse(message, "this document is as large as one may be")
         if refusal is not None:
             self.handle(member, refusal)

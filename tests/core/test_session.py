@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 from collab.access import ANYONE, Access
 from collab.errors import PoisonedUpdate, ProtocolError
 from collab.protocol import yjs
+from collab.protocol.dialect import Dialect
+from collab.protocol.hocuspocus import HOCUSPOCUS
 from collab.protocol.messages import (
     EMPTY_UPDATE,
     AwarenessUpdate,
     QueryAwareness,
+    Receipt,
     SyncStep1,
     SyncStep2,
     Update,
@@ -23,8 +26,8 @@ from tests.core import poison
 DELETION = b"\x00\x01\x01\x01\x00\x01"
 
 
-def session(access: Access = Access.WRITE) -> Session:
-    return Session(ANYONE, access)
+def session(access: Access = Access.WRITE, dialect: Dialect = yjs.Y_WEBSOCKET) -> Session:
+    return Session(ANYONE, access, dialect)
 
 
 @pytest.mark.parametrize("access", [Access.READ, Access.WRITE])
@@ -85,3 +88,21 @@ def test_arbitrary_frames_raise_only_protocol_errors(access: Access, frames: lis
         for wrapped in (frame, yjs.update(frame), yjs.sync_step2(frame), yjs.awareness(frame)):
             with contextlib.suppress(ProtocolError):
                 client.receive(wrapped)
+
+
+def test_the_rest_of_a_change_is_refused_where_a_part_was() -> None:
+    client = session(Access.READ, HOCUSPOCUS)
+    receipt = Receipt(accepted=b"yes", refused=b"no")
+    assert client.follow(SyncStep2(poison.HELLO, whole=receipt)) is None
+    assert client.torn
+    client.permit(ANYONE, Access.WRITE)  # Before the rest was read.
+    assert client.follow(SyncStep2(DELETION, receipt)) == Reply(b"no")
+    assert not client.torn
+    assert client.follow(SyncStep2(poison.HELLO, receipt)) == SyncStep2(poison.HELLO, receipt)
+
+
+def test_a_reader_may_repeat_many_deletions() -> None:
+    client = session(Access.READ, HOCUSPOCUS)
+    receipt = Receipt(accepted=b"yes", refused=b"no")
+    assert client.follow(SyncStep2(DELETION, whole=receipt)) is None
+    assert client.follow(SyncStep2(DELETION, receipt)) == receipt
