@@ -19,11 +19,11 @@ from collab.server.auth.origins import Origins
 from collab.server.auth.seating import acquire_permitted
 from collab.server.bus.bus import Bus
 from collab.server.documents.history import History
-from collab.server.documents.seeds import Seed
-from collab.server.http.ended import ended
+from collab.server.ended import ended
 from collab.server.limits.addresses import parse_networks
 from collab.server.live import LiveDocument
 from collab.server.rooms.relays import Relays
+from collab.server.rooms.seeds import Seed
 from collab.server.running import Running
 from collab.server.settings import Settings
 from collab.storage.address import open_store

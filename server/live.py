@@ -20,9 +20,9 @@ from collab.protocol import yjs
 from collab.protocol.messages import AwarenessUpdate, SyncStep2, Update
 from collab.render.values import Json
 from collab.server.auth.guard import Permit
-from collab.server.documents.feeds import Subscription
 from collab.server.documents.history import History
 from collab.server.documents.restoring import restore
+from collab.server.rooms.feeds import Subscription
 from collab.server.rooms.member import Member
 from collab.server.rooms.room import Room
 from collab.server.timers import Timers

@@ -17,10 +17,8 @@ from collab.server.departure import send_away
 from collab.server.documents.catalogue import Catalogue
 from collab.server.documents.compactor import Compactor
 from collab.server.documents.erasing import Eraser
-from collab.server.documents.feeds import Feeds
 from collab.server.documents.history import History
 from collab.server.documents.pauses import Pauses
-from collab.server.documents.seeds import Seed
 from collab.server.endpoints import Handshakes
 from collab.server.gauges import watch
 from collab.server.http.answering import answering
@@ -42,10 +40,12 @@ from collab.server.http.ysweet import YSweet
 from collab.server.limits.addresses import Network
 from collab.server.limits.census import Census
 from collab.server.metrics import Metrics
+from collab.server.rooms.feeds import Feeds
 from collab.server.rooms.heartbeat import Heartbeat
 from collab.server.rooms.persister import Persister
 from collab.server.rooms.relays import Relays
 from collab.server.rooms.rooms import Rooms
+from collab.server.rooms.seeds import Seed
 from collab.server.settings import Settings
 from collab.server.tasks import spawner
 from collab.server.timers import make_timers

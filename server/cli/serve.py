@@ -38,7 +38,7 @@ from collab.server.cli.options import (
 )
 from collab.server.cli.process import Service, run, work
 from collab.server.cli.workers import Post, Work, Workers
-from collab.server.documents.seeds import SeedFiles
+from collab.server.rooms.seeds import SeedFiles
 from collab.storage.address import file_of, is_postgres
 from collab.storage.sqlite.ownership import Contact
 

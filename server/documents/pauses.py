@@ -5,8 +5,8 @@ import time
 
 from collab.errors import CollabError, DocumentNotFound, VersionExists
 from collab.happenings import VersionNamed
-from collab.server.documents.feeds import Feeds
 from collab.server.documents.naming import name_pause
+from collab.server.rooms.feeds import Feeds
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
 from collab.server.timers import Timers

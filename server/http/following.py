@@ -14,10 +14,10 @@ from collab.errors import CollabError, DocumentNotFound
 from collab.event_stream import PADDING, SIGN_OF_LIFE, Event, encode_event
 from collab.happenings import Changed, Happening, PresenceChanged, Said, happening_record
 from collab.server.auth.guard import Guard, Permit
-from collab.server.documents.feeds import Subscription
 from collab.server.documents.history import History
 from collab.server.http.streaming import QUIET_SECONDS, stream_head, while_there, write_piece
 from collab.server.limits.census import Census
+from collab.server.rooms.feeds import Subscription
 from collab.server.rooms.rooms import Rooms
 from collab.store import Entry, Store
 

@@ -8,9 +8,9 @@ from starlette.types import Scope
 
 from collab.close import CloseCode
 from collab.errors import NotRunning, TooMany
+from collab.server.connection import Connection
 from collab.server.limits.addresses import Network, client_address
 from collab.server.metrics import Metrics
-from collab.server.rooms.connection import Connection
 from collab.server.settings import Settings
 
 RESTARTS = "the server restarts"

@@ -3,9 +3,9 @@
 from collab.close import CloseCode
 from collab.errors import ProtocolError
 from collab.protocol import hocuspocus
+from collab.server.connection import Connection
 from collab.server.peers.seat import Seat
 from collab.server.peers.shared import SharedConnection
-from collab.server.rooms.connection import Connection
 
 
 class HocuspocusPeer:

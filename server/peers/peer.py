@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from collab.server.rooms.connection import Connection
+from collab.server.connection import Connection
 
 
 class Peer(Protocol):

@@ -126,7 +126,7 @@ class Seat:
             self._shared.rooms.release(room)
         self._shared.left(self)
 
-    # What the room calls; see ``collab.server.rooms.connection.Connection``.
+    # What the room calls; see ``collab.server.connection.Connection``.
 
     @property
     def heard(self) -> bool:

@@ -7,8 +7,8 @@ from collab.access import check_name
 from collab.close import CloseCode
 from collab.errors import ProtocolError, Unauthenticated
 from collab.server.auth.guard import Guard, Permit
+from collab.server.connection import Connection
 from collab.server.limits.census import Visit
-from collab.server.rooms.connection import Connection
 from collab.server.rooms.rooms import Rooms
 from collab.server.settings import Settings
 from collab.server.timers import Timer, Timers

@@ -15,8 +15,8 @@ from collab.errors import (
 from collab.protocol.dialect import Dialect
 from collab.server.auth.guard import Guard, Permit
 from collab.server.auth.seating import acquire_permitted
+from collab.server.connection import Connection
 from collab.server.limits.census import Visit
-from collab.server.rooms.connection import Connection
 from collab.server.rooms.member import Member
 from collab.server.rooms.room import Room
 from collab.server.rooms.rooms import Rooms

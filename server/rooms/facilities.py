@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from collab.server.documents.feeds import Feeds
 from collab.server.metrics import Metrics
 from collab.server.rooms.admission import Admission
+from collab.server.rooms.feeds import Feeds
 from collab.server.rooms.long_messages import LongMessages
 from collab.server.rooms.persister import Persister
 from collab.server.rooms.refusals import Refusals

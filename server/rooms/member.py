@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from collab.others import Others
 from collab.protocol import yjs
+from collab.server.connection import Connection
 from collab.server.limits.pace import Pace
-from collab.server.rooms.connection import Connection
 from collab.server.rooms.persister import Owner, Write
 from collab.session import Session
 from collab.store import NewEntry

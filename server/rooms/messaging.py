@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from collab.app_messages import AppMessage, acknowledgement, read_app_message, refusal
 from collab.happenings import Said
-from collab.server.documents.feeds import Feeds
 from collab.server.limits.pace import Pace
 from collab.server.metrics import Metrics
 from collab.server.rooms.delivery import Delivery
+from collab.server.rooms.feeds import Feeds
 from collab.server.rooms.member import Member
 from collab.server.rooms.relay import Relay
 from collab.server.settings import Settings

@@ -15,7 +15,7 @@ from collab.presence import Elsewhere, Present
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.bus.bus import Bus
 from collab.server.bus.marks import Mark
-from collab.server.rooms.connection import Nowhere
+from collab.server.connection import Nowhere
 from collab.server.rooms.member import Batch, Member
 from collab.server.rooms.promises import Promises
 from collab.server.rooms.tied import TiedRoom

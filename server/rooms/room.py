@@ -31,7 +31,7 @@ from collab.protocol.messages import (
     SyncStep2,
     Update,
 )
-from collab.server.rooms.connection import Nowhere
+from collab.server.connection import Nowhere
 from collab.server.rooms.content import Content
 from collab.server.rooms.delivery import Delivery
 from collab.server.rooms.facilities import Facilities

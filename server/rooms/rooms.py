@@ -12,13 +12,12 @@ from collab.app_messages import AppMessage
 from collab.close import CloseCode
 from collab.errors import NotRunning, ServerBusy
 from collab.happenings import Said
-from collab.server.documents.feeds import Feeds
-from collab.server.documents.seeds import Seed, open_seeded
 from collab.server.limits.census import RESTARTS
 from collab.server.metrics import Metrics
 from collab.server.rooms.admission import Admission
 from collab.server.rooms.facilities import Facilities
 from collab.server.rooms.farewell import Farewell
+from collab.server.rooms.feeds import Feeds
 from collab.server.rooms.long_messages import LongMessages
 from collab.server.rooms.opening import open_document, report
 from collab.server.rooms.persister import Persister
@@ -26,6 +25,7 @@ from collab.server.rooms.refusals import Refusals
 from collab.server.rooms.relay import Relay
 from collab.server.rooms.relays import Relays
 from collab.server.rooms.room import Room
+from collab.server.rooms.seeds import Seed, open_seeded
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
 from collab.server.timers import Timers

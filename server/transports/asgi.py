@@ -15,12 +15,12 @@ from starlette.types import Receive, Scope, Send
 from collab.close import CloseCode
 from collab.errors import CollabError
 from collab.server.auth.bearer import choose_subprotocol
+from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.endpoints import ENDPOINTS, Endpoint, Handshakes
 from collab.server.http.status import status_of
 from collab.server.limits.throttle import Throttle
 from collab.server.metrics import Metrics
 from collab.server.peers.peer import Peer
-from collab.server.rooms.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.settings import Settings
 
 _RISE = 1.01
@@ -43,7 +43,7 @@ class _SendCost:
 
 
 class ASGIConnection:
-    """A WebSocket of an ASGI server; see ``collab.server.rooms.connection.Connection``."""
+    """A WebSocket of an ASGI server; see ``collab.server.connection.Connection``."""
 
     __slots__ = (
         "_closing",

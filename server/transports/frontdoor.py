@@ -29,11 +29,11 @@ from wsproto.extensions import PerMessageDeflate
 
 from collab.errors import CollabError, SettingsError
 from collab.server.auth.bearer import choose_subprotocol
+from collab.server.connection import GOODBYE_SECONDS
 from collab.server.endpoints import Endpoint, Handshakes, find_endpoint
 from collab.server.http.precautions import PRECAUTIONS
 from collab.server.http.status import status_of
 from collab.server.peers.peer import Peer
-from collab.server.rooms.connection import GOODBYE_SECONDS
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
 from collab.server.transports.native import NativeConnection

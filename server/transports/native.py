@@ -7,10 +7,10 @@ from typing import Final
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from collab.close import CloseCode
+from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.limits.throttle import Throttle
 from collab.server.metrics import Metrics
 from collab.server.peers.peer import Peer
-from collab.server.rooms.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.settings import Settings
 
 # An attribute of an enumeration costs ten times a global, and frames are many.
@@ -18,7 +18,7 @@ _BINARY: Final = WSMsgType.BINARY
 
 
 class NativeConnection(WSListener):
-    """A WebSocket of picows; see ``collab.server.rooms.connection.Connection``."""
+    """A WebSocket of picows; see ``collab.server.connection.Connection``."""
 
     __slots__ = (
         "_ended",

@@ -11,11 +11,11 @@ from collab.close import CloseCode
 from collab.errors import OutOfTurn, SessionEnded
 from collab.event_stream import PADDING, SIGN_OF_LIFE
 from collab.protocol.fallback import Place, closed, frame_event, opened
+from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.http.streaming import QUIET_SECONDS
 from collab.server.limits.throttle import Throttle
 from collab.server.metrics import Metrics
 from collab.server.peers.peer import Peer
-from collab.server.rooms.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.settings import Settings
 from collab.server.timers import Timer, Timers
 
@@ -26,7 +26,7 @@ Write = Callable[[bytes], Awaitable[None]]
 
 
 class ResumableConnection:
-    """A session of the fallback protocol; see ``collab.server.rooms.connection.Connection``.
+    """A session of the fallback protocol; see ``collab.server.connection.Connection``.
 
     Frames are numbered and wait for a reader: a stream or a poll, one at a time, the newest. What
     was written is kept, within ``Settings.outbox_max_bytes``, until the client tells how far it has

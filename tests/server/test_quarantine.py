@@ -11,8 +11,8 @@ from collab.close import CloseCode
 from collab.errors import StoreUnavailable
 from collab.protocol import yjs
 from collab.quarantine import IN_A_DOCUMENT, Outcome, Refused
-from collab.server.documents.feeds import Feeds
 from collab.server.metrics import Metrics
+from collab.server.rooms.feeds import Feeds
 from collab.server.rooms.persister import Persister
 from collab.server.rooms.rooms import Rooms
 from collab.server.settings import Settings

@@ -15,8 +15,8 @@ from collab.lib0 import write_var_string, write_var_uint
 from collab.protocol import yjs
 from collab.protocol.messages import EMPTY_UPDATE, AwarenessUpdate, SyncStep1, SyncStep2, Update
 from collab.server.bus.bus import Bus
-from collab.server.documents.feeds import Feeds
 from collab.server.metrics import Metrics
+from collab.server.rooms.feeds import Feeds
 from collab.server.rooms.member import Member
 from collab.server.rooms.persister import Persister
 from collab.server.rooms.relays import Relays

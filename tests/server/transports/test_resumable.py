@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from collab.close import CloseCode
 from collab.errors import SessionEnded
 from collab.event_stream import EventReader
+from collab.server.connection import Connection
 from collab.server.metrics import Metrics
-from collab.server.rooms.connection import Connection
 from collab.server.settings import Settings
 from collab.server.timers import make_timers
 from collab.server.transports.resumable import ResumableConnection

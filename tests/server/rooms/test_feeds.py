@@ -6,7 +6,7 @@ import pytest
 from collab.app_messages import AppMessage
 from collab.errors import ServerBusy
 from collab.happenings import Changed, Happening, Said
-from collab.server.documents.feeds import Feeds
+from collab.server.rooms.feeds import Feeds
 from collab.server.settings import Settings
 from collab.store import Append, NewEntry
 from tests.server.wire import DEADLINE_SECONDS

@@ -15,7 +15,7 @@ from collab.errors import DocumentDeleted, InvalidSeed, SeedUnavailable, Setting
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.seeding import seed_roots, seed_text
 from collab.server.app import Collab
-from collab.server.documents.seeds import SeedFiles
+from collab.server.rooms.seeds import SeedFiles
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from tests.server.stores import SteeredStore
