@@ -11,8 +11,9 @@ from itertools import islice
 import pycrdt
 
 from collab import lib0, state_vector
+from collab.cutting import Cutting
 from collab.deletions import STRIDE, first_deletions
-from collab.errors import BrokenDocument, PoisonedUpdate, ProtocolError, TooLarge
+from collab.errors import BrokenDocument, PairsCut, PoisonedUpdate, ProtocolError, TooLarge
 from collab.joining import MAX_LOOSE, continues, join, join_pieces
 from collab.marks import CHILD, MARKS, PAIR
 from collab.nesting import LOOK_LEVELS, MAX_LEVELS, measure_levels
@@ -59,8 +60,8 @@ def check_update(update: bytes) -> bytes:
         if _read_strictly(update) > MAX_LOOSE:
             update = join(update)
         pycrdt.get_state(update)
-    except BaseException as error:  # noqa: BLE001 - see _poisoned
-        raise _poisoned(update, error) from None
+    except BaseException as error:  # noqa: BLE001 - see PoisonedUpdate.of
+        raise PoisonedUpdate.of(update, error) from None
     return update
 
 
@@ -119,8 +120,8 @@ def merge(updates: Sequence[bytes]) -> bytes:
                 pycrdt.merge_updates(*merged[first : first + _MERGE_AT_ONCE])
                 for first in range(0, len(merged), _MERGE_AT_ONCE)
             ]
-    except BaseException as error:  # noqa: BLE001 - see _poisoned
-        raise _poisoned(b"".join(updates), error) from None
+    except BaseException as error:  # noqa: BLE001 - see PoisonedUpdate.of
+        raise PoisonedUpdate.of(b"".join(updates), error) from None
     return join_pieces(merged[0]) if len(updates) > 1 else merged[0]
 
 
@@ -145,7 +146,8 @@ _LOOKS = 8
 class Document:
     """A Doc with everything it was given, integrated or not.
 
-    After ``apply`` or ``integrate`` raised, the Doc may be broken: drop the Document, load another.
+    After ``apply`` or ``integrate`` raised ``PoisonedUpdate``, the Doc may be broken: drop the
+    Document, load another.
 
     Args:
         keep_deleted: whether deleted content is kept, to be restored; otherwise it is collected.
@@ -154,7 +156,8 @@ class Document:
         version: how many updates were applied; another number means another state.
         pending_max_bytes: what may wait for its dependencies; None where there is no bound.
         max_clients: how many clients may have written it; None where there is no bound.
-        max_cut_pairs: how many pairs of its text one update may cut; None where there is no bound.
+        max_cutting_bytes: the longest encoded state that ``apply`` and ``integrate`` make anew to
+            cut pairs of it; they raise ``PairsCut`` beyond it. None where there is no bound.
     """
 
     __slots__ = (
@@ -168,7 +171,7 @@ class Document:
         "_pending",
         "_state_vector",
         "max_clients",
-        "max_cut_pairs",
+        "max_cutting_bytes",
         "pending_max_bytes",
         "version",
     )
@@ -182,7 +185,7 @@ class Document:
         self._levels = 0
         self.pending_max_bytes: int | None = None
         self.max_clients: int | None = None
-        self.max_cut_pairs: int | None = None
+        self.max_cutting_bytes: int | None = None
         self.version = 0
         self._state_vector: bytes | None = None
         self._clients: int | None = None
@@ -245,8 +248,9 @@ class Document:
 
         Raises:
             PoisonedUpdate: the CRDT cannot apply it, and the Document may be broken; or more would
-                wait for dependencies than may, types lie inside each other more deeply than may,
-                more clients have written than may, or it cuts more pairs than it may.
+                wait for dependencies than may, types lie inside each other more deeply than may, or
+                more clients have written than may.
+            PairsCut: a long document is to be made anew first; it is as it was.
         """
         marks = update.translate(MARKS)
         if self._pairs is not None or marks.find(PAIR) >= 0:
@@ -268,8 +272,8 @@ class Document:
                         doc.apply_update(first)
                 doc.apply_update(update)
                 here = doc.get_state()
-        except BaseException as error:  # noqa: BLE001 - see _poisoned
-            raise _poisoned(update, error) from None
+        except BaseException as error:  # noqa: BLE001 - see PoisonedUpdate.of
+            raise PoisonedUpdate.of(update, error) from None
         self.version += 1
         before, self._state_vector = self._state_vector, here
         if here != before:
@@ -290,6 +294,7 @@ class Document:
 
         Raises:
             PoisonedUpdate: the CRDT cannot apply it, and the Document may be broken.
+            PairsCut: a long document is to be made anew first; it is as it was.
         """
         if update == EMPTY_UPDATE:
             return None
@@ -319,8 +324,8 @@ class Document:
             return unknown_part(self.encode(), known)
         try:
             update = self._doc.get_update(known)
-        except BaseException as error:  # noqa: BLE001 - see _poisoned
-            poisoned = _poisoned(known, error)
+        except BaseException as error:  # noqa: BLE001 - see PoisonedUpdate.of
+            poisoned = PoisonedUpdate.of(known, error)
             raise ProtocolError(f"expected a state vector, got: {poisoned}") from None
         return merge([update, *self._pending]) if self._pending else update
 
@@ -339,28 +344,34 @@ class Document:
         # Documents are loaded in worker threads and then used on the event loop's.
         return pycrdt.Doc(allow_multithreading=True, skip_gc=self._keep_deleted)
 
+    def take_over(self, cutting: Cutting) -> None:
+        """Goes on with the Doc that was made anew, where nothing was applied meanwhile."""
+        assert self._pairs is not None
+        self._doc = cutting.doc
+        self._pending = dict.fromkeys(cutting.waiting)
+        self._pairs.forget(cutting.cut)
+        self._encoded = None
+        self.version += 1
+
     def _without_cut_pairs(self, update: bytes) -> bytes:
         """Replaces the pairs that are cut with an update, here and in it, before it is applied."""
         pairs = Pairs() if self._pairs is None else self._pairs
         try:
             taken = pairs.take(update, self.state_vector, self._pending)
             if taken.cut is not None:
-                most = self.max_cut_pairs
-                if most is not None and len(taken.cut) > most:
-                    raise TooLarge(f"expected at most {most} pairs cut in two, got more")
-                self._make_anew(taken.cut)
-        except BaseException as error:  # noqa: BLE001 - see _poisoned
-            raise _poisoned(update, error) from None
+                cutting = Cutting(self._empty_doc(), self.encode(), tuple(self._pending), taken.cut)
+                most = self.max_cutting_bytes
+                if most is not None and len(cutting) > most:
+                    raise PairsCut(f"expected at most {most} bytes, got {len(cutting)}", cutting)
+                cutting.carry_out()
+                self.take_over(cutting)
+        except PairsCut:
+            raise
+        except BaseException as error:  # noqa: BLE001 - see PoisonedUpdate.of
+            raise PoisonedUpdate.of(update, error) from None
+        pairs.keep(taken)
         self._pairs = pairs or None
         return taken.update
-
-    def _make_anew(self, cut: Places) -> None:
-        """Makes the Doc anew with some pairs replaced: it takes no other text for what is there."""
-        whole = replace(self.encode(), cut)
-        self._doc = self._empty_doc()
-        self._doc.apply_update(whole)
-        self._pending = {replace(waiting, cut): None for waiting in self._pending}
-        self._encoded = None
 
     def _offer_pending(self) -> None:
         """Offers what waits to the CRDT again, which forgets some that nothing is missing for."""
@@ -380,8 +391,8 @@ class Document:
                         doc.apply_update(earlier)
                     self._state_vector = doc.get_state()
                 self._clients = None
-            except BaseException as error:  # noqa: BLE001 - see _poisoned
-                raise _poisoned(earlier, error) from None
+            except BaseException as error:  # noqa: BLE001 - see PoisonedUpdate.of
+                raise PoisonedUpdate.of(earlier, error) from None
             if self._state_vector == here:
                 break
         # Looked at once in a while, many that wait cost each update a few looks.
@@ -448,10 +459,3 @@ def _deletes_beyond(update: bytes, clocks: dict[int, int]) -> bool:
             if clock + length > known:
                 return True
     return False
-
-
-def _poisoned(update: bytes, error: BaseException) -> PoisonedUpdate:
-    """Whatever the CRDT raised, as ours: its PanicException derives from BaseException."""
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        raise error
-    return PoisonedUpdate(f"expected an update that applies, got: {error}", update)

@@ -7,6 +7,7 @@
     │   ├── Truncated            ended in the middle of a value
     │   ├── TooLarge             more than a limit allows
     │   └── PoisonedUpdate       an update the CRDT cannot apply
+    ├── PairsCut                 a long document is to be made anew before it takes an update
     ├── Unauthenticated          nobody knows who this is
     ├── AccessDenied             the identity may not do this
     ├── OriginRefused            a web page from elsewhere, which was not listed
@@ -55,7 +56,12 @@
     └── SettingsError            a setting that cannot work
 """
 
+from typing import TYPE_CHECKING
+
 from collab.close import CloseCode
+
+if TYPE_CHECKING:
+    from collab.cutting import Cutting  # which raises what is here
 
 
 class CollabError(Exception):
@@ -92,6 +98,30 @@ class PoisonedUpdate(ProtocolError):
     def __init__(self, message: str, update: bytes) -> None:
         super().__init__(message)
         self.update = update
+
+    @classmethod
+    def of(cls, update: bytes, error: BaseException) -> "PoisonedUpdate":
+        """Whatever the CRDT raised, as ours: its PanicException derives from BaseException.
+
+        Raises:
+            KeyboardInterrupt: it is one.
+            SystemExit: it is one.
+        """
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise error
+        return cls(f"expected an update that applies, got: {error}", update)
+
+
+class PairsCut(CollabError):
+    """An update cuts pairs of a document too long to be made anew at once; see ``collab.pairs``.
+
+    Attributes:
+        cutting: what is to be carried out and taken over before the update is given again.
+    """
+
+    def __init__(self, message: str, cutting: "Cutting") -> None:
+        super().__init__(message)
+        self.cutting = cutting
 
 
 class Unauthenticated(CollabError):

@@ -13,20 +13,18 @@ from collab.structs import Id, Struct
 from collab.surrogates import replace, survey
 from collab.typed import read_typed
 
-MAX_CUT = 10_000
-"""Pairs of a document that one update may cut: the document is made anew without them, and people
-cut a few at once."""
-
 
 class Taken(NamedTuple):
     """What is to be done with an update.
 
     Attributes:
         update: the update, without the pairs in it that are cut.
+        new: the pairs that are whole in it; None where there are none.
         cut: the pairs of the document that it cuts; None where there are none.
     """
 
     update: bytes
+    new: Places | None
     cut: Places | None
 
 
@@ -43,7 +41,7 @@ class Pairs:
         return bool(self._whole)
 
     def take(self, update: bytes, known: bytes, waiting: Collection[bytes]) -> Taken:
-        """Takes in an update that is about to be applied.
+        """Tells what is to be done with an update; ``keep`` follows when it is about to be applied.
 
         Args:
             update: the update.
@@ -57,7 +55,7 @@ class Pairs:
             self._cuts = {}
         typed = None if waiting else read_typed(update)
         if typed is not None and not self._are_parted_by(typed):
-            return Taken(update, None)
+            return Taken(update, None, None)
         pairs, cuts, edges = survey(update, deleted_of=self._whole.clients)
         cut = self._whole.common(cuts)
         if pairs or waiting:
@@ -66,22 +64,32 @@ class Pairs:
                 cut.add(self._whole.common(edges).unknown(clocks))
             new = pairs.unknown(clocks)
             if new:
-                update = self._take_new(update, new, [cuts, *self._look_through(waiting)], clocks)
+                ways = [cuts, *self._look_through(waiting)]
+                return Taken(self._cut_new(update, new, ways, clocks), new, cut or None)
+        return Taken(update, None, cut or None)
+
+    def keep(self, taken: Taken) -> None:
+        """Keeps in mind which pairs are whole with an update."""
+        if taken.new is not None:
+            self._whole.add(taken.new)
+        if taken.cut is not None:
+            self.forget(taken.cut)
+
+    def forget(self, cut: Places) -> None:
+        """Has some pairs be whole no longer."""
         self._whole.remove(cut)
-        return Taken(update, cut or None)
 
     def are_cut_at(self, known: bytes) -> bool:
         """Whether somebody with this state vector has half of one."""
         return bool(self._whole.common(Places.of_clocks(state_vector.decode(known))))
 
-    def _take_new(
+    def _cut_new(
         self, update: bytes, new: Places, cuts: Iterable[Places], known: Mapping[int, int]
     ) -> bytes:
         cut = new.common(Places.of_clocks(known))  # The first half is here, from elsewhere.
         for each in cuts:
             cut.add(new.common(each))
         new.remove(cut)
-        self._whole.add(new)
         return replace(update, cut) if cut else update
 
     def _look_through(self, waiting: Collection[bytes]) -> Iterable[Places]:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from collab.document import Document, merge
-from collab.errors import CollabError, DocumentDeleted, PoisonedUpdate, ServerBusy
+from collab.errors import CollabError, DocumentDeleted, PairsCut, PoisonedUpdate, ServerBusy
 from collab.protocol.messages import Receipt, SyncStep2, Update
 from collab.server.rooms.changes import Change, entries_of, now_ms, parts_of, receipts_of
 from collab.server.rooms.delivery import Delivery
 from collab.server.rooms.facilities import Facilities
+from collab.server.rooms.long_messages import LONG_BYTES
 from collab.server.rooms.member import Member
 from collab.server.rooms.opening import Opened
 from collab.server.rooms.publication import Publication
@@ -26,7 +27,8 @@ class Content:
     Writers' changes gather in a window, are merged, applied once, passed on as one frame, and
     handed to the persister as one write. Of what may be known here for the most part (a step 2,
     another instance's answer, the log) only what is new goes on. Where something does not apply,
-    the document is rebuilt without it, and whatever comes meanwhile is deferred.
+    the document is rebuilt without it, and whatever comes meanwhile is deferred; likewise where a
+    long document is made anew, as something cuts pairs of it.
 
     Args:
         opened: the document as it was opened.
@@ -89,7 +91,7 @@ class Content:
             resume=self._resume,
             gone=gone,
         )
-        self.document = self.recovery.bound(opened.document)
+        self.document = self._entered(self.recovery.bound(opened.document))
         self._pending: list[Change] = []
         self.stopped = False
         self._end: CollabError | None = None
@@ -152,7 +154,8 @@ class Content:
             return  # It was deferred, and much has happened.
         update, receipt = effect.update, effect.receipt
         state_before = self.document.state_vector
-        news = self.news([update], [(member, Update(update, receipt))])
+        again = partial(self.integrate, member, effect)
+        news = self.news([update], again, [(member, Update(update, receipt))])
         if news is not None:
             self._hold_back(member)
             # All of it is acknowledged, the new part of it passed on.
@@ -163,7 +166,7 @@ class Content:
                 self.document, parts, receipts, entries, news, state_before, own=news
             )
         elif self.recovery.under_way:
-            return  # It does not apply.
+            return  # It does not apply, or not yet.
         elif receipt is not None:
             self._delivery.answer(member, receipt.accepted, self._publication.awaited())
         elif member.session.dialect.echoes:
@@ -196,8 +199,7 @@ class Content:
             ServerBusy: too much waits for the store.
         """
         await self.quiet()
-        self._take(effect, entries)
-        await self.saved()
+        await self._take_saved(effect, entries)
 
     async def revise(
         self, revision: Callable[[Document], bytes | None], author: str | None
@@ -218,10 +220,12 @@ class Content:
         """
         await self.quiet()
         update = revision(self.document)
-        if update is not None:
-            self._take(update, [NewEntry(update=update, time_ms=now_ms(), author=author)])
-        await self.saved()
-        return update is not None
+        if update is None:
+            await self.saved()
+            return False
+        entry = NewEntry(update=update, time_ms=now_ms(), author=author)
+        await self._take_saved(update, [entry])
+        return True
 
     # What others log.
 
@@ -230,19 +234,29 @@ class Content:
         self._pending.append((seat, Update(update)))
         self._changes.touch(gathered=True)
 
-    def news(self, updates: Sequence[bytes], suspects: Sequence[Change] = ()) -> bytes | None:
+    def news(
+        self,
+        updates: Sequence[bytes],
+        again: Callable[[], None],
+        suspects: Sequence[Change] = (),
+    ) -> bytes | None:
         """Takes in what of updates is new, and has not been gathered: whoever asks publishes it.
 
         Args:
             updates: what may be known for the most part.
+            again: called to ask once more, where the document is to be made anew first.
             suspects: the same, by the members who have brought it; nothing where others have.
 
         Returns:
-            What is new; None where nothing is, or where they do not apply.
+            What is new; None where nothing is, or where they do not apply, or not yet.
         """
         state_before = self.document.state_vector
         try:
             return self.document.integrate(merge(updates))
+        except PairsCut as error:
+            self._cut(error, state_before, [])
+            self.recovery.defer(again)
+            return None
         except PoisonedUpdate as error:
             if not suspects:
                 logger.error("what others have of %r does not apply: %s", self._name, error)
@@ -302,6 +316,11 @@ class Content:
         self.stopped = True
         await self.settle()
 
+    async def ready(self) -> None:
+        """Returns when the document is not being rebuilt, or takes nothing in any more."""
+        while self.recovery.under_way and not self.stopped:
+            await self._journal.next_change()
+
     def refuse_if_ended(self) -> None:
         """Raises why the room has ended, if it has.
 
@@ -343,13 +362,29 @@ class Content:
         elif writer.paused:
             writer.hold_back()
 
-    def _take(self, effect: bytes, entries: Sequence[NewEntry]) -> None:
+    async def _take_saved(self, effect: bytes, entries: Sequence[NewEntry]) -> None:
+        refused: list[PoisonedUpdate] = []
+        self._take(effect, entries, refused)
+        if not refused:
+            await self.saved()
+        if refused:  # Once the document was made anew, perhaps.
+            raise refused[0]
+
+    def _take(
+        self, effect: bytes, entries: Sequence[NewEntry], refused: list[PoisonedUpdate]
+    ) -> None:
         state_before = self.document.state_vector
         try:
             news = self.document.integrate(effect)
-        except PoisonedUpdate:
+        except PairsCut as error:
+            self._cut(error, state_before, [])
+            # Whoever waits for it may give up: it is taken in all the same.
+            self.recovery.defer(partial(self._take, effect, entries, refused))
+            return
+        except PoisonedUpdate as error:
             self._recover([], state_before)
-            raise
+            refused.append(error)
+            return
         if news is not None:
             self._publication.publish(
                 self.document, {}, {}, list(entries), news, state_before, own=news
@@ -371,6 +406,9 @@ class Content:
                 own = merge(list(written.values())) if written else None
             entries = entries_of(written, pending) if written else []
             self.document.apply(merged)
+        except PairsCut as error:
+            self._cut(error, state_before, pending)
+            return None
         except PoisonedUpdate:
             self._recover(pending, state_before)
             return None
@@ -383,6 +421,16 @@ class Content:
         """Has the document rebuilt without what broke it, and goes on then."""
         self.recovery.begin(suspects)
         self._delivery.freeze(state_before)
+
+    def _cut(self, error: PairsCut, state_before: bytes, changes: Sequence[Change]) -> None:
+        """Has the document made anew without the pairs that changes cut, and goes on then."""
+        self.recovery.cut(self.document, error.cutting, changes)
+        self._delivery.freeze(state_before)
+
+    def _entered(self, document: Document) -> Document:
+        """A document that is used on the event loop from now on."""
+        document.max_cutting_bytes = LONG_BYTES
+        return document
 
     def _add_tried(self, member: Member, message: Update | Receipt) -> None:
         """Takes in what was found to apply, unless what came before it breaks the document now."""
@@ -399,7 +447,7 @@ class Content:
         self, document: Document, good: Sequence[Change], deferred: Sequence[Callable[[], None]]
     ) -> None:
         """Goes on with the document as it was rebuilt; see ``Recovery``."""
-        self.document = document
+        self.document = self._entered(document)
         self._delivery.thaw(document)
         for member, message in good if self._end is None else ():
             self._add_tried(member, message)

@@ -1,17 +1,21 @@
-"""Recovery: finds who broke a document, and rebuilds it without them from the store."""
+"""Recovery: rebuilds a document, and has what comes meanwhile wait.
+
+One that broke is rebuilt from the store, without what broke it. One that is to take an update that
+cuts pairs is made anew without them.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import anyio
-from anyio.lowlevel import checkpoint
+import anyio.to_thread
 
 from collab.access import Access
 from collab.close import CloseCode
+from collab.cutting import Cutting
 from collab.document import Document
 from collab.errors import DocumentDeleted, PoisonedUpdate, StoreError
-from collab.pairs import MAX_CUT
 from collab.protocol.messages import Update
 from collab.quarantine import refusal
 from collab.server.rooms.changes import Change, now_ms
@@ -83,9 +87,8 @@ class Recovery:
         self.incomplete = False
 
     def bound(self, document: Document) -> Document:
-        """Bounds what waits in a document, who writes it, and how many pairs are cut at once."""
+        """Bounds what may wait for its dependencies in a document, and who may have written it."""
         settings = self._facilities.settings
-        document.max_cut_pairs = MAX_CUT
         document.max_clients = settings.document_clients
         document.pending_max_bytes = settings.pending_max_bytes
         return document
@@ -104,14 +107,40 @@ class Recovery:
         self._deferred = []
         self._facilities.spawn(partial(self._rebuild, suspects))
 
+    def cut(self, document: Document, cutting: Cutting, changes: Sequence[Change]) -> None:
+        """Makes a document anew without some pairs, and takes in what cuts them before all else.
+
+        Nothing keeps that back meanwhile: the document would lack what others have of it.
+
+        Args:
+            document: the document, which stays the same one.
+            cutting: what is to be carried out.
+            changes: what cuts them; none where whoever calls defers it.
+        """
+        self.under_way = True
+        self._deferred = []
+        self._facilities.spawn(partial(self._cut, document, cutting, changes))
+
     def defer(self, call: Callable[[], None]) -> None:
         """Has something done when the document is rebuilt."""
         self._deferred.append(call)
 
+    async def _cut(self, document: Document, cutting: Cutting, changes: Sequence[Change]) -> None:
+        try:
+            await anyio.to_thread.run_sync(cutting.carry_out)
+        except PoisonedUpdate as error:
+            logger.error("making %r anew to cut pairs: %s", self._name, error)
+            await self._rebuild(changes)
+            return
+        document.take_over(cutting)
+        self._go_on(document, changes)
+
     async def _rebuild(self, suspects: Sequence[Change]) -> None:
         await self._journal.settled()
         good = await self._sift(suspects)
-        document = await self._rebuilt()
+        self._go_on(await self._rebuilt(), good)
+
+    def _go_on(self, document: Document, good: Sequence[Change]) -> None:
         deferred, self._deferred = self._deferred, []
         self.under_way = False
         self._resume(document, good, deferred)
@@ -126,12 +155,12 @@ class Recovery:
         guilty: set[Member] = set()
         trial = await self._rebuilt()
         for member, message in suspects:
-            await checkpoint()  # They may be long, and others are served meanwhile.
             if member in guilty:
                 continue
             try:
                 if isinstance(message, Update):
-                    trial.apply(message.update)
+                    # It may be long, and cut pairs: others are served meanwhile.
+                    await anyio.to_thread.run_sync(trial.apply, message.update)
             except PoisonedUpdate as error:
                 guilty.add(member)
                 member.guilty = True
@@ -139,9 +168,8 @@ class Recovery:
                 member.connection.close(CloseCode.MALFORMED, "an update cannot be applied")
                 trial = await self._rebuilt()
                 for _, earlier in good:
-                    await checkpoint()
                     if isinstance(earlier, Update):
-                        trial.apply(earlier.update)
+                        await anyio.to_thread.run_sync(trial.apply, earlier.update)
             else:
                 good.append((member, message))
         return good
@@ -155,8 +183,9 @@ class Recovery:
                 promised = self._journal.promised
                 self.incomplete = self.incomplete or promised.whole
                 for update in promised.updates:
-                    await checkpoint()
-                    if update not in left_out and not _takes(document, update):
+                    if update in left_out:
+                        continue
+                    if not await anyio.to_thread.run_sync(_takes, document, update):
                         left_out.add(update)
                         break
                 else:

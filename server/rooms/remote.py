@@ -107,7 +107,7 @@ class Remote:
             self._recovery.defer(partial(self.take, update, promised=False))
             return
         state_before = content.document.state_vector
-        news = content.news([update])
+        news = content.news([update], partial(self.integrate, update))
         if news is not None:
             self._journal.run_ahead()
             parts = {self._seat: news}
@@ -194,13 +194,24 @@ class Remote:
         others = self._journal.caught_up(entries)
         if not others:
             return True
-        state_before = content.document.state_vector
-        news = content.news([entry.update for entry in others])
-        if news is not None:
-            self._publication.publish(content.document, {}, {}, [], news, state_before, own=None)
-        # Otherwise all of it is known; or some does not apply, which is left out as the document is
-        # opened anew. What the log has is told either way: whoever reads it later has it, too.
+        self._take_others(others)
+        # Some may not apply, and are left out as the document is opened anew. What the log has is
+        # told either way: whoever reads it later has it, too.
         if self._feeds.are_followed(self._name):
             for entry in others:
                 self._feeds.publish(self._name, Changed(entry))
         return True
+
+    def _take_others(self, others: Sequence[Entry]) -> None:
+        """Takes in what the log has, and the journal counts as known already."""
+        content = self._content
+        if content.stopped:
+            return
+        again = partial(self._take_others, others)
+        if self._recovery.under_way:
+            self._recovery.defer(again)
+            return
+        state_before = content.document.state_vector
+        news = content.news([entry.update for entry in others], again)
+        if news is not None:
+            self._publication.publish(content.document, {}, {}, [], news, state_before, own=None)

@@ -199,6 +199,7 @@ class Room:
                     self._receive(member, frame)
                     continue
                 for message in await self._long_messages.read(member.session, frame):
+                    await self.content.ready()  # What is deferred is taken in in one go.
                     if member.unread is not unread:
                         break
                     effect = member.session.follow(message)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab.document import Document, check_update, merge
-from collab.errors import PoisonedUpdate, ProtocolError, StoreError
+from collab.errors import PairsCut, PoisonedUpdate, ProtocolError, StoreError
 from collab.lib0 import write_var_string, write_var_uint
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.store import Entry, Stored
@@ -295,16 +295,22 @@ class TestPairs:
         document = document_of(SMILE, beside(2, "x"), beside(2, "y", client=3), deletion(2, 1))
         assert text_of(document.encode()) == "a\ufffdxyb"
 
-    def test_an_update_that_cuts_more_pairs_than_it_may_is_refused(self) -> None:
-        smiles = poison.update_of(poison.in_root(4, write_var_string("😀" * 4)), client=1)
-        document = document_of(smiles)
-        document.max_cut_pairs = 2
-        document.apply(deletion(1, 4))
-        assert text_of(document.encode()) == "\ufffd\ufffd😀"
-        document = document_of(smiles)
-        document.max_cut_pairs = 1
-        with pytest.raises(PoisonedUpdate, match="at most 1 pairs cut in two, got more"):
-            document.apply(deletion(1, 4))
+    def test_a_document_too_long_to_be_made_anew_at_once_is_as_it_was_until_it_was(self) -> None:
+        waiting = poison.update_of(b"\x84\x01\x09" + write_var_string("😀"), client=2, clock=1)
+        cut = merge([deletion(2, 1), starting(4, "😀"), deletion(4, 1)])
+        document = document_of(SMILE, waiting)
+        document.max_cutting_bytes = 10
+        before = document.encode()
+        for _ in range(2):
+            with pytest.raises(PairsCut, match="expected at most 10 bytes, got") as caught:
+                document.apply(cut)
+            assert document.encode() == before
+        cutting = caught.value.cutting
+        cutting.carry_out()
+        document.take_over(cutting)
+        document.apply(cut)
+        assert text_of(document.encode()) == "a\ufffdb\ufffd"
+        assert document.encode() == document_of(SMILE, waiting, cut).encode()
 
     def test_a_pair_that_waits_is_cut_by_what_waits(self) -> None:
         first, late = typed("a")[0], starting(2, "😀b")
