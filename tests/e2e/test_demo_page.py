@@ -133,6 +133,32 @@ async def test_buttons_with_the_initials_of_people_are_called_by_them_too(
     await expect(own).to_have_accessible_name("Change my colour (AL)")
 
 
+async def covers_the_line_before(page: Page) -> bool:
+    """Whether somebody's name is on the first line, where their caret is in the second."""
+    name = await page.locator(".cm-remote-name").bounding_box()
+    line = await page.locator(".cm-line").first.bounding_box()
+    assert name is not None
+    assert line is not None
+    return name["y"] < line["y"] + line["height"]
+
+
+async def test_the_name_of_who_types_at_the_end_of_a_line_covers_nothing_written(
+    browser: Browser, server: Server
+) -> None:
+    ada = await open_page(browser, server.port, name="Ada")
+    grace = await open_page(browser, server.port, name="Grace")
+    await type_at_end(ada, "Dear reader,\nhello there")
+    await wait_shows(grace, "Dear reader,\nhello there")
+    caret = grace.locator(".cm-remote-caret")
+    await ada.keyboard.type("!")
+    await expect(caret).to_contain_class("cm-remote-beside")
+    assert not await covers_the_line_before(grace)
+    # Where words follow it is above them.
+    await ada.keyboard.press("Home")
+    await expect(caret).not_to_contain_class("cm-remote-beside")
+    assert await covers_the_line_before(grace)
+
+
 async def test_the_keyboard_alone_leads_to_the_text_and_back(
     browser: Browser, server: Server
 ) -> None:

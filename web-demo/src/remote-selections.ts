@@ -2,6 +2,7 @@ import { Annotation, type Extension, type Range, RangeSet } from '@codemirror/st
 import {
   Decoration,
   type DecorationSet,
+  Direction,
   EditorView,
   type PluginValue,
   ViewPlugin,
@@ -23,6 +24,8 @@ const PUBLISH_MS = 40
 const NAMED_MS = 2_500
 
 const CARET = 'cm-remote-caret'
+/** How far a name beside its caret is from it. */
+const BESIDE_PX = 8
 
 interface Selection {
   anchor: number
@@ -90,6 +93,20 @@ class Caret extends WidgetType {
   }
 }
 
+/** Where the name of a caret goes. */
+interface Placed {
+  caret: Element
+  isTurned: boolean
+  isBeside: boolean
+}
+
+/** Whether nothing is written to the right of a caret: not even what stands in for a text that is empty. */
+function endsLine(view: EditorView, caret: Element): boolean {
+  const { doc } = view.state
+  const at = view.posAtDOM(caret)
+  return doc.length > 0 && doc.lineAt(at).to === at && view.textDirectionAt(at) === Direction.LTR
+}
+
 const presenceChanged = Annotation.define<true>()
 
 class RemoteSelections implements PluginValue {
@@ -119,10 +136,14 @@ class RemoteSelections implements PluginValue {
     )
     if (isDue) {
       this.decorations = this.#decorate(update.state.doc.length)
-      update.view.requestMeasure(this.#turning)
+      update.view.requestMeasure(this.#placing)
     }
     // What is typed here moves the others' carets; where they are is not looked up with each key.
-    else if (update.docChanged) this.decorations = this.decorations.map(update.changes)
+    else if (update.docChanged) {
+      this.decorations = this.decorations.map(update.changes)
+      // What ended a line may be in the middle of one now.
+      if (update.startState.doc.lines !== update.state.doc.lines) update.view.requestMeasure(this.#placing)
+    }
   }
 
   destroy(): void {
@@ -138,18 +159,25 @@ class RemoteSelections implements PluginValue {
 
   readonly #redraw = (): void => this.#view.dispatch({ annotations: presenceChanged.of(true) })
 
-  /** Turns names to the left that would not fit to the right of their caret. */
-  readonly #turning = {
+  /**
+   * Puts names beside their caret where nothing is written there: above it they cover the line before. Turns those to
+   * the left that would not fit to the right.
+   */
+  readonly #placing = {
     key: this,
-    read: ({ contentDOM, scrollDOM }: EditorView): [caret: Element, isTurned: boolean][] => {
-      const edge = scrollDOM.getBoundingClientRect().right
-      return [...contentDOM.getElementsByClassName(CARET)].map((caret) => {
-        const width = caret.getElementsByClassName('cm-remote-name')[0]!.getBoundingClientRect().width
-        return [caret, caret.getBoundingClientRect().left + width > edge]
+    read: (view: EditorView): Placed[] => {
+      const edge = view.scrollDOM.getBoundingClientRect().right
+      return [...view.contentDOM.getElementsByClassName(CARET)].map((caret) => {
+        const { width } = caret.getElementsByClassName('cm-remote-name')[0]!.getBoundingClientRect()
+        const roomPx = edge - caret.getBoundingClientRect().left - width
+        return { caret, isTurned: roomPx < 0, isBeside: roomPx >= BESIDE_PX && endsLine(view, caret) }
       })
     },
-    write: (carets: [caret: Element, isTurned: boolean][]): void => {
-      for (const [caret, isTurned] of carets) caret.classList.toggle('cm-remote-turned', isTurned)
+    write: (carets: Placed[]): void => {
+      for (const { caret, isTurned, isBeside } of carets) {
+        caret.classList.toggle('cm-remote-turned', isTurned)
+        caret.classList.toggle('cm-remote-beside', isBeside)
+      }
     },
   }
 
@@ -253,6 +281,12 @@ const theme = EditorView.baseTheme({
     right: '-1px',
     left: 'auto',
     borderRadius: '0.5em 0.5em 0 0.5em',
+  },
+  '.cm-remote-beside > .cm-remote-name': {
+    bottom: '50%',
+    left: `${BESIDE_PX}px`,
+    transform: 'translateY(50%)',
+    borderRadius: '0.5em',
   },
   '.cm-remote-named > .cm-remote-name, .cm-remote-caret:hover > .cm-remote-name': { opacity: '1' },
 })
