@@ -80,11 +80,19 @@ export class FallbackTransport implements Transport {
 
   close(): void {
     if (this.#hasEnded) return
+    this.#hasEnded = true
+    this.#reading.abort()
+    void this.#leave()
+  }
+
+  /** Ends the session, after what waits: it may be the last that somebody wrote. */
+  async #leave(): Promise<void> {
+    await this.#posts?.finish()
     this.#letGo()
     if (this.#session === null) return
     const headers = { 'Collab-Session': this.#session }
     // The page may be about to go.
-    this.#fetch(this.#url.href, { method: 'DELETE', headers, keepalive: true }).catch(() => undefined)
+    await this.#fetch(this.#url.href, { method: 'DELETE', headers, keepalive: true }).catch(() => undefined)
   }
 
   /** Reads until the session is over, by one GET after the other. */
@@ -201,6 +209,7 @@ export class FallbackTransport implements Transport {
 
   /** The session takes no more frames. */
   #fail(code: number): void {
+    if (this.#hasEnded) return
     if (code !== 410) return this.#end(code, 'a POST was refused')
     this.#farewell = setTimeout(() => this.#end(CloseCode.ABNORMAL, 'the session is over'), FAREWELL_MS)
   }

@@ -14,6 +14,11 @@ const POST_MS = 130_000
 /** After so long without a POST an empty one shows that this client lives, milliseconds. */
 const REST_MS = 15_000
 
+/** How long what waits at the end may take, milliseconds. */
+const FINISH_MS = 3_000
+/** POSTs up to here outlive their page, bytes: browsers allow 64 KiB of such requests at a time. */
+const OUTLIVING_BYTES = 32 * 1024
+
 /** How a POST's answer reads where the session is over and the way down tells why. */
 const GONE = 410
 
@@ -36,6 +41,7 @@ export class Posts {
   #waiting: Uint8Array[] = []
   #count = 0
   #isPosting = false
+  #posting: Promise<void> = Promise.resolve()
   #postedAtMs = Date.now()
 
   /** @param onfail told once that the session takes nothing more; 410 where the way down tells why */
@@ -56,12 +62,20 @@ export class Posts {
   /** Sends a frame, after those before it. */
   send(frame: Uint8Array): void {
     this.#waiting.push(frame)
-    void this.#post()
+    this.#post()
   }
 
   /** Shows that this client lives, where it has said nothing for a while. */
   live(): void {
-    if (Date.now() - this.#postedAtMs > REST_MS) void this.#post(true)
+    if (Date.now() - this.#postedAtMs > REST_MS) this.#post(true)
+  }
+
+  /** Sends what waits, and nothing after it; gives that up where it takes long. */
+  async finish(): Promise<void> {
+    const late = setTimeout(() => this.close(), FINISH_MS)
+    await this.#posting
+    clearTimeout(late)
+    this.close()
   }
 
   /** Sends nothing more. */
@@ -70,8 +84,11 @@ export class Posts {
   }
 
   /** Posts until nothing waits; what comes meanwhile goes with the next one. */
-  async #post(isSign = false): Promise<void> {
-    if (this.#isPosting) return
+  #post(isSign = false): void {
+    if (!this.#isPosting) this.#posting = this.#postAll(isSign)
+  }
+
+  async #postAll(isSign: boolean): Promise<void> {
     this.#isPosting = true
     // What is sent in one go goes in one POST.
     await Promise.resolve()
@@ -126,6 +143,7 @@ export class Posts {
           'Collab-Post': String(this.#count),
         },
         body,
+        keepalive: body.byteLength <= OUTLIVING_BYTES,
         signal: AbortSignal.any([this.#ending.signal, AbortSignal.timeout(POST_MS)]),
       })
       return status

@@ -205,6 +205,27 @@ test('what is written while there is no connection waits, and is saved later', {
 })
 
 test.each(['websocket', 'stream', 'poll'] as const)(
+  'what is written right before the end arrives, by %s',
+  { timeout: 60_000 },
+  async (kind) => {
+    await serve(Server.start())
+    if (kind === 'poll') proxy.hold_streams()
+    const leaving = connect({ transports: kind === 'websocket' ? [kind] : ['stream', 'poll'] })
+    const [a, b] = [leaving.open('a'), leaving.open('b')]
+    await until(() => a.saved && b.saved)
+    write(a, 'first')
+    await Promise.resolve()
+    write(a, ' and last')
+    a.close()
+    write(b, 'too')
+    leaving.destroy()
+    const left = ['a', 'b'].map((name) => connect({ url: server.url }).open(name))
+    const all = ['first and last', 'too']
+    await until(() => left.every((document, index) => text(document).toString() === all[index]))
+  },
+)
+
+test.each(['websocket', 'stream', 'poll'] as const)(
   'what %s calls saved outlives SIGKILL of the server, and nothing is lost',
   { timeout: 120_000 },
   async (kind) => {
