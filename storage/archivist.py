@@ -105,7 +105,12 @@ class Archivist:
             after = page[-1].name
 
     def step(self, document: str, terms: Terms) -> Step:
-        """Takes the next step for a document; see ``Archive.compact``."""
+        """Takes the next step for a document; see ``Archive.compact``.
+
+        Raises:
+            DocumentNotFound: the store has no such document.
+            StoreError: entries that the step needs are missing.
+        """
         filed = self._tables.read_filed(document)
         action = next_action(filed.shape, terms)
         if action is None:
@@ -116,6 +121,9 @@ class Archivist:
             moved = self._drop(filed, action)
         else:
             moved = self._pack(filed, action)
+        if not moved and self._tables.read_filed(document).shape == filed.shape:
+            seq = filed.shape.seq  # Nobody has done it meanwhile, and nobody ever could.
+            raise StoreError(f"expected the entries of {document!r} up to {seq}, got fewer")
         return Step(moved, more=True)
 
     def _checkpoint(self, filed: Filed, action: Checkpoint) -> int:

@@ -9,6 +9,7 @@ import anyio
 import pycrdt
 import pytest
 
+from collab.archive import KEEP_ALL, Terms
 from collab.document import Document
 from collab.errors import DocumentNotFound, StoreError
 from collab.quarantine import Refused
@@ -150,6 +151,21 @@ class TestLog:
         assert faults(path) == ["entries 1291..1300: missing"]
         mended(path)
         assert text(path) == "".join(WORDS[:1290])
+
+    def test_deleted_rows_at_the_end_do_not_keep_compaction_busy_for_ever(self, path: Path) -> None:
+        execute(path, "DELETE FROM updates WHERE seq > 1210")
+        terms = Terms(now_ms=2000 * DAY_MS, history=KEEP_ALL, quiet_ms=0)
+
+        async def compact() -> None:
+            async with SQLiteStore(path) as store:
+                with anyio.fail_after(30):
+                    while (await store.compact("d", terms)).more:
+                        pass
+
+        with pytest.raises(StoreError, match="expected the entries of 'd' up to 1300, got fewer"):
+            anyio.run(compact)
+        mended(path)
+        anyio.run(compact)
 
     def test_a_count_that_is_wrong_is_mended(self, path: Path) -> None:
         execute(path, "UPDATE documents SET seq = 1299")
