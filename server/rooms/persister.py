@@ -4,6 +4,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import anyio
@@ -93,7 +94,8 @@ class Persister:
     """Commits writes in the order of ``submit``, as many as there are in one go.
 
     A store that fails is tried again for as long as it takes: writes are kept, nothing is called
-    committed, and ``failure`` says what is wrong.
+    committed, and ``failure`` says what is wrong. Checkpoints are not: a disk that has no room for
+    one, or a damaged page in its place, keeps nobody's changes from being durable.
 
     Args:
         store: where to.
@@ -272,6 +274,8 @@ class Persister:
                         exc_info=unforeseen,
                     )
                 self.failure = str(error) or type(error).__name__
+                # They are needed by nobody; the next ones come in their turn.
+                appends = [replace(append, checkpoint=None) for append in appends]
                 await anyio.sleep(wait)
                 wait = min(wait * 2, _RETRY_MAX_SECONDS)
             else:

@@ -1,6 +1,7 @@
 """The persister: one commit for many rooms, and a store that fails loses nothing."""
 
 import logging
+from pathlib import Path
 
 import anyio
 import pycrdt
@@ -12,9 +13,11 @@ from collab.server.rooms.persister import Write
 from collab.server.rooms.room import Room
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
+from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, NewEntry
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client, House, house, updates_in
+from tests.storage.damage import execute
 
 pytestmark = pytest.mark.anyio
 
@@ -348,6 +351,30 @@ class TestCheckpoints:
             opened = await store.load("d")
             assert (opened.checkpoint, opened.checkpoint_seq) == (b"whole of 1", 1)
             assert [entry.update for entry in opened.entries] == [b"2"]
+
+    async def test_one_that_cannot_be_written_keeps_nobodys_changes_from_being_durable(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = tmp_path / "collab.db"
+        async with house(SQLiteStore(path)) as server:
+            execute(
+                path,
+                "CREATE TRIGGER damaged BEFORE INSERT ON checkpoints"
+                " BEGIN SELECT RAISE(ABORT, 'no place for a checkpoint'); END",
+            )
+            owner, neighbour = Listener(), Listener()
+            server.persister.submit(write(owner, "d", b"1", checkpoint=b"whole"))
+            server.persister.submit(write(neighbour, "e", b"2"))
+            await owner.until(1)
+            await neighbour.until(1)
+            server.persister.submit(write(owner, "d", b"3"))
+            await owner.until(2)
+            assert "no place for a checkpoint" in caplog.text
+        async with SQLiteStore(path) as store:
+            opened = await store.load("d")
+            assert opened.checkpoint is None
+            assert [entry.update for entry in opened.entries] == [b"1", b"3"]
+            assert (await store.load("e")).seq == 1
 
     async def test_a_room_writes_one_after_so_many_entries(self) -> None:
         store = MemoryStore()
