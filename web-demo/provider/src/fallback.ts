@@ -4,6 +4,7 @@ import { backoffMs } from './backoff.js'
 import { CloseCode } from './close-codes.js'
 import { EventReader, type StreamEvent } from './event-stream.js'
 import { Posts } from './posts.js'
+import { Silence } from './silence.js'
 import type { Timings } from './timings.js'
 import type { Transport, TransportEvents, TransportKind } from './transport.js'
 
@@ -44,7 +45,7 @@ export class FallbackTransport implements Transport {
   #lastId = ''
   #posts: Posts | null = null
   #reading = new AbortController()
-  #heardAtMs = Date.now()
+  readonly #silence = new Silence()
   #hasBegun = false
   #hasEnded = false
   #farewell: ReturnType<typeof setTimeout> | undefined
@@ -75,7 +76,7 @@ export class FallbackTransport implements Transport {
 
   check(): void {
     // What was heard last came by this GET: another one may get through.
-    if (Date.now() - this.#heardAtMs >= this.#timings.silenceMs) this.#reading.abort()
+    if (this.#silence.ms >= this.#timings.silenceMs) this.#reading.abort()
   }
 
   close(): void {
@@ -137,7 +138,7 @@ export class FallbackTransport implements Transport {
   async #read(): Promise<void> {
     const reading = (this.#reading = new AbortController())
     const { streamMs, silenceMs } = this.#timings
-    this.#heardAtMs = Date.now()
+    this.#silence.end()
     const url = new URL(this.#url)
     const isPoll = this.#kind === 'poll'
     if (isPoll) url.searchParams.set('poll', '1')
@@ -158,7 +159,7 @@ export class FallbackTransport implements Transport {
       for (;;) {
         const { done, value } = await pieces.read()
         if (done) return
-        this.#heardAtMs = Date.now()
+        this.#silence.end()
         for (const event of events.read(value)) {
           clearTimeout(late)
           this.#receive(event)

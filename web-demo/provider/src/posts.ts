@@ -3,6 +3,7 @@ import * as encoding from 'lib0/encoding'
 import { backoffMs } from './backoff.js'
 import { CloseCode } from './close-codes.js'
 import { PART_BYTES } from './parts.js'
+import { Silence } from './silence.js'
 import type { Timings } from './timings.js'
 
 /** Frames the server takes in one POST. */
@@ -42,7 +43,7 @@ export class Posts {
   #count = 0
   #isPosting = false
   #posting: Promise<void> = Promise.resolve()
-  #postedAtMs = Date.now()
+  readonly #silence = new Silence()
 
   /** @param onfail told once that the session takes nothing more; 410 where the way down tells why */
   constructor(
@@ -67,7 +68,7 @@ export class Posts {
 
   /** Shows that this client lives, where it has said nothing for a while. */
   live(): void {
-    if (Date.now() - this.#postedAtMs > REST_MS) this.#post(true)
+    if (this.#silence.ms > REST_MS) this.#post(true)
   }
 
   /** Sends what waits, and nothing after it; gives that up where it takes long. */
@@ -124,7 +125,7 @@ export class Posts {
     const { backoffBaseMs, backoffCapMs } = this.#timings
     for (let attempt = 0; ; attempt += 1) {
       const status = await this.#attempt(body)
-      this.#postedAtMs = Date.now()
+      this.#silence.end()
       const isPassing = status === 0 || status === 408 || status === 429 || status >= 500
       if (!isPassing || this.#ending.signal.aborted) return status
       await pause(backoffMs(attempt, backoffBaseMs, backoffCapMs, Math.random()))

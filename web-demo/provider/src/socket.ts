@@ -1,4 +1,5 @@
 import { CloseCode } from './close-codes.js'
+import { Silence } from './silence.js'
 import type { Timings } from './timings.js'
 import type { Transport, TransportEvents } from './transport.js'
 
@@ -14,7 +15,7 @@ export class SocketTransport implements Transport {
   readonly #events: TransportEvents
   readonly #silenceMs: number
   readonly #opening: ReturnType<typeof setTimeout>
-  #heardAtMs = Date.now()
+  readonly #silence = new Silence()
   #hasEnded = false
 
   constructor(
@@ -30,11 +31,11 @@ export class SocketTransport implements Transport {
     this.#opening = setTimeout(() => this.#fail('it did not open'), openMs)
     socket.onopen = () => {
       clearTimeout(this.#opening)
-      this.#heardAtMs = Date.now()
+      this.#silence.end()
       events.onopen()
     }
     socket.onmessage = (event: MessageEvent<ArrayBuffer | string>) => {
-      this.#heardAtMs = Date.now()
+      this.#silence.end()
       if (typeof event.data !== 'string') events.onframe(new Uint8Array(event.data))
     }
     socket.onclose = ({ code, reason }) => {
@@ -49,7 +50,7 @@ export class SocketTransport implements Transport {
   }
 
   check(): void {
-    if (Date.now() - this.#heardAtMs >= this.#silenceMs) this.#fail('the server is silent')
+    if (this.#silence.ms >= this.#silenceMs) this.#fail('the server is silent')
   }
 
   close(): void {

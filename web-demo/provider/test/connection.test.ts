@@ -249,6 +249,17 @@ test('a machine that slept looks at its connection at once', async () => {
   expect([wire.sockets.length, connection.status]).toEqual([2, 'connected'])
 })
 
+test('a server that is silent is given up also where the clock was set back', async () => {
+  const connection = connect()
+  connection.open('a')
+  await pass(3_000)
+  vi.setSystemTime(Date.now() - 3_600_000)
+  await pass(29_000)
+  expect(wire.sockets).toHaveLength(1)
+  await pass(6_000)
+  expect([wire.sockets.length, connection.status]).toEqual([2, 'connected'])
+})
+
 test('a frame that is none ends the connection, which comes back', async () => {
   const connection = connect()
   connection.open('a')
