@@ -211,6 +211,16 @@ async def test_offline_the_history_says_so_and_changes_nothing_and_goes_on_later
     await expect(note).to_be_empty()
 
 
+async def test_a_page_that_asks_until_it_is_closed_is_answered_until_then(
+    browser: Browser, server: Server
+) -> None:
+    # A server that ended before the browser would refuse some of it, which the console tells of.
+    page = await open_page(browser, server.port, name="Ada")
+    asked = "async () => (await fetch('readyz')).status"
+    await page.evaluate(f"() => {{ (async () => {{ while (await ({asked})()) ; }})() }}")
+    assert await page.evaluate(asked) == 200
+
+
 async def test_on_a_phone_the_history_fills_the_screen_and_leads_back(
     browser: Browser, server: Server
 ) -> None:
