@@ -6,8 +6,8 @@ awareness.js.
 
 import json
 
+from collab.awareness import GONE, decode_entries, encode_entries
 from collab.errors import InvalidMessage
-from collab.presence import GONE, decode_entries, encode_entries
 from collab.protocol.messages import EMPTY_AWARENESS
 from collab.render.values import Json
 

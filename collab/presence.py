@@ -7,16 +7,15 @@ Who somebody is, they cannot choose: where it is known, it is written into what 
 
 Clients of other instances of the server are owned by those (``Elsewhere``), which are believed.
 
-Source of the encoding and of the clock rules: https://github.com/yjs/y-protocols, awareness.js.
+Source of the clock rules: https://github.com/yjs/y-protocols, awareness.js.
 """
 
 import json
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
-from collab import lib0
 from collab.access import ANYONE, Identity
+from collab.awareness import GONE, decode_entries, encode_entries, sign
 from collab.errors import ProtocolError, TooLarge
 from collab.render.values import Json
 
@@ -26,16 +25,11 @@ EXPIRY_SECONDS = 30.0
 _MAX_CLIENTS_OF_OWNER = 100
 """Client ids one connection may announce: one is usual, a relay has some, a flood has many."""
 
-_MAX_ENTRIES = 10_000
-"""Clients one message may tell of: as many as a crowded room has, who are sent on to be known."""
 _MAX_STATES = 256
 """Longest states that may come in one message, in bytes together."""
 
 _MAX_GONE = 4096
 """Clocks of departed clients that are remembered, the newest."""
-
-GONE = b"null"
-"""The state of a client that has left."""
 
 
 @dataclass(slots=True)
@@ -183,7 +177,7 @@ class Presence:
             if state == GONE:
                 self._remove(client_id, clock)
             else:
-                signed = _sign(state, identity)
+                signed = sign(state, identity)
                 self._put(client_id, _Client(clock, signed, owner, identity.id, now))
             self._changed[client_id] = False
         return encode_entries(unseen) if unseen else None
@@ -338,80 +332,3 @@ class Presence:
 def read_gone(payload: bytes) -> list[Present]:
     """Reads what ``Presence`` encodes of clients that left."""
     return [Present(client, clock, state, None) for client, clock, state in decode_entries(payload)]
-
-
-def read_states(payload: bytes) -> tuple[dict[int, Json], list[int]]:
-    """Reads what ``Presence`` encodes.
-
-    Returns:
-        Client ids and the states they published, and those that are gone.
-
-    Raises:
-        ProtocolError: it is no awareness update.
-    """
-    entries = decode_entries(payload)
-    present = {client: json.loads(state) for client, _, state in entries if state != GONE}
-    return present, [client for client, _, state in entries if state == GONE]
-
-
-def _sign(state: bytes, identity: Identity) -> bytes:
-    """Writes into a state who it is of; leaves it alone where that is not known."""
-    if identity.id is None:
-        return state
-    published = json.loads(state)
-    shown = published.get("user")
-    published["user"] = {
-        **(shown if isinstance(shown, dict) else {}),
-        "id": identity.id,
-        "name": identity.id if identity.name is None else identity.name,
-    }
-    try:
-        return json.dumps(published, allow_nan=False, separators=(",", ":")).encode()
-    except (ValueError, RecursionError):
-        raise ProtocolError("expected an awareness state with finite numbers") from None
-
-
-def encode_entries(entries: Sequence[tuple[int, int, bytes]]) -> bytes:
-    """Encodes awareness clients: id, clock, and state as JSON (``GONE`` for who has left)."""
-    encoded = bytearray(lib0.write_var_uint(len(entries)))
-    for client_id, clock, state in entries:
-        encoded += lib0.write_var_uint(client_id)
-        encoded += lib0.write_var_uint(clock)
-        encoded += lib0.write_var_bytes(state)
-    return bytes(encoded)
-
-
-def decode_entries(payload: bytes) -> list[tuple[int, int, bytes]]:
-    """Decodes what ``encode_entries`` encodes.
-
-    Raises:
-        ProtocolError: it is no awareness update.
-    """
-    count, position = lib0.read_var_uint(payload, 0)
-    if count > _MAX_ENTRIES:
-        raise ProtocolError(f"expected at most {_MAX_ENTRIES} awareness clients, got {count}")
-    entries = []
-    for _ in range(count):
-        client_id, position = lib0.read_var_uint(payload, position)
-        clock, position = lib0.read_var_uint(payload, position)
-        state, position = lib0.read_var_bytes(payload, position)
-        _check_state(state)
-        entries.append((client_id, clock, state))
-    lib0.expect_end(payload, position)
-    return entries
-
-
-def _check_state(state: bytes) -> None:
-    """Refuses what other clients could not read: their JSON.parse would throw in a callback."""
-    try:
-        value = json.loads(state.decode(), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise ProtocolError("expected an awareness state in JSON, got something else") from None
-    if value is not None and not isinstance(value, dict):
-        raise ProtocolError(f"expected an awareness state or null, got {type(value).__name__}")
-    if value is None and state != GONE:
-        raise ProtocolError("expected null without white space")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")

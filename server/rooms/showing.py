@@ -4,8 +4,9 @@ import time
 from collections.abc import Sequence
 
 from collab.access import Access
+from collab.awareness import read_states
 from collab.happenings import PresenceChanged
-from collab.presence import Elsewhere, Presence, Present, read_gone, read_states
+from collab.presence import Elsewhere, Presence, Present, read_gone
 from collab.protocol import yjs
 from collab.protocol.messages import EMPTY_AWARENESS
 from collab.server.rooms.delivery import Delivery

@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collab.presence import (
-    EXPIRY_SECONDS,
-    GONE,
-    Elsewhere,
-    Presence,
-    Present,
-    decode_entries,
-    encode_entries,
-)
+from collab.awareness import GONE, decode_entries, encode_entries
+from collab.presence import EXPIRY_SECONDS, Elsewhere, Presence, Present
 
 HERE, ONE, OTHER = "a connection", Elsewhere("one"), Elsewhere("other")
 OLD, NEW = b'{"at":"old"}', b'{"at":"new"}'

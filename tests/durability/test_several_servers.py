@@ -7,7 +7,7 @@ import pytest
 from redis.crc import key_slot
 from websockets.asyncio.client import ClientConnection, connect
 
-from collab.presence import decode_entries, encode_entries
+from collab.awareness import decode_entries, encode_entries
 from collab.protocol import yjs
 from collab.protocol.messages import AwarenessUpdate
 from collab.storage.sqlite import SQLiteStore

@@ -6,10 +6,11 @@ from typing import TypeVar
 
 from collab import app_messages, lib0, ndjson, relay
 from collab.access import check_name
+from collab.awareness import read_states
 from collab.errors import InvalidName, InvalidQuery, ProtocolError
 from collab.event_stream import EventReader, encode_event
 from collab.patterns import Pattern
-from collab.presence import Elsewhere, Presence, read_states
+from collab.presence import Elsewhere, Presence
 from collab.protocol.fallback import join_frames, read_place, split_frames
 from tests.fuzz.pieces import pieces
 

@@ -15,8 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from collab import ndjson, relay
 from collab.app_messages import AppMessage
+from collab.awareness import decode_entries
 from collab.errors import ProtocolError
-from collab.presence import Present, decode_entries
+from collab.presence import Present
 from collab.protocol import fallback, hocuspocus, yjs
 from collab.protocol.messages import AwarenessUpdate, SyncStep1, SyncStep2, Update
 from collab.server.app import Collab
