@@ -25,8 +25,8 @@ from collab.client.frames import (
 )
 from collab.client.ledger import Ledger
 from collab.client.presence import PresenceView
-from collab.document import merge
 from collab.errors import ConnectionEnded, ProtocolError
+from collab.merging import merge
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.messages import (
     EMPTY_STATE_VECTOR,

@@ -5,7 +5,6 @@ encoded state. A Document keeps their bytes until they can be integrated, so tha
 everything it was given.
 """
 
-from collections.abc import Sequence
 from itertools import islice
 
 import pycrdt
@@ -14,129 +13,15 @@ from collab import lib0, state_vector
 from collab.cutting import Cutting
 from collab.deletions import STRIDE, first_deletions
 from collab.errors import BrokenDocument, PairsCut, PoisonedUpdate, ProtocolError, TooLarge
-from collab.joining import MAX_LOOSE, continues, join, join_pieces
 from collab.marks import CHILD, MARKS, PAIR
+from collab.merging import merge, unknown_part
 from collab.nesting import LOOK_LEVELS, MAX_LEVELS, measure_levels
 from collab.pairs import Pairs
-from collab.places import Places
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.store import Stored
-from collab.structs import Kind, Struct, read_deletions, read_structs
-from collab.surrogates import agree, replace
-from collab.typed import is_typed
 
 _REPLAY_MERGE = 100
 """Log entries merged before they are applied: with more, merging costs more than it saves."""
-
-_MERGE_AT_ONCE = 32
-"""Updates that one call merges: the call's cost grows with the square of their number."""
-
-
-_MAX_STRUCTS = 1_000_000
-"""Structs of one update: reading so many takes seconds, and whole books have a tenth of them."""
-_MAX_CLOCK = 2**32 - 1
-"""yrs counts clocks in 32 bits and begins anew at their end."""
-
-
-def check_update(update: bytes) -> bytes:
-    """Checks that bytes are an update that can be kept and passed on; no promise that it applies.
-
-    They are read strictly first (what typing gives is known at a glance), because the CRDT takes
-    more than it can give back: values nested so deeply that its stack overflows and the process
-    dies, structs of no length and JSON content, which make its own encoding unreadable, content
-    and types that Yjs does not know and that clients fail on, and deletions that overlap or stand
-    in no order, of which its merging loses some.
-
-    Returns:
-        The update to keep: as it came; where many of its structs continue the one before, with
-        those joined, as the CRDT takes long to join them.
-
-    Raises:
-        PoisonedUpdate: they are not.
-    """
-    if is_typed(update):
-        return update
-    try:
-        if _read_strictly(update) > MAX_LOOSE:
-            update = join(update)
-        pycrdt.get_state(update)
-    except BaseException as error:  # noqa: BLE001 - see PoisonedUpdate.of
-        raise PoisonedUpdate.of(update, error) from None
-    return update
-
-
-def _read_strictly(update: bytes) -> int:
-    """Reads an update, and tells how many of its structs continue the one before."""
-    structs = read_structs(update)
-    count = loose = 0
-    before: Struct | None = None
-    while True:
-        try:
-            struct = next(structs)
-        except StopIteration as end:
-            deletions = end.value
-            break
-        count += 1
-        if count > _MAX_STRUCTS:
-            raise TooLarge(f"expected at most {_MAX_STRUCTS} structs, got more")
-        if struct.clock + struct.length > _MAX_CLOCK:
-            raise ProtocolError(f"expected clocks of up to {_MAX_CLOCK}, got {struct.clock}")
-        if struct.length == 0:
-            raise ProtocolError(f"expected structs that cover a clock, got none at {struct.clock}")
-        if struct.kind is Kind.JSON:
-            raise ProtocolError("expected values as Yjs 13 writes them, got JSON content")
-        if before is not None and continues(update, before, struct):
-            loose += 1
-        before = struct
-    client, reached = -1, 0
-    for deletion in read_deletions(update, deletions):
-        if deletion.client != client:
-            client, reached = deletion.client, 0
-        if deletion.clock < reached or deletion.length == 0:
-            raise ProtocolError(
-                f"expected deletions in order from {reached} on, got {deletion.length} clocks"
-                f" at {deletion.clock}"
-            )
-        reached = deletion.clock + deletion.length
-        if deletion.clock + deletion.length > _MAX_CLOCK:
-            raise ProtocolError(f"expected clocks of up to {_MAX_CLOCK}, got {deletion.clock}")
-    return loose
-
-
-def merge(updates: Sequence[bytes]) -> bytes:
-    """Merges updates into one, at a cost that grows with their number alone (0.8 us each).
-
-    The pieces of a long change become one again, which the CRDT applies in one step.
-
-    Raises:
-        PoisonedUpdate: one of them cannot be merged.
-    """
-    merged = updates
-    try:
-        if len(updates) > 1 and b"".join(updates).translate(MARKS).find(PAIR) >= 0:
-            merged = agree(updates)
-        while len(merged) > 1:
-            merged = [
-                pycrdt.merge_updates(*merged[first : first + _MERGE_AT_ONCE])
-                for first in range(0, len(merged), _MERGE_AT_ONCE)
-            ]
-    except BaseException as error:  # noqa: BLE001 - see PoisonedUpdate.of
-        raise PoisonedUpdate.of(b"".join(updates), error) from None
-    return join_pieces(merged[0]) if len(updates) > 1 else merged[0]
-
-
-def unknown_part(update: bytes, known: bytes) -> bytes:
-    """Cuts off an update what a state vector covers.
-
-    Raises:
-        ProtocolError: it is no update.
-    """
-    if update.translate(MARKS).find(PAIR) >= 0:
-        update = replace(update, Places.of_clocks(state_vector.decode(known)))
-    part: bytes = pycrdt.get_update(update, known)
-    return part
-
-
 _PENDING_BYTES = 256
 """What keeping an update that waits costs beside its bytes."""
 _LOOKS = 8

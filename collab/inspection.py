@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from collab.document import Document, check_update
+from collab.checking import check_update
+from collab.document import Document
 from collab.roots import RootKind, root_kinds
 from collab.structs import Kind, read_deletions, read_structs
 

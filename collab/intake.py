@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from collab.document import Document, check_update, unknown_part
+from collab.checking import check_update
+from collab.document import Document
 from collab.errors import PoisonedUpdate
+from collab.merging import unknown_part
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.store import Entry, NewEntry, Stored
 

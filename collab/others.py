@@ -10,8 +10,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Generic, TypeVar
 
-from collab.document import merge
 from collab.lib0 import read_var_uint, write_var_uint
+from collab.merging import merge
 from collab.structs import read_deletions, read_struct
 from collab.typed import is_typed
 

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from collab.document import Document, check_update, merge
+from collab.checking import check_update
+from collab.document import Document
 from collab.errors import PoisonedUpdate
+from collab.merging import merge
 from collab.quarantine import Refused, refusal
 from collab.store import Entry
 

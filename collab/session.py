@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from collab.access import Access, Identity
-from collab.document import check_update
+from collab.checking import check_update
 from collab.protocol import yjs
 from collab.protocol.dialect import Dialect
 from collab.protocol.messages import (

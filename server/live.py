@@ -12,10 +12,10 @@ import pycrdt
 from collab.access import Access
 from collab.app_messages import AppMessage
 from collab.close import CloseCode
-from collab.document import merge
 from collab.errors import AccessDenied, NotRunning, ServerBusy, WrongThread
 from collab.happenings import Happening, Said
 from collab.history.point import Point
+from collab.merging import merge
 from collab.protocol import yjs
 from collab.protocol.messages import AwarenessUpdate, SyncStep2, Update
 from collab.render.values import Json

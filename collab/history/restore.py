@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import pycrdt
 
 from collab import state_vector
-from collab.document import Document, merge
+from collab.document import Document
 from collab.errors import CollabError, HistoryError, PoisonedUpdate
 from collab.history.content import put_back, read_content
+from collab.merging import merge
 from collab.replay import Replay
 from collab.roots import root_kinds
 

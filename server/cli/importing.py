@@ -12,7 +12,7 @@ import anyio
 import click
 
 from collab.access import check_name
-from collab.document import Document, merge
+from collab.document import Document
 from collab.errors import (
     BrokenDocument,
     CollabError,
@@ -22,6 +22,7 @@ from collab.errors import (
     SourceError,
 )
 from collab.intake import Refused, take_in
+from collab.merging import merge
 from collab.ndjson import MEDIA_TYPE, encode_entries
 from collab.server.cli.options import store_option
 from collab.server.cli.through import RunningServer, document_path, reach

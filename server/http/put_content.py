@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from collab.access import Access
-from collab.document import check_update
+from collab.checking import check_update
 from collab.errors import DocumentExists, InvalidQuery, InvalidSeed
 from collab.seeding import TEXT_ROOT, parse_roots, seed_roots, seed_text
 from collab.server.auth.guard import Guard

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from collab.document import merge
+from collab.merging import merge
 from collab.protocol.messages import Receipt, Update
 from collab.server.rooms.member import Member
 from collab.store import NewEntry

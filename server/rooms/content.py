@@ -4,8 +4,9 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from collab.document import Document, merge
+from collab.document import Document
 from collab.errors import CollabError, DocumentDeleted, PairsCut, PoisonedUpdate, ServerBusy
+from collab.merging import merge
 from collab.protocol.messages import Receipt, SyncStep2, Update
 from collab.server.rooms.changes import Change, entries_of, now_ms, parts_of, receipts_of
 from collab.server.rooms.delivery import Delivery

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import anyio.to_thread
 
-from collab.document import check_update
+from collab.checking import check_update
 from collab.errors import TooLarge
 from collab.lib0 import read_var_uint
 from collab.nesting import MAX_LEVELS, estimate_levels, measure_levels

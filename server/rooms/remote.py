@@ -4,8 +4,8 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 
-from collab.document import merge
 from collab.happenings import Changed
+from collab.merging import merge
 from collab.protocol import yjs
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.rooms.changes import now_ms

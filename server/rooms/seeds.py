@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from collab.document import check_update
+from collab.checking import check_update
 from collab.errors import CollabError, InvalidSeed, PoisonedUpdate, SeedUnavailable, SettingsError
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.seeding import parse_roots, seed_roots, seed_text

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collab.comparison import difference
-from collab.document import Document, merge
+from collab.document import Document
+from collab.merging import merge
 from tests.core import poison
 
 

@@ -15,7 +15,8 @@ import pycrdt
 import pytest
 
 from collab.access import Access, Identity
-from collab.document import Document, check_update
+from collab.checking import check_update
+from collab.document import Document
 from collab.lib0 import write_var_string, write_var_uint
 from collab.protocol import yjs
 from collab.protocol.messages import AwarenessUpdate, SyncStep1, SyncStep2, Update

@@ -8,8 +8,9 @@ import pycrdt
 import pytest
 
 from collab import state_vector
+from collab.checking import check_update
 from collab.deletions import STRIDE, first_deletions
-from collab.document import Document, check_update
+from collab.document import Document
 from collab.lib0 import write_var_uint
 from collab.render.export import export
 from collab.seeding import seed_roots

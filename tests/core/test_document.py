@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collab.document import Document, check_update, merge
+from collab.checking import check_update
+from collab.document import Document
 from collab.errors import PairsCut, PoisonedUpdate, ProtocolError, StoreError
 from collab.lib0 import write_var_string, write_var_uint
+from collab.merging import merge
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.store import Entry, Stored
 from collab.structs import Kind, read_structs

@@ -2,8 +2,8 @@ import pycrdt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collab.document import merge
 from collab.intake import Intake, take_in
+from collab.merging import merge
 from collab.store import NewEntry
 from tests.core import poison
 from tests.core.writing import read, typed

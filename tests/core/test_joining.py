@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collab.access import Access, Identity
+from collab.checking import check_update
 from collab.comparison import difference
-from collab.document import Document, check_update, merge
+from collab.document import Document
 from collab.joining import MAX_LOOSE, join, join_pieces
 from collab.lib0 import write_var_string, write_var_uint
+from collab.merging import merge
 from collab.protocol import yjs
 from collab.protocol.messages import Update
 from collab.render.export import export

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collab.document import Document, check_update, merge
+from collab.checking import check_update
+from collab.document import Document
+from collab.merging import merge
 from collab.others import Others
 from collab.structs import read_structs
 

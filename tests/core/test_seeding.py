@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab import state_vector
-from collab.document import Document, check_update
+from collab.checking import check_update
+from collab.document import Document
 from collab.errors import InvalidSeed
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.render.export import export

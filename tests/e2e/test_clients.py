@@ -11,7 +11,7 @@ import httpx
 import pycrdt
 import pytest
 
-from collab.document import merge
+from collab.merging import merge
 from tests.clients.driver import Client, Driver
 from tests.clients.kinds import KINDS, OWN_KINDS, Y_WEBSOCKET, Family, Kind
 from tests.e2e.crowd import check_account, rest_all, type_all

@@ -11,8 +11,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from collab.checking import check_update
 from collab.close import CloseCode
-from collab.document import Document, check_update
+from collab.document import Document
 from collab.errors import PoisonedUpdate
 from collab.lib0 import write_var_bytes, write_var_string, write_var_uint
 from collab.protocol import yjs

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collab.document import Document, check_update, merge
+from collab.checking import check_update
+from collab.document import Document
 from collab.history.attribution import Deliveries, attribute
 from collab.history.restore import Restoration
+from collab.merging import merge
 from collab.replay import Replay
 from collab.state_vector import decode
 from collab.store import Entry, Stored

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from collab import state_vector
 from collab.access import Access, Identity
 from collab.awareness import read_states
-from collab.document import check_update, merge
+from collab.checking import check_update
 from collab.errors import PoisonedUpdate, ProtocolError
 from collab.lineage import Lineage
+from collab.merging import merge
 from collab.presence import Presence, read_gone
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.dialect import Dialect

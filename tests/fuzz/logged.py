@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
+from collab.checking import check_update
 from collab.comparison import difference
-from collab.document import Document, check_update
+from collab.document import Document
 from collab.errors import PoisonedUpdate
 from collab.store import Entry, Stored
 from tests.fuzz.excuses import OtherContent, contradict

@@ -6,8 +6,9 @@ from contextlib import suppress
 import pycrdt
 
 from collab import state_vector
+from collab.checking import check_update
 from collab.comparison import difference
-from collab.document import Document, check_update
+from collab.document import Document
 from collab.errors import CollabError, PoisonedUpdate, ProtocolError
 from collab.intake import take_in
 from collab.nesting import estimate_levels, measure_levels

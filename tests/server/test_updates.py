@@ -12,9 +12,10 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from collab.access import Access, Identity
-from collab.document import Document, merge
+from collab.document import Document
 from collab.errors import StoreUnavailable
 from collab.lib0 import write_var_string
+from collab.merging import merge
 from collab.ndjson import MEDIA_TYPE, encode_entries
 from collab.protocol import yjs
 from collab.server.app import Collab

@@ -6,8 +6,9 @@ from typing import Any
 
 import pycrdt
 
-from collab.document import Document, merge
+from collab.document import Document
 from collab.history.content import Shared, read_content
+from collab.merging import merge
 from collab.roots import root_kinds
 from collab.store import Entry
 

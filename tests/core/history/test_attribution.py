@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collab.document import Document, merge
+from collab.document import Document
 from collab.errors import UnknownRoot
 from collab.history.attribution import Deliveries, attribute
+from collab.merging import merge
 from collab.store import Entry
 from tests.core.history.histories import document_of, entries_of, make_log
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from collab.document import Document, merge
+from collab.document import Document
 from collab.errors import PoisonedUpdate
 from collab.lib0 import write_var_string, write_var_uint
+from collab.merging import merge
 from collab.protocol import yjs
 from collab.server.rooms.long_messages import LONG_BYTES
 from collab.server.rooms.room import Room

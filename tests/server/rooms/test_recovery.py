@@ -8,9 +8,9 @@ import pytest
 
 from collab.access import ANYONE, Access
 from collab.close import CloseCode
-from collab.document import merge
 from collab.errors import ServerBusy, StoreUnavailable
 from collab.lib0 import write_var_bytes, write_var_string, write_var_uint
+from collab.merging import merge
 from collab.protocol import yjs
 from collab.protocol.ysweet import Y_SWEET
 from collab.server.bus.in_process import Exchange
