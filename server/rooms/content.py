@@ -302,6 +302,11 @@ class Content:
             await self._journal.next_change()
             self.refuse_if_ended()
 
+    def log_anew(self) -> None:
+        """Logs all of the document, for a store that has lost some of it."""
+        if not self.postpone(self.log_anew):
+            self._journal.write_anew(NewEntry(update=self.document.encode(), time_ms=now_ms()))
+
     def checkpoint(self) -> None:
         """Writes a checkpoint where opening the document would replay too many entries."""
         self.flush()

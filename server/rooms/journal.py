@@ -35,6 +35,7 @@ class Journal:
         slow: called when a commit takes too long to keep anybody waiting for it.
         gone: called when the document is gone, and nothing of it will be committed.
         overtaken: called when others have written to the document.
+        set_back: called when the store has lost what it had.
 
     Attributes:
         seq: the seq up to which the room has every committed entry.
@@ -53,6 +54,7 @@ class Journal:
         slow: Callable[[], None],
         gone: Callable[[DocumentDeleted], None],
         overtaken: Callable[[], None],
+        set_back: Callable[[], None],
     ) -> None:
         self.seq = stored.seq
         self.epoch = stored.epoch
@@ -65,6 +67,7 @@ class Journal:
         self._slow = slow
         self._gone = gone
         self._overtaken = overtaken
+        self._set_back = set_back
         self._ahead = _NONE
         self._uncommitted: list[Write] = []
         self._unreleased: list[Batch] = []  # A deque takes 0.6 kB, in each of many idle rooms.
@@ -159,6 +162,12 @@ class Journal:
         if self._entries_logged > self._settings.checkpoint_entries and self._is_logged:
             self._submit(Write(self, self._name, (), self._encode_checkpoint(document)))
 
+    def write_anew(self, entry: NewEntry) -> None:
+        """Writes all that the room has, for a store that has lost some of it."""
+        self._entries_logged += 1
+        self._bytes_logged += len(entry.update)
+        self._submit(Write(self, self._name, [entry]))
+
     def run_ahead(self) -> None:
         """The room has taken in changes of which nobody will say when they are in the log.
 
@@ -236,6 +245,13 @@ class Journal:
         self._advance()
         if self.behind:
             self._overtaken()
+
+    def set_back(self, seq: int) -> None:
+        """The store has lost what it had before."""
+        self.seq = seq
+        self._ahead = _NONE
+        self._drop_checkpoints()
+        self._set_back()
 
     def refused(self, error: DocumentDeleted) -> None:
         """The document was deleted: what waits is not committed any more."""

@@ -52,6 +52,14 @@ class Owner(Protocol):
         """
         ...
 
+    def set_back(self, seq: int) -> None:
+        """Called after that where the store has lost entries that it had before, and the owner has.
+
+        Args:
+            seq: the seq of the last of what was committed.
+        """
+        ...
+
     def commit_is_slow(self) -> None:
         """Called when a commit takes too long to keep anybody waiting for it."""
         ...
@@ -196,10 +204,19 @@ class Persister:
         seqs = {write.document: write.owner.seq for write in writes}
         firsts: dict[str, int] = {}
         overtaken: dict[str, range] = {}
+        set_back: dict[str, int] = {}
         for append, seq in zip(appends, newest, strict=True):
             own = range(seq - len(append.entries) + 1, seq + 1)
             firsts[append.document] = own.start
-            if own.start == seqs[append.document] + 1:
+            if own and append.epoch and append.base_seq and own.start <= append.base_seq:
+                logger.error(
+                    "the store has lost entries %d to %d of %r; what was opened of it is stored",
+                    own.start,
+                    append.base_seq,
+                    append.document,
+                )
+                set_back[append.document] = seq
+            elif own.start == seqs[append.document] + 1:
                 seqs[append.document] = seq
             elif seq > seqs[append.document]:
                 overtaken[append.document] = own
@@ -217,6 +234,8 @@ class Persister:
         for owner, document in {write.owner: write.document for write in writes}.items():
             if document in overtaken:
                 owner.overtaken(overtaken[document])
+            elif document in set_back:
+                owner.set_back(set_back[document])
         if self._space_waiters and not self.full:
             waiters, self._space_waiters = self._space_waiters, {}
             for call in waiters:

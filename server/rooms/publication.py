@@ -24,6 +24,7 @@ class Publication:
         relay: the tie to other instances, or None.
         gone: called when the document was deleted.
         overtaken: called when others have written to the document.
+        set_back: called when the store has lost what it had.
 
     Attributes:
         journal: what of them is on its way to the store.
@@ -40,6 +41,7 @@ class Publication:
         *,
         gone: Callable[[DocumentDeleted], None],
         overtaken: Callable[[], None],
+        set_back: Callable[[], None],
     ) -> None:
         self._persister = facilities.persister
         self._delivery = delivery
@@ -54,6 +56,7 @@ class Publication:
             slow=delivery.stop_waiting,
             gone=gone,
             overtaken=overtaken,
+            set_back=set_back,
         )
 
     def publish(

@@ -89,6 +89,7 @@ class Room:
             relay,
             gone=self._gone,
             overtaken=self._overtaken,
+            set_back=self._set_back,
         )
         self.content = Content(
             opened,
@@ -354,6 +355,10 @@ class Room:
     def _overtaken(self) -> None:
         """Others have written to the document."""
         self.remote.read_back_if_behind()
+
+    def _set_back(self) -> None:
+        """The store has lost what it had, as one does that a lagging standby takes over from."""
+        self.content.log_anew()
 
     def _check_clients(self, known: bytes) -> None:
         """Refuses a state vector of more clients than a document may have.

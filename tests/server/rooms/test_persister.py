@@ -15,6 +15,7 @@ from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, NewEntry
+from tests.core.writing import typed
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client, House, house, updates_in
 from tests.storage.damage import execute
@@ -42,6 +43,9 @@ class Listener:
         self.heard.append(write)
         self.changed.set()
         self.changed = anyio.Event()
+
+    def set_back(self, seq: int) -> None:
+        self.seq = seq
 
     def commit_is_slow(self) -> None:
         self.slow.set()
@@ -325,6 +329,33 @@ class TestSlowStore:
             await second.slow.wait()
             store.let_append()
             await second.until(1)
+
+
+class TestStoreThatForgets:
+    async def test_what_a_store_has_lost_that_is_open_is_stored_anew(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = tmp_path / "collab.db"
+        first = typed("begun ", root="text")
+        async with SQLiteStore(path) as store:
+            entries = [NewEntry(update=update, time_ms=1) for update in first]
+            await store.append([Append(document="d", entries=entries)])
+        async with house(SQLiteStore(path)) as server:
+            client = Client(await server.rooms.acquire("d"), client_id=1).connect()
+            for word in ("kept? ", "lost ", "lost "):
+                client.type(word)
+                await server.persister.settle()
+            # As a standby does that was behind when it took over.
+            execute(path, "DELETE FROM updates WHERE seq > ?", len(first) + 1)
+            execute(path, "UPDATE documents SET seq = ?", len(first) + 1)
+            for word in ("new ", "newer"):
+                client.type(word)
+                await server.persister.settle()
+            assert "the store has lost entries 3 to 4 of 'd'" in caplog.text
+            async with SQLiteStore(path) as store:
+                stored = Document.load(await store.load("d"))
+                assert (await store.load("d")).seq == 5
+            assert str(stored.doc.get("text", type=pycrdt.Text)) == client.text
 
 
 class TestCheckpoints:
