@@ -111,6 +111,28 @@ async def test_what_both_type_at_the_same_place_while_one_is_offline_is_kept_onc
     assert export(store, DOCUMENT) == text
 
 
+async def test_a_page_whose_copy_another_tab_has_deleted_goes_on(
+    browser: Browser, server: Server
+) -> None:
+    pages = [await open_page(browser, server.port) for _ in range(2)]
+    first, second = pages
+    await type_at_end(first, "Kept.")
+    await first.wait_for_selector(SAVED)
+    await first.evaluate(
+        """name => new Promise((resolve, reject) => {
+          const deleting = indexedDB.deleteDatabase(`collab:/:${name}`)
+          deleting.onerror = reject
+          deleting.onsuccess = resolve
+        }).then(() => undefined)""",
+        DOCUMENT,
+    )
+    await type_at_end(first, " And sent.")
+    await wait_shows(second, "Kept. And sent.")
+    await type_at_end(second, " And heard.")
+    await wait_shows(first, "Kept. And sent. And heard.")
+    await first.wait_for_selector(SAVED)
+
+
 async def test_a_reload_without_a_connection_keeps_page_and_text_and_what_is_typed_then(
     browser: Browser, server: Server, driver: Driver
 ) -> None:

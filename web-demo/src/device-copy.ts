@@ -14,6 +14,7 @@ export class DeviceCopy {
   constructor(name: string, doc: Y.Doc) {
     this.#persistence =
       typeof indexedDB === 'undefined' ? null : new IndexeddbPersistence(copyName(name), doc)
+    if (this.#persistence) this.#guard(this.#persistence)
     this.settled = this.#persistence ? this.#settle(this.#persistence) : Promise.resolve()
   }
 
@@ -25,6 +26,24 @@ export class DeviceCopy {
   async destroy(): Promise<void> {
     // Where the browser keeps nothing, there is nothing to close either.
     await this.#persistence?.destroy().catch(() => undefined)
+  }
+
+  /** Stops keeping what is written where the database is gone, as it is once another tab has deleted it. */
+  #guard(persistence: IndexeddbPersistence): void {
+    const { doc } = persistence
+    const store = persistence._storeUpdate
+    doc.off('update', store)
+    // What fails in a listener of updates has Yjs call none after it, nor any for later changes.
+    persistence._storeUpdate = (update: Uint8Array, origin: unknown) => {
+      try {
+        store(update, origin)
+      } catch (error) {
+        console.info('collab: no copy is kept on this device any more:', error)
+        doc.off('update', persistence._storeUpdate)
+        this.#loaded = false
+      }
+    }
+    doc.on('update', persistence._storeUpdate)
   }
 
   #settle(persistence: IndexeddbPersistence): Promise<void> {
