@@ -204,7 +204,8 @@ export class Session {
         if (!this.#sendPresence()) send(writeAwareness(name, Uint8Array.of(0)))
         break
       case 'askToken':
-        void this.#refresh()
+        // Who has not shown one yet is about to: it was put to who had the document open before.
+        if (this.#isGreeted) void this.#refresh()
         break
       case 'admitted':
         this.#admit(message.access)

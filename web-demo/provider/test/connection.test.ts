@@ -189,6 +189,21 @@ test('a token that the server asks for is brought without a break', async () => 
   expect([wire.tokens, a.synced, wire.sockets.length]).toEqual([['t1', 't2'], true, 1])
 })
 
+test('a question for another token, put to who had the document open before, changes nothing', async () => {
+  const giving: ((token: string) => void)[] = []
+  const connection = connect({ getToken: () => new Promise((resolve) => giving.push(resolve)) })
+  connection.open('a')
+  await pass()
+  giving[0]!('first')
+  await pass()
+  connection.documents.get('a')!.close()
+  const a = connection.open('a')
+  wire.last.askToken('a') // It was on its way.
+  for (const give of giving.slice(1)) give('second')
+  await pass()
+  expect([a.status, a.synced, wire.tokens]).toEqual(['connected', true, ['first', 'second']])
+})
+
 test('where tokens cannot be had for a while, they are asked for again', async () => {
   let asked = 0
   const getToken = (): string => {
