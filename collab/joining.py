@@ -22,9 +22,12 @@ _PIECE_BYTES = 4096
 def continues(update: bytes, before: Struct, struct: Struct) -> bool:
     """Whether a struct goes on where the one before it in an update ends, as one would.
 
-    Entries of maps do not: each takes the place of the one before.
-    Source: https://github.com/yjs/yjs (13.6), src/structs/Item.js, ``mergeWith``.
+    What was collected goes on with what was collected. Entries of maps do not: each takes the place
+    of the one before.
+    Source: https://github.com/yjs/yjs (13.6), src/structs/Item.js and GC.js, ``mergeWith``.
     """
+    if struct.kind is Kind.GC:
+        return before.kind is Kind.GC and before.client == struct.client
     return (
         struct.origin is not None
         and struct.origin.clock == struct.clock - 1
@@ -84,7 +87,7 @@ class _Section:
         self._count = 0
         self._written = bytearray()
         self._head = b""
-        self._size = 0  # bytes of a string, or values
+        self._size = 0  # bytes of a string, values, or clocks that were collected
         self._contents: list[bytes] = []
 
     def add(self, struct: Struct, *, continued: bool) -> None:
@@ -92,7 +95,7 @@ class _Section:
         if not continued:
             self._end()
             self._count += 1
-        if struct.kind not in (Kind.STRING, Kind.ANY):
+        if struct.kind not in (Kind.GC, Kind.STRING, Kind.ANY):
             self._written += self._update[struct.start : struct.end]
             return
         if not continued:

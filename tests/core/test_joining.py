@@ -16,6 +16,7 @@ from collab.document import Document
 from collab.joining import MAX_LOOSE, join, join_pieces
 from collab.lib0 import write_var_string, write_var_uint
 from collab.merging import merge
+from collab.nesting import LOOK_LEVELS, estimate_levels
 from collab.protocol import yjs
 from collab.protocol.messages import Update
 from collab.render.export import export
@@ -75,6 +76,33 @@ def test_what_continues_is_joined_as_the_crdt_does(kind: int, contents: list[byt
     update = one_by_one(contents, kind)
     assert join(update) == document_of(update).encode()
     assert len(list(read_structs(join(update)))) == 1
+
+
+def collected(count: int, between: bytes = b"") -> bytes:
+    """An update of things that were collected, one by one, and of one thing between them."""
+    half = b"\x00\x01" * count
+    structs = write_var_uint(2 * count + int(bool(between)))
+    return b"\x01" + structs + b"\x07\x00" + half + between + half + b"\x00"
+
+
+def test_what_was_collected_one_by_one_is_joined_around_what_was_not() -> None:
+    within = b"\x04\x01" + write_var_string("root") + write_var_string("x")
+    for update, structs in ((collected(300), 1), (collected(300, within), 3)):
+        joined = join(update)
+        assert len(list(read_structs(joined))) == structs
+        assert document_of(joined).state_vector == document_of(update).state_vector
+        assert difference(document_of(joined), document_of(update)) is None
+
+
+def test_what_two_clients_had_collected_is_not_joined() -> None:
+    update = b"\x02\x01\x08\x00\x00\x05\x01\x07\x00\x00\x05\x00"
+    assert join(update) == update
+
+
+def test_thousands_of_things_that_were_collected_are_no_levels() -> None:
+    update = collected(200_000)
+    assert estimate_levels(update) > LOOK_LEVELS
+    assert estimate_levels(check_update(update)) <= 1
 
 
 def test_entries_of_a_map_are_not_joined() -> None:
