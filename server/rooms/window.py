@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from collab.server.timers import Timer, Timers
 
-_COST_SHARE = 28
-"""The window is 28 times what a flush costs: flushing takes a 28th of the time at most."""
+_COST_SHARE = 25
+"""The window is 25 times what a flush costs: flushing takes a 25th of the time at most."""
 _WORTH_SECONDS = 0.004
 """A shorter window is none: its timer would cost more than the flushes it saves."""
 _BURST_SECONDS = 0.0005
