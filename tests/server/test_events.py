@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-import gc
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +30,8 @@ from tests.server.transports.fallback.serving import SHOWS_ITSELF, http_to, sync
 pytestmark = [
     pytest.mark.anyio,
     STREAM_WRITERS,
+    pytest.mark.usefixtures("collected"),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def collected() -> Iterator[None]:
-    """Has what servers leave to the collector collected here, where warnings of it are let be."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
-import gc
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import httpx
 import pycrdt
@@ -25,7 +24,7 @@ from tests.server.fallback import DEADLINE_SECONDS
 from tests.server.hosts import STREAM_WRITERS, front_door
 from tests.server.transports.fallback.serving import http_to
 
-pytestmark = [pytest.mark.anyio, STREAM_WRITERS]
+pytestmark = [pytest.mark.anyio, STREAM_WRITERS, pytest.mark.usefixtures("collected")]
 
 ADA = Identity(id="ada", access=Access.ADMIN, expires_at=1e12)
 NEW = pycrdt.Doc({"text": pycrdt.Text("new")}).get_update()
@@ -160,13 +159,6 @@ class EventfulStore(MemoryStore):
             read += 1
             if read == self.entries_before:
                 await self._happens()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def collected() -> Iterator[None]:
-    """Has what servers leave to the collector collected here, where warnings of it are let be."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What is said where no route answers: the API's form of error, what was meant, and ``Allow``."""
 
-import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -14,14 +13,7 @@ from tests.server.asking import requests_to
 from tests.server.hosts import HOSTS, STREAM_WRITERS
 from tests.server.transports.fallback.serving import http_to
 
-pytestmark = [pytest.mark.anyio, STREAM_WRITERS]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def collected() -> Iterator[None]:
-    """Has what servers leave to the collector collected here, where warnings of it are let be."""
-    yield
-    gc.collect()
+pytestmark = [pytest.mark.anyio, STREAM_WRITERS, pytest.mark.usefixtures("collected")]
 
 
 @pytest.fixture

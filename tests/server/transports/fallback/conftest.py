@@ -1,7 +1,6 @@
 """What every suite of the fallback runs on: streams and polls, and every server."""
 
-import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -10,13 +9,6 @@ from collab.server.app import Collab
 from collab.storage.memory import MemoryStore
 from tests.server.hosts import HOSTS
 from tests.server.transports.fallback.serving import SMALL, authenticate, http_to
-
-
-@pytest.fixture(scope="module", autouse=True)
-def collected() -> Iterator[None]:
-    """Has what servers leave to the collector collected here, where warnings of it are let be."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture

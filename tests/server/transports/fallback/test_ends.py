@@ -22,6 +22,7 @@ from tests.server.transports.fallback.serving import (
 pytestmark = [
     pytest.mark.anyio,
     STREAM_WRITERS,
+    pytest.mark.usefixtures("collected"),
 ]
 
 
