@@ -32,6 +32,8 @@ class Telling:
 
     def tell_writers(self, document: str, numbers: Numbers) -> None:
         """Tells those that write in a document, unless the next change does before."""
+        if not numbers.writers():
+            return  # As most often where a document's clients come to one instance: no timer.
         if not self._committed:
             asyncio.get_running_loop().call_later(_SOON_SECONDS, self._tell_writers)
         self._committed[document] = numbers
