@@ -11,6 +11,7 @@ import pycrdt
 
 from collab import lib0, state_vector
 from collab.cutting import Cutting
+from collab.delete_set import DeleteSet
 from collab.deletions import STRIDE, first_deletions
 from collab.errors import BrokenDocument, PairsCut, PoisonedUpdate, ProtocolError, TooLarge
 from collab.marks import CHILD, MARKS, PAIR
@@ -47,6 +48,8 @@ class Document:
 
     __slots__ = (
         "_clients",
+        "_deleted",
+        "_deleted_version",
         "_doc",
         "_encoded",
         "_keep_deleted",
@@ -75,6 +78,8 @@ class Document:
         self._state_vector: bytes | None = None
         self._clients: int | None = None
         self._encoded: bytes | None = None
+        self._deleted: DeleteSet | None = None
+        self._deleted_version = 0
 
     @classmethod
     def load(cls, stored: Stored) -> "Document":
@@ -220,6 +225,28 @@ class Document:
             update = self._doc.get_update()
             self._encoded = merge([update, *self._pending]) if self._pending else update
         return self._encoded
+
+    def has(self, update: bytes) -> bool:
+        """Whether it has everything of an update; of what waits in it deletions alone count.
+
+        What it has deleted is read anew only where what was read before does not say so: nothing
+        comes back that was deleted.
+
+        Raises:
+            ProtocolError: it is no update.
+        """
+        if update == EMPTY_UPDATE:
+            return True
+        rest = unknown_part(update, self.state_vector)
+        if rest[0] != 0:
+            return False
+        if self._deleted is not None and self._deleted.covers(rest):
+            return True
+        if self._deleted is not None and self._deleted_version == self.version:
+            return False
+        self._deleted = DeleteSet(self.diff(self.state_vector))
+        self._deleted_version = self.version
+        return self._deleted.covers(rest)
 
     def forget_encoding(self) -> None:
         """Frees the encoded state that ``encode`` keeps for its next call."""

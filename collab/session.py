@@ -30,10 +30,35 @@ class Reply:
     frame: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ReadersAnswer:
+    """Acknowledge this if the document has all of it, refuse it otherwise (``Session.refuse``).
+
+    Every step 2 repeats all deletions, also one of somebody who has changed nothing.
+
+    Attributes:
+        message: the answer to our step 1 of somebody who may not write.
+    """
+
+    message: SyncStep2
+
+
 Effect = (
-    SyncStep1 | SyncStep2 | Update | AwarenessUpdate | QueryAwareness | Receipt | Stateless | Reply
+    SyncStep1
+    | SyncStep2
+    | ReadersAnswer
+    | Update
+    | AwarenessUpdate
+    | QueryAwareness
+    | Receipt
+    | Stateless
+    | Reply
 )
-"""What the room must do for a frame. Updates in it decode and are permitted."""
+"""What the room must do for a frame. Updates in it decode, and are permitted but for a
+``ReadersAnswer``."""
+
+READ_ONLY = "this document is read-only for you"
+"""What somebody is told who may not write."""
 
 
 class Session:
@@ -123,8 +148,12 @@ class Session:
                     message, self._early = replace(message, receipt=self._early), None
             if message.update == EMPTY_UPDATE:
                 return message.receipt
-            if self.access < Access.WRITE or self._torn:
-                return self.refuse(message, "this document is read-only for you")
+            if self._torn:
+                return self.refuse(message, READ_ONLY)
+            if self.access < Access.WRITE:
+                if isinstance(message, SyncStep2):
+                    return ReadersAnswer(message)
+                return self.refuse(message, READ_ONLY)
         elif isinstance(message, Receipt):
             if self._refused:
                 return None  # It asks about changes of which some were refused.
@@ -149,7 +178,7 @@ class Session:
         self._refused = False
         return self.dialect.welcome(may_write=access >= Access.WRITE)
 
-    def refuse(self, message: Update | SyncStep2, reason: str) -> Reply | Receipt | None:
+    def refuse(self, message: Update | SyncStep2, reason: str) -> Reply | None:
         """Says that a change is refused: each time, or once where nobody waits for an answer.
 
         Args:
@@ -160,8 +189,6 @@ class Session:
             What the client is to be sent, or None.
         """
         receipt, whole = message.receipt, message.whole
-        if isinstance(message, SyncStep2) and message.update[0] == 0 and not self._torn:
-            return receipt  # No structs: the deletions every step 2 repeats, which we have.
         self._torn = whole is not None and whole.refused is not None
         if self._torn:
             return None  # The last part is answered, with what became of all.

@@ -45,7 +45,7 @@ from collab.server.rooms.recovery import Load
 from collab.server.rooms.relay import Relay
 from collab.server.rooms.remote import Remote
 from collab.server.rooms.showing import Showing
-from collab.session import Effect, Reply
+from collab.session import READ_ONLY, Effect, ReadersAnswer, Reply
 from collab.store import Entry
 
 logger = logging.getLogger("collab")
@@ -270,6 +270,8 @@ class Room:
                 self._refuse(member, effect, full)
             else:
                 content.integrate(member, effect)
+        elif isinstance(effect, ReadersAnswer):
+            self._judge(member, effect.message)
         elif isinstance(effect, QueryAwareness):
             self._showing.answer(member)
         elif isinstance(effect, Stateless):
@@ -371,6 +373,15 @@ class Room:
             self._metrics.count_limit("document_clients")
             raise TooLarge(f"expected at most {most} clients, got {clients}")
 
+    def _judge(self, member: Member, answer: SyncStep2) -> None:
+        """Acknowledges a reader's step 2 where it brings nothing new, and refuses it otherwise."""
+        if member.session.torn or not self.document.has(answer.update):
+            refusal = member.session.refuse(answer, READ_ONLY)
+            if refusal is not None:
+                member.connection.send(refusal.frame)
+        elif answer.receipt is not None:
+            self.handle(member, answer.receipt)
+
     def _refuse(self, member: Member, message: Update | SyncStep2, setting: str | None) -> None:
         """Tells a writer that the document takes no more; it goes on reading.
 
@@ -383,7 +394,7 @@ class Room:
             self._metrics.count_limit(setting)
         refusal = member.session.refuse(message, "this document is as large as one may be")
         if refusal is not None:
-            self.handle(member, refusal)
+            member.connection.send(refusal.frame)
 
     def _look_back(self, member: Member, known: bytes) -> None:
         """Says so where a client brings history along that this document never had."""

@@ -488,3 +488,36 @@ class TestPoison:
         # Three bytes are changed at most: nobody forges a client id of four.
         reopened.apply(typed("still writable", client=2**28 - 3)[0])
         assert "still writable" in text_of(reopened.encode())
+
+
+class TestWhatItHas:
+    def test_is_what_it_was_given_whole_or_in_part(self) -> None:
+        words = typed("one", "two")
+        document = document_of(*words)
+        assert document.has(EMPTY_UPDATE)
+        assert document.has(merge(words))
+        assert not document.has(merge(typed("one", "two", "three")))
+
+    def test_is_not_a_deletion_that_it_was_not_given(self) -> None:
+        words = typed("one", "two")
+        document = document_of(*words)
+        deletion = deleted(words, 1, 4)
+        assert deletion[0] == 0
+        assert not document.has(deletion)
+        document.apply(deletion)
+        assert document.has(deletion)
+        assert document.has(deleted(words, 2, 3))
+        assert not document.has(deleted(words, 2, 5))
+
+    def test_is_a_deletion_too_that_still_waits(self) -> None:
+        words = typed("one", "two")
+        deletion = deleted(words, 1, 4)
+        document = document_of(words[0], deletion)
+        assert document.pending_bytes
+        assert document.has(deletion)
+
+    def test_stays_what_it_was_once_the_deleted_text_is_collected(self) -> None:
+        words = typed("one", "two")
+        document = document_of(*words)
+        document.apply(deleted(words, 0, 6))
+        assert document_of(document.encode()).has(deleted(words, 0, 6))

@@ -20,7 +20,7 @@ from collab.protocol.messages import (
     SyncStep2,
     Update,
 )
-from collab.session import Reply, Session
+from collab.session import READ_ONLY, ReadersAnswer, Reply, Session
 from tests.core import poison
 
 DELETION = b"\x00\x01\x01\x01\x00\x01"
@@ -58,13 +58,15 @@ def test_a_reader_is_refused_once() -> None:
     assert refusal.frame[:2] == b"\x02\x00"
     assert b"read-only" in refusal.frame
     assert client.receive(yjs.update(poison.HELLO)) is None
-    assert client.receive(yjs.sync_step2(poison.HELLO)) is None
+    assert client.refuse(SyncStep2(poison.HELLO), READ_ONLY) is None
 
 
-def test_a_reader_is_not_told_off_for_the_deletions_of_every_step_2() -> None:
+def test_a_readers_step_2_is_for_the_room_to_judge() -> None:
     client = session(Access.READ)
-    assert client.receive(yjs.sync_step2(DELETION)) is None
-    assert isinstance(client.receive(yjs.update(DELETION)), Reply)
+    answer = SyncStep2(DELETION)
+    assert client.receive(yjs.sync_step2(DELETION)) == ReadersAnswer(answer)
+    assert isinstance(client.refuse(answer, READ_ONLY), Reply)
+    assert client.has_refused
 
 
 @pytest.mark.parametrize("access", [Access.READ, Access.WRITE])
@@ -93,16 +95,9 @@ def test_arbitrary_frames_raise_only_protocol_errors(access: Access, frames: lis
 def test_the_rest_of_a_change_is_refused_where_a_part_was() -> None:
     client = session(Access.READ, HOCUSPOCUS)
     receipt = Receipt(accepted=b"yes", refused=b"no")
-    assert client.follow(SyncStep2(poison.HELLO, whole=receipt)) is None
+    assert client.refuse(SyncStep2(poison.HELLO, whole=receipt), READ_ONLY) is None
     assert client.torn
     client.permit(ANYONE, Access.WRITE)  # Before the rest was read.
     assert client.follow(SyncStep2(DELETION, receipt)) == Reply(b"no")
     assert not client.torn
     assert client.follow(SyncStep2(poison.HELLO, receipt)) == SyncStep2(poison.HELLO, receipt)
-
-
-def test_a_reader_may_repeat_many_deletions() -> None:
-    client = session(Access.READ, HOCUSPOCUS)
-    receipt = Receipt(accepted=b"yes", refused=b"no")
-    assert client.follow(SyncStep2(DELETION, whole=receipt)) is None
-    assert client.follow(SyncStep2(DELETION, receipt)) == receipt

@@ -22,7 +22,7 @@ from collab.protocol.messages import (
 )
 from collab.protocol.yjs import Y_WEBSOCKET
 from collab.protocol.ysweet import Y_SWEET
-from collab.session import Effect, Reply, Session
+from collab.session import Effect, ReadersAnswer, Reply, Session
 from tests.fuzz.excuses import excused
 from tests.fuzz.logged import MAX_CLIENTS, Logged
 from tests.fuzz.pieces import pieces
@@ -112,6 +112,9 @@ class _Room:
         self._flush()
         if isinstance(effect, SyncStep2):
             self.logged.integrate(effect.update)
+        elif isinstance(effect, ReadersAnswer):
+            assert session.access < Access.WRITE
+            self.logged.document.has(effect.message.update)
         elif isinstance(effect, SyncStep1):
             self._answer(effect.state_vector)
         elif isinstance(effect, AwarenessUpdate):

@@ -223,6 +223,34 @@ async def test_a_reader_is_refused_each_change() -> None:
         assert one.frames("a").count(REFUSED) == 1
 
 
+async def test_a_reader_is_acknowledged_the_deletions_that_were_made_and_no_others() -> None:
+    async with inside() as inner:
+        doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+        text = doc.get("text", type=pycrdt.Text)
+        text += "kept and gone"
+        one = provider(inner, by_token)
+        await one.opened("a", "ana")
+        one.say("a", yjs.update(doc.get_update()))
+        before = doc.get_state()
+        del text[4:]
+        one.say("a", yjs.update(doc.get_update(before)))
+        await one.until("a", APPLIED, count=2)
+
+        other = provider(inner, by_token)
+        await other.opened("a", "bob")
+        other.say("a", yjs.sync_step2(doc.get_update(before)))
+        await other.until("a", APPLIED)
+        assert REFUSED not in other.frames("a")
+        del text[1:]
+        other.say("a", yjs.sync_step2(doc.get_update(before)))
+        other.say("a", yjs.sync_step2(EMPTY_UPDATE))
+        await other.until("a", APPLIED, count=2)
+        assert other.frames("a")[-2:] == [REFUSED, APPLIED]
+        room = inner.rooms.find("a")
+        assert room is not None
+        assert str(room.document.doc.get("text", type=pycrdt.Text)) == "kept"
+
+
 async def test_a_new_token_changes_what_may_be_done() -> None:
     async with inside() as inner:
         one = provider(inner, by_token)

@@ -1,8 +1,10 @@
 """Rooms and Room: single-flight loads, one frame a flush, presence, unloading."""
 
 import anyio
+import pycrdt
 import pytest
 
+from collab.access import Access, Identity
 from collab.close import CloseCode
 from collab.errors import DocumentDeleted, InvalidName, NotRunning, ServerBusy, StoreUnavailable
 from collab.protocol import yjs
@@ -10,6 +12,7 @@ from collab.server.rooms.farewell import Farewell
 from collab.server.rooms.long_messages import LONG_BYTES
 from collab.server.rooms.room import Room
 from collab.server.settings import Settings
+from collab.session import READ_ONLY
 from collab.storage.memory import MemoryStore
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client, House, Wire, house, presence_in, updates_in
@@ -110,6 +113,31 @@ class TestLoading:
             await refused.wait()
             with pytest.raises(NotRunning):
                 await server.rooms.acquire("other")
+
+
+class TestReaders:
+    async def test_are_told_off_for_deletions_of_their_own_and_not_for_those_of_others(
+        self,
+    ) -> None:
+        async with house(MemoryStore()) as server:
+            room = await server.rooms.acquire("d")
+            writer = Client(room, client_id=1).connect()
+            writer.type("kept and gone")
+            text = writer.doc.get("text", type=pycrdt.Text)
+            before = writer.doc.get_state()
+            del text[4:]
+            made = writer.doc.get_update(before)
+            writer.say(yjs.update(made))
+            del text[0:1]
+            of_its_own = writer.doc.get_update(before)
+
+            reader = Client(room, client_id=2, identity=Identity(access=Access.READ)).connect()
+            reader.wire.read()
+            reader.say(yjs.sync_step2(made))
+            assert reader.wire.read() == []
+            reader.say(yjs.sync_step2(of_its_own))
+            assert reader.wire.read() == [yjs.permission_denied(READ_ONLY)]
+            assert str(room.document.doc.get("text", type=pycrdt.Text)) == "kept"
 
 
 class TestFlushing:
