@@ -80,7 +80,7 @@ class LiveDocument:
             raise NotRunning(f"{self.name!r} was closed: {self._connection.closed}")
         if self._dropped:
             raise ServerBusy(f"expected {self.name!r} to take changes, got one that is made anew")
-        await self._room.content.saved()
+        await self._room.programs.saved()
 
     async def synced(self) -> None:
         """Waits until everything of the document is here.

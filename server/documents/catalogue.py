@@ -93,7 +93,7 @@ class Catalogue:
         """
         room = self._rooms.find(name)
         if room is not None:
-            await room.content.saved()
+            await room.programs.saved()
         anew = ServerBusy(f"expected {copy!r} to stay empty, got a copy of another document")
         async with self._made(copy, anew):
             await admit()
@@ -154,8 +154,8 @@ class Catalogue:
             await admit()
             if update is not None:
                 entry = NewEntry(update=update, time_ms=_now_ms(), author=author)
-                await room.content.take_in(update, [entry])
-            await room.content.saved()
+                await room.programs.take_in(update, [entry])
+            await room.programs.saved()
         finally:
             self._rooms.release(room)
 
@@ -180,7 +180,7 @@ class Catalogue:
         """Whether there is such a document, once what was made of it so far is durable."""
         room = self._rooms.find(check_name(name))
         if room is not None:
-            await room.content.saved()
+            await room.programs.saved()
         page = await self._store.documents(prefix=name, limit=1)
         return bool(page) and page[0].document == name
 

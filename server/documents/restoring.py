@@ -40,10 +40,10 @@ async def restore(
         HistoryError: the CRDT cannot undo what came since.
         ServerBusy: too much waits for the store.
     """
-    await room.content.saved()
+    await room.programs.saved()
     restoration = await history.restoration(room.name, await history.find(room.name, to))
     await admit()
-    return await room.content.revise(restoration.finish, author)
+    return await room.programs.revise(restoration.finish, author)
 
 
 async def restore_stored(store: Store, document: str, to: Point) -> bool:

@@ -85,16 +85,16 @@ class Updates:
         lines = await read_body(request, self._max_bytes)
         room = await self._rooms.acquire(name, seeded=False)
         try:
-            await room.content.quiet()  # What does not apply is nothing that is known.
+            await room.programs.quiet()  # What does not apply is nothing that is known.
             state = room.document.encode()
             # A copy is asked, in a thread. What becomes of the room meanwhile does no harm: at
             # worst something is stored that it had come to know.
             intake = await anyio.to_thread.run_sync(lambda: take_in(state, decode_entries(lines)))
             await self._guard.renewed(permit, Access.ADMIN)
             if intake.effect is not None:
-                await room.content.take_in(intake.effect, intake.entries)
+                await room.programs.take_in(intake.effect, intake.entries)
             else:
-                await room.content.saved()
+                await room.programs.saved()
         finally:
             self._rooms.release(room)
         refused = [{"line": each.position, "error": each.reason} for each in intake.refused]
@@ -136,7 +136,7 @@ async def take_in_update(rooms: Rooms, guard: Guard, permit: Permit, update: byt
         for part in parts:
             await guard.renewed(permit, Access.WRITE)
             entry = NewEntry(update=part, time_ms=now_ms(), author=author)
-            await room.content.take_in(part, [entry])
+            await room.programs.take_in(part, [entry])
             await checkpoint()
     finally:
         rooms.release(room)

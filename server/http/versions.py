@@ -56,7 +56,7 @@ class Versions:
         at = read_to(body, "at") if "at" in body else None
         room = self._rooms.find(name)
         if room is not None:
-            await room.content.saved()  # Now is what people see now.
+            await room.programs.saved()  # Now is what people see now.
         admit = partial(self._guard.renewed, permit, Access.WRITE)
         author = permit.identity.author
         version = await name_version(self._store, name, called, author, admit, at)

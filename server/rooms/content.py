@@ -1,6 +1,5 @@
 """Content: the document of a room, and how changes come into it."""
 
-import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -18,8 +17,6 @@ from collab.server.rooms.publication import Publication
 from collab.server.rooms.recovery import Load, Recovery
 from collab.server.rooms.window import Window
 from collab.store import NewEntry
-
-logger = logging.getLogger("collab")
 
 
 class Content:
@@ -156,7 +153,10 @@ class Content:
         update, receipt = effect.update, effect.receipt
         state_before = self.document.state_vector
         again = partial(self.integrate, member, effect)
-        news = self.news([update], again, [(member, Update(update, receipt))])
+        try:
+            news = self.news([update], again, [(member, Update(update, receipt))])
+        except PoisonedUpdate:
+            return  # Whoever sent it hears of that as the document is rebuilt.
         if news is not None:
             self._hold_back(member)
             # All of it is acknowledged, the new part of it passed on.
@@ -167,7 +167,7 @@ class Content:
                 self.document, parts, receipts, entries, news, state_before, own=news
             )
         elif self.recovery.under_way:
-            return  # It does not apply, or not yet.
+            return  # It is taken in later.
         elif receipt is not None:
             self._delivery.answer(member, receipt.accepted, self._publication.awaited())
         elif member.session.dialect.echoes:
@@ -184,51 +184,7 @@ class Content:
         """Keeps what a member sent, which cannot even be read, for whoever looks into it."""
         self.recovery.set_aside(member, error)
 
-    # What this instance's programs change.
-
-    async def take_in(self, effect: bytes, entries: Sequence[NewEntry]) -> None:
-        """Takes in changes that were made elsewhere and waits until they are durable.
-
-        Those that bring nothing new are not stored: taking them in again is harmless.
-
-        Args:
-            effect: what they come to, as one update that ``check_update`` lets pass.
-            entries: the changes as they are to be stored.
-
-        Raises:
-            PoisonedUpdate: they cannot be applied; the document goes on without them.
-            ServerBusy: too much waits for the store.
-        """
-        await self.quiet()
-        await self._take_saved(effect, entries)
-
-    async def revise(
-        self, revision: Callable[[Document], bytes | None], author: str | None
-    ) -> bool:
-        """Makes a change that depends on what the document is, and waits until it is durable.
-
-        Args:
-            revision: gives the change to the document it is shown, or None for none; nothing
-                changes the document between the one and the other.
-            author: of the identity in whose name it is stored.
-
-        Returns:
-            Whether there was a change.
-
-        Raises:
-            PoisonedUpdate: it cannot be applied; the document goes on without it.
-            ServerBusy: too much waits for the store.
-        """
-        await self.quiet()
-        update = revision(self.document)
-        if update is None:
-            await self.saved()
-            return False
-        entry = NewEntry(update=update, time_ms=now_ms(), author=author)
-        await self._take_saved(update, [entry])
-        return True
-
-    # What others log.
+    # What others bring.
 
     def gather(self, seat: Member, update: bytes) -> None:
         """Takes in a change that has waited in another instance's window, with the next."""
@@ -249,7 +205,10 @@ class Content:
             suspects: the same, by the members who have brought it; nothing where others have.
 
         Returns:
-            What is new; None where nothing is, or where they do not apply, or not yet.
+            What is new; None where nothing is, or not yet: ``again`` is called then.
+
+        Raises:
+            PoisonedUpdate: they do not apply; the document is rebuilt without them.
         """
         state_before = self.document.state_vector
         try:
@@ -258,11 +217,9 @@ class Content:
             self._cut(error, state_before, [])
             self.recovery.defer(again)
             return None
-        except PoisonedUpdate as error:
-            if not suspects:
-                logger.error("what others have of %r does not apply: %s", self._name, error)
+        except PoisonedUpdate:
             self._recover(suspects, state_before)
-            return None
+            raise
 
     # How it comes to the store.
 
@@ -283,24 +240,6 @@ class Content:
         """Waits until everything that it has handed to the store is durable."""
         self._persister.hasten()
         await self._journal.settled()
-
-    async def saved(self) -> None:
-        """Waits until every change so far is durable, however many are made meanwhile.
-
-        Raises:
-            CollabError: the room has ended.
-        """
-        self.refuse_if_ended()
-        self.flush()
-        while self.recovery.under_way:
-            await self._journal.next_change()
-            self.refuse_if_ended()
-            self.flush()
-        last, newest = self._journal.last, self._publication.awaited()
-        while self._journal.awaits(last) or (newest is not None and not newest.durable):
-            self._persister.hasten()
-            await self._journal.next_change()
-            self.refuse_if_ended()
 
     def log_anew(self) -> None:
         """Logs all of the document, for a store that has lost some of it."""
@@ -347,18 +286,25 @@ class Content:
         """Returns when everything that came is in the document, and changes can be made in it.
 
         Raises:
-            ServerBusy: too much waits for the store, or the document is made anew.
+            ServerBusy: the document is made anew.
             CollabError: the room has ended.
         """
-        if self._persister.full:
-            raise ServerBusy("expected the store to keep up, got too much that waits for it")
+        await self.whole()
+        if self.stopped:
+            raise ServerBusy(f"expected {self._name!r} to take changes, got one that is made anew")
+
+    async def whole(self) -> None:
+        """Returns when everything that came is in the document, and it is not being rebuilt.
+
+        Raises:
+            CollabError: the room has ended.
+        """
+        self.refuse_if_ended()
         self.flush()
         while self.recovery.under_way:
             await self._journal.next_change()
+            self.refuse_if_ended()
             self.flush()
-        self.refuse_if_ended()
-        if self.stopped:
-            raise ServerBusy(f"expected {self._name!r} to take changes, got one that is made anew")
 
     def _hold_back(self, writer: Member) -> None:
         """Does not read from a writer while too much waits for the store, or for it to read."""
@@ -367,34 +313,6 @@ class Content:
             self._persister.when_space(writer.read_on)
         elif writer.paused:
             writer.hold_back()
-
-    async def _take_saved(self, effect: bytes, entries: Sequence[NewEntry]) -> None:
-        refused: list[PoisonedUpdate] = []
-        self._take(effect, entries, refused)
-        if not refused:
-            await self.saved()
-        if refused:  # Once the document was made anew, perhaps.
-            raise refused[0]
-
-    def _take(
-        self, effect: bytes, entries: Sequence[NewEntry], refused: list[PoisonedUpdate]
-    ) -> None:
-        state_before = self.document.state_vector
-        try:
-            news = self.document.integrate(effect)
-        except PairsCut as error:
-            self._cut(error, state_before, [])
-            # Whoever waits for it may give up: it is taken in all the same.
-            self.recovery.defer(partial(self._take, effect, entries, refused))
-            return
-        except PoisonedUpdate as error:
-            self._recover([], state_before)
-            refused.append(error)
-            return
-        if news is not None:
-            self._publication.publish(
-                self.document, {}, {}, list(entries), news, state_before, own=news
-            )
 
     def _flush(self) -> float | None:
         pending, self._pending = self._pending, []

@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 
+from collab.errors import PoisonedUpdate
 from collab.happenings import Changed
 from collab.merging import merge
 from collab.protocol import yjs
@@ -107,7 +108,7 @@ class Remote:
             self._recovery.defer(partial(self.take, update, promised=False))
             return
         state_before = content.document.state_vector
-        news = content.news([update], partial(self.integrate, update))
+        news = self._news([update], partial(self.integrate, update))
         if news is not None:
             self._journal.run_ahead()
             parts = {self._seat: news}
@@ -212,6 +213,14 @@ class Remote:
             self._recovery.defer(again)
             return
         state_before = content.document.state_vector
-        news = content.news([entry.update for entry in others], again)
+        news = self._news([entry.update for entry in others], again)
         if news is not None:
             self._publication.publish(content.document, {}, {}, [], news, state_before, own=None)
+
+    def _news(self, updates: Sequence[bytes], again: Callable[[], None]) -> bytes | None:
+        """What of others' updates is new; see ``Content.news``. None where they do not apply."""
+        try:
+            return self._content.news(updates, again)
+        except PoisonedUpdate as error:
+            logger.error("what others have of %r does not apply: %s", self._name, error)
+            return None

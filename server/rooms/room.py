@@ -40,6 +40,7 @@ from collab.server.rooms.long_messages import LONG_BYTES
 from collab.server.rooms.member import Member
 from collab.server.rooms.messaging import Messaging
 from collab.server.rooms.opening import Opened
+from collab.server.rooms.programs import Programs
 from collab.server.rooms.publication import Publication
 from collab.server.rooms.recovery import Load
 from collab.server.rooms.relay import Relay
@@ -57,6 +58,7 @@ class Room:
     Attributes:
         name: document name.
         content: the document, and how changes come into it.
+        programs: takes in what this server's programs change.
         remote: takes in what others have changed.
         presence: who is here.
         messaging: passes on what is said in it.
@@ -100,6 +102,7 @@ class Room:
             seat=seat,
             gone=self._gone,
         )
+        self.programs = Programs(self.content, publication, facilities.persister)
         self.remote = Remote(
             self.name,
             self.content,

@@ -169,7 +169,7 @@ class TestDelete:
             for _ in range(3):
                 client.type("x")
                 room.content.flush()
-            await room.content.saved()
+            await room.programs.saved()
             store.hold_appends()
             client.type("y")
             await store.append_began.wait()
@@ -368,7 +368,7 @@ class TestDuplicate:
             )
             client.type(" three")
             client.room.content.flush()
-            await client.room.content.saved()
+            await client.room.programs.saved()
             entries = [entry async for entry in store.entries("copy")]
             assert await text_of(store, "copy") == "one two"
             assert len(entries) == (2 if history else 1)
@@ -383,7 +383,7 @@ class TestDuplicate:
             await catalogue.duplicate("d", "copy", history=True, author=None, admit=admit_anyone)
             assert closed_with(client) is CloseCode.RESTART
             with pytest.raises(ServerBusy):
-                await client.room.content.saved()
+                await client.room.programs.saved()
             again = Client(await server.rooms.acquire("copy"), client_id=1)
             await again.sync()
             assert again.text == "text"

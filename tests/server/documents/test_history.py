@@ -241,7 +241,7 @@ class TestRestore:
             client = Client(room, client_id=1).connect()
             for word in ("one ", "two ", "three "):
                 client.type(word)
-                await room.content.saved()
+                await room.programs.saved()
             answer = await http.post(
                 "/api/docs/d/restore", json={"to": 1}, headers={"x-name": "ada"}
             )
@@ -269,7 +269,7 @@ class TestRestore:
             room = await collab.running.rooms.acquire("d")
             client = Client(room, client_id=1).connect()
             client.type("first ")
-            await room.content.saved()
+            await room.programs.saved()
             async with anyio.create_task_group() as tasks:
                 for round_ in range(4):
                     tasks.start_soon(lambda: http.post("/api/docs/d/restore", json={"to": 1}))
@@ -405,7 +405,7 @@ class TestRest:
                 "automatic": False,
             }
             client.type(" more")
-            await room.content.saved()
+            await room.programs.saved()
             early = await http.post("/api/docs/d/versions", json={"name": "empty", "at": 0})
             assert early.json()["seq"] == 0
             listed = (await http.get("/api/docs/d/versions")).json()["versions"]

@@ -48,7 +48,7 @@ async def test_a_document_that_rests_after_a_change_gets_a_version() -> None:
         for name in ("a", "b"):
             room = await collab.running.rooms.acquire(name)
             Client(room, client_id=1).connect().type("word")
-            await room.content.saved()
+            await room.programs.saved()
             collab.running.rooms.release(room)
         await store.until(lambda: len(store.added) == 2)
         assert {name for name, _ in store.added} == {"a", "b"}
@@ -56,7 +56,7 @@ async def test_a_document_that_rests_after_a_change_gets_a_version() -> None:
             assert (version.seq, version.automatic, version.author) == (1, True, None)
         room = await collab.running.rooms.acquire("a")
         Client(room, client_id=2).connect().type("more")
-        await room.content.saved()
+        await room.programs.saved()
         collab.running.rooms.release(room)
         await store.until(lambda: len(store.added) == 3)
         assert (store.added[2][0], store.added[2][1].seq) == ("a", 2)

@@ -41,7 +41,7 @@ async def test_changes_that_wait_for_others_are_bounded_and_their_sender_is_clos
         assert flood.wire.closed is not None
         assert flood.wire.closed[0] == CloseCode.MALFORMED
         honest.type("hello")
-        await room.content.saved()
+        await room.programs.saved()
         assert "hello" in str(room.document.doc.get("text", type=pycrdt.Text))
         assert room.document.pending_bytes <= 2000
 

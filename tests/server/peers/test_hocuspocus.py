@@ -88,7 +88,7 @@ async def test_every_change_gets_exactly_one_receipt() -> None:
         await one.until("a", APPLIED, count=12)
         room = inner.rooms.find("a")
         assert room is not None
-        await room.content.saved()
+        await room.programs.saved()
         assert one.frames("a").count(APPLIED) == 12
 
 

@@ -72,6 +72,6 @@ async def test_what_a_full_document_is_sent_is_refused_whole() -> None:
         await one.until("a", APPLIED)
         room = inner.rooms.find("a")
         assert room is not None
-        await room.content.saved()
+        await room.programs.saved()
         one.say("a", yjs.sync_step2(written_and_deleted()))
         assert await receipts(one) == [APPLIED, REFUSED, APPLIED]

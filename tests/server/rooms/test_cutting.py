@@ -127,7 +127,7 @@ async def test_what_a_program_changes_is_taken_in_where_it_gives_up_meanwhile() 
         cut = cutting([7, 8])
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(room.content.take_in, cut, [NewEntry(update=cut, time_ms=1)])
+                tasks.start_soon(room.programs.take_in, cut, [NewEntry(update=cut, time_ms=1)])
                 while not room.content.recovery.under_way:
                     await anyio.lowlevel.checkpoint()
                 scope.cancel()
@@ -143,8 +143,8 @@ async def test_a_program_is_told_that_what_cuts_pairs_does_not_apply() -> None:
         room = await opened(server)
         bad = merge([cutting([7, 8]), poison.CHILD_OF_A_STRING])
         with pytest.raises(PoisonedUpdate):
-            await room.content.take_in(bad, [NewEntry(update=bad, time_ms=1)])
-        assert await room.content.revise(lambda _: cutting([9]), None)
+            await room.programs.take_in(bad, [NewEntry(update=bad, time_ms=1)])
+        assert await room.programs.revise(lambda _: cutting([9]), None)
         assert whole_in(room.document) == PAIRS - 1
         assert await stored_equally(room, store)
 

@@ -198,7 +198,7 @@ class TestRest:
                 async def save(text: str = str(number), saved: anyio.Event = saved) -> None:
                     doc = pycrdt.Doc[pycrdt.Text]()
                     doc.get("content", type=pycrdt.Text).insert(0, text)
-                    await room.content.take_in(
+                    await room.programs.take_in(
                         doc.get_update(), [NewEntry(update=doc.get_update(), time_ms=0)]
                     )
                     saved.set()
@@ -306,7 +306,7 @@ async def test_a_writer_that_reads_again_while_the_store_is_full_is_read_from_in
         room.pause(writer.seat)
         writer.type("held back, since it does not read")
         assert not writer.wire.reading
-        await room.content.saved()
+        await room.programs.saved()
         store.hold_appends()
         other.type("held back by nobody")
         assert server.persister.full

@@ -297,7 +297,7 @@ async def test_a_checkpoint_waits_for_what_another_instance_has_yet_to_log(
         assert (stored.seq, stored.checkpoint_seq) == (5, 2)
         assert "a" not in text_of(Document.load(stored))
         held.let_append()
-        await bob.room.content.saved()
+        await bob.room.programs.saved()
         bob.type("g")
         bob.room.content.flush()
         await other.persister.settle()

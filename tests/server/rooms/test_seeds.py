@@ -171,7 +171,7 @@ class TestCallable:
                 again = Client(room, client_id=number, doc=client.doc)
                 await again.sync()
                 assert again.text == "# d"
-            await room.content.saved()
+            await room.programs.saved()
             assert len(await entries(store)) == 1
 
 
@@ -186,7 +186,7 @@ class TestLineage:
             room = await app.running.rooms.acquire("d")
             again = Client(room, client_id=1, doc=held.doc, identity=Identity(id="ada"))
             await again.sync()
-            await room.content.saved()
+            await room.programs.saved()
             assert foreign_histories(app) == 1
             async with joined(app, client_id=9) as other:
                 assert other.text == "# d and more"
@@ -208,7 +208,7 @@ class TestLineage:
             room = await app.running.rooms.acquire("d")
             again = Client(room, client_id=2, doc=second)
             await again.sync()
-            await room.content.saved()
+            await room.programs.saved()
             assert foreign_histories(app) == 0
             async with joined(app, client_id=9) as other:
                 assert other.text == "# d and more offline"
