@@ -454,5 +454,8 @@ class HttpProxy:
     def cut(self) -> None:
         self.host.call(self.name, "cut")
 
+    def stand_in(self) -> None:
+        self.host.call(self.name, "stand_in")
+
     def mend(self) -> None:
         self.host.call(self.name, "mend")

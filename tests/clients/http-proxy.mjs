@@ -13,6 +13,7 @@ export class HttpProxy {
   #blocksWebSockets = false
   #holdsStreams = false
   #isCut = false
+  #standsIn = false
   #delayMs = 0
   #websockets = 0
 
@@ -77,8 +78,14 @@ export class HttpProxy {
     this.drop()
   }
 
+  /** Answers 502 itself from now on, as for a server that is down, and ends what there is; until `mend`. */
+  stand_in() {
+    this.#standsIn = true
+    this.drop()
+  }
+
   mend() {
-    this.#isCut = false
+    this.#isCut = this.#standsIn = false
   }
 
   async close() {
@@ -87,6 +94,7 @@ export class HttpProxy {
   }
 
   #forward(request, response) {
+    if (this.#standsIn) return response.writeHead(502).end('502 Bad Gateway')
     const { method, url, headers } = request
     const onward = http.request({ port: this.#target, host: '127.0.0.1', method, path: url, headers })
     onward.on('error', () => response.destroy())
@@ -112,7 +120,7 @@ export class HttpProxy {
 
   #upgrade(request, near, head) {
     near.on('error', () => undefined) // 'close' follows.
-    if (this.#blocksWebSockets) {
+    if (this.#blocksWebSockets || this.#standsIn) {
       near.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
       return
     }

@@ -161,6 +161,26 @@ async def test_a_reload_without_a_connection_keeps_page_and_text_and_what_is_typ
     assert text == "Written with a connection. And without. Twice."
 
 
+async def test_a_reload_shows_the_kept_page_where_a_proxy_answers_for_a_server_that_is_down(
+    browser: Browser, server: Server, driver: Driver
+) -> None:
+    proxy = driver.http_proxy(server.port)
+    page = await open_page(browser, proxy.port)
+    await page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
+    await type_at_end(page, "Written before.")
+    await page.wait_for_selector(SAVED)
+    await kept_on_device(page)
+    proxy.stand_in()
+    await page.wait_for_selector(NOT_CONNECTED)
+    await page.reload()
+    await wait_until(page, "() => window.collab !== undefined")
+    await wait_shows(page, "Written before.")
+    proxy.mend()
+    await page.wait_for_selector(CONNECTED)
+    await page.wait_for_selector(SAVED)
+    await page.close()  # Its console tells of each 502.
+
+
 async def test_a_page_says_saved_only_when_the_store_has_committed(
     browser: Browser, server: Server, store: Path
 ) -> None:

@@ -54,7 +54,7 @@ async function keep(response: Response): Promise<void> {
   }
 }
 
-/** The page from the server; the kept one where the server cannot be reached in time. */
+/** The page from the server; the kept one where the server cannot be reached in time, or only what is before it. */
 async function answerPage(request: Request): Promise<Response> {
   const cache = await caches.open(CACHE)
   try {
@@ -63,7 +63,8 @@ async function answerPage(request: Request): Promise<Response> {
       // Where keeping it fails, the page before stays whole.
       keep(response.clone()).catch((error: unknown) => console.warn('page not kept:', error))
     }
-    return response
+    // A proxy answers for a server that is down.
+    return response.status < 500 ? response : ((await cache.match(page)) ?? response)
   } catch (error) {
     const kept = await cache.match(page)
     if (!kept) throw error
