@@ -28,6 +28,16 @@ test('somebody whose long name is cut off where they are shown is who wrote unde
   expect(authors.describe(`~${long}`)).toEqual({ name, color: ada.color, isKnown: false })
 })
 
+test('people who have left keep the name and the colour that they were seen with', () => {
+  let here: Person[] = [ada, known]
+  const authors = new Authors(() => here)
+  const [claimed, vouched] = [authors.describe('~Ada'), authors.describe('ada')]
+  here = []
+  expect([authors.describe('~Ada'), authors.describe('ada')]).toEqual([claimed, vouched])
+  here = [{ ...ada, color: '#3f6bc4' }]
+  expect(authors.describe('~Ada').color).toBe('#3f6bc4')
+})
+
 test('people who are away have a colour each, always the same, and nobody else’s', () => {
   const authors = new Authors(() => [ada])
   const names = ['~a', '~b', '~c', '~d', '~e', '~f', '~g', '~h', '~i']
