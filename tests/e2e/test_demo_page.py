@@ -1,5 +1,6 @@
 """The demo's page around the text: the list of documents, the trash, and who may only read."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from collab.storage.memory import MemoryStore
 from tests.e2e.pages import (
     CONNECTED,
     DOCUMENT,
+    NOT_CONNECTED,
     SAVED,
     open_page,
     type_at_end,
@@ -126,11 +128,11 @@ async def test_buttons_with_the_initials_of_people_are_called_by_them_too(
     await open_page(browser, server.port, name="Grace")
     people = page.get_by_test_id("presence").get_by_role("button")
     await expect(people).to_have_text(["AL", "G"])
-    await expect(people.first).to_have_accessible_name("Ada Lovelace (AL), you")
-    await expect(people.last).to_have_accessible_name("Grace (G): show where")
+    await expect(people.first).to_have_accessible_name("Ada Lovelace, AL, you")
+    await expect(people.last).to_have_accessible_name("Grace, G: show where")
     own = page.get_by_role("button", name="Change my colour")
     await expect(own).to_have_text("AL")
-    await expect(own).to_have_accessible_name("Change my colour (AL)")
+    await expect(own).to_have_accessible_name("Change my colour, AL")
 
 
 async def covers_the_line_before(page: Page) -> bool:
@@ -173,6 +175,71 @@ async def test_the_keyboard_alone_leads_to_the_text_and_back(
     await page.keyboard.press("Tab")
     await page.keyboard.type(" hello.")
     await wait_shows(page, "Dear reader, hello.")
+
+
+async def test_on_a_phone_the_list_of_documents_covers_what_is_searched_for_in_the_text(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port, phone=True)
+    await page.get_by_role("button", name="Document", exact=True).click()
+    await page.get_by_role("button", name="Find and replace").click()
+    await page.get_by_role("button", name="Open the document list").click()
+    # Refused where something else lies over it.
+    await page.get_by_test_id("new-document").click()
+    await expect(page.get_by_role("dialog", name="New document")).to_be_visible()
+
+
+async def test_on_a_phone_the_keyboard_stays_in_the_list_of_documents_until_it_is_closed(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port, phone=True)
+    await page.get_by_role("button", name="Open the document list").click()
+    await expect(page.get_by_role("button", name="Close the document list")).to_be_focused()
+    for _ in range(12):
+        await page.keyboard.press("Tab")
+        assert not await page.evaluate("document.activeElement.closest('main') !== null")
+    await page.keyboard.press("Shift+Tab")
+    await page.get_by_test_id("user-name").focus()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("button", name="Open the document list")).to_be_focused()
+
+
+async def test_the_whole_text_is_printed_and_nothing_else(browser: Browser, server: Server) -> None:
+    page = await open_page(browser, server.port)
+    await page.get_by_test_id("editor").locator(".cm-content").focus()
+    await page.keyboard.insert_text("A line of many.\n" * 200)
+    await page.wait_for_selector(SAVED)
+    printed = await page.pdf()
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) > 3
+    await page.emulate_media(media="print")
+    await expect(page.get_by_role("heading", name=DOCUMENT)).to_be_visible()
+    await expect(page.get_by_role("button")).to_have_count(0)
+
+
+async def test_a_page_whose_text_is_kept_nowhere_else_asks_before_it_is_left(
+    browser: Browser, server: Server
+) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.add_init_script("Object.defineProperty(window, 'indexedDB', { value: undefined })")
+    await page.goto(f"{server.url}/?doc={DOCUMENT}")
+    await page.wait_for_selector(CONNECTED)
+    await type_at_end(page, "stored")
+    await page.wait_for_selector(SAVED)
+    await context.set_offline(True)
+    await page.wait_for_selector(NOT_CONNECTED)
+    await type_at_end(page, " and not")
+    await expect(page.get_by_test_id("saved")).to_contain_text("keep this page open")
+    async with page.expect_event("dialog") as asked:
+        await page.close(run_before_unload=True)
+    question = await asked.value
+    assert question.type == "beforeunload"
+    await question.dismiss()
+
+    await context.set_offline(False)
+    await page.wait_for_selector(SAVED)
+    async with page.expect_event("close"):
+        await page.close(run_before_unload=True)
 
 
 async def test_each_line_runs_as_its_own_letters_do(browser: Browser, server: Server) -> None:

@@ -97,6 +97,12 @@ const theme = EditorView.theme({
     backgroundImage: 'none',
     fontSize: '0.85rem',
   },
+  '@media print': {
+    '&': { height: 'auto' },
+    '.cm-scroller': { overflow: 'visible !important' },
+    '.cm-content': { maxWidth: 'none', padding: '0' },
+    '.cm-panels, .cm-placeholder': { display: 'none' },
+  },
   '@media (max-width: 760px)': {
     '.cm-panel.cm-search': { display: 'flex', flexWrap: 'wrap', alignItems: 'center', gap: '0.375rem' },
     // Smaller would make phones zoom in on the field.

@@ -85,7 +85,7 @@ function showIdentity(): void {
   const { name, color, id } = identity.user
   const swatch = byId('user-color')
   swatch.textContent = initials(name)
-  swatch.setAttribute('aria-label', `Change my colour (${initials(name)})`)
+  swatch.setAttribute('aria-label', `Change my colour, ${initials(name)}`)
   swatch.style.setProperty('--person', color)
   byId('claimed').hidden = id !== undefined
   byId('known').hidden = id === undefined

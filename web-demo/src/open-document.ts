@@ -186,6 +186,11 @@ export class OpenDocument {
       this.#undo.on(event, showUndo)
     }
     showUndo()
+    const onleave = (event: Event): void => {
+      // Nothing but this page holds it.
+      if (provider.pendingChanges > 0 && !this.#copy.keeps) event.preventDefault()
+    }
+    addEventListener('beforeunload', onleave, { signal })
     undo.addEventListener('click', () => this.#undo.undo(), { signal })
     redo.addEventListener('click', () => this.#undo.redo(), { signal })
     const retry = async (): Promise<void> => {

@@ -54,7 +54,7 @@ export class PresenceList {
       const seen = initials(name)
       const avatar = element('button', { type: 'button', class: 'avatar', title: who }, seen)
       // Who speaks to their computer says what they see.
-      avatar.setAttribute('aria-label', `${name} (${seen})${mine ? ', you' : ': show where'}`)
+      avatar.setAttribute('aria-label', `${name}, ${seen}${mine ? ', you' : ': show where'}`)
       avatar.disabled = mine
       avatar.style.setProperty('--person', color)
       avatar.addEventListener('click', () => this.#visit(client))

@@ -289,6 +289,10 @@ const theme = EditorView.baseTheme({
     borderRadius: '0.5em',
   },
   '.cm-remote-named > .cm-remote-name, .cm-remote-caret:hover > .cm-remote-name': { opacity: '1' },
+  '@media print': {
+    '.cm-remote-caret': { display: 'none' },
+    '.cm-remote-selection': { backgroundColor: 'transparent' },
+  },
 })
 
 /** Shows other people's carets and selections in the text, and publishes one's own. */

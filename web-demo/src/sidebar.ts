@@ -38,6 +38,8 @@ export class Sidebar {
     const drawn = narrow.matches && this.#isOpen
     this.#sidebar.classList.toggle('open', drawn)
     this.#sidebar.inert = narrow.matches && !this.#isOpen
+    // What the drawer covers is out of the keyboard's reach as well.
+    byId('main').inert = drawn
     this.#scrim.hidden = !drawn
     this.#opener.setAttribute('aria-expanded', String(drawn))
   }
