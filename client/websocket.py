@@ -29,6 +29,8 @@ _MAX_MESSAGE_BYTES = 512 * 1024 * 1024
 """More than any document that a server takes, and a bound."""
 _LATER = frozenset({429, 503})
 """HTTP statuses of a server that has a WebSocket for us, but not now."""
+_LOST = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+"""What a stream raises that ended; where TLS is to be agreed on, too."""
 
 
 class WebSocketWire:
@@ -85,7 +87,7 @@ class WebSocketWire:
     async def _read(self) -> None:
         try:
             self._protocol.receive_data(await self._stream.receive(_READ_BYTES))
-        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+        except _LOST:
             self._protocol.receive_eof()
         for event in self._protocol.events_received():
             if isinstance(event, Response):
@@ -109,7 +111,7 @@ class WebSocketWire:
                         # An empty piece ends our half; the whole connection is about to end then.
                         if piece:
                             await self._stream.send(piece)
-                    except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+                    except _LOST:
                         return  # What the server said before it left is still to be read.
 
     def _ended(self) -> ConnectionEnded:
@@ -146,8 +148,8 @@ async def open_websocket(
             if wire is not None:
                 raise WebSocketsBlocked(None, "no answer to the handshake in time") from None
             raise ConnectionEnded(None, "no connection in time") from None
-        except OSError as error:
-            raise ConnectionEnded(None, str(error)) from error
+        except _LOST as error:
+            raise ConnectionEnded(None, str(error) or "the connection was cut") from error
         yield wire
     finally:
         if stream is not None:
