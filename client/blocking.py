@@ -19,6 +19,7 @@ from collab.client.document import RemoteDocument, because_of, connect
 from collab.client.line import Status
 from collab.client.timing import Timing
 from collab.errors import ConnectionEnded, TimedOut
+from collab.home_thread import HomeThread
 from collab.protocol.messages import EMPTY_STATE_VECTOR
 from collab.render.values import Json
 
@@ -136,7 +137,9 @@ class BlockingDocument:
     ``doc`` is a pycrdt Doc of its own. What is changed in it goes to the server after the
     transaction. What others change comes into it during ``pull``, ``synced`` and ``next_change``
     alone: between them nobody else touches it. The connection lives in a thread in the background,
-    whatever the program does meanwhile. Use it in the thread in which it was opened.
+    whatever the program does meanwhile. Use it in the thread in which it was opened: a change in
+    another one raises, and from then on nothing that is changed is sent, which ``saved`` and
+    leaving tell as well.
 
     Attributes:
         name: document name.
@@ -150,6 +153,7 @@ class BlockingDocument:
         portal: BlockingPortal,
         remote: RemoteDocument,
         counterpart: _Counterpart,
+        thread: HomeThread,
     ) -> None:
         self.name = name
         self.doc = doc
@@ -158,6 +162,7 @@ class BlockingDocument:
         self._counterpart = counterpart
         self._pulling = False
         self._left = False
+        self._thread = thread
         self._subscription = doc.observe(self._changed)
         if doc.get_state() != EMPTY_STATE_VECTOR:
             self._hand_over(doc.get_update())
@@ -202,6 +207,7 @@ class BlockingDocument:
             DocumentDeleted: the document was deleted.
             ConnectionEnded: the document was left.
             ProtocolError: the server does not take what this client sends.
+            WrongThread: it was changed in another thread.
         """
         self._wait(self._remote.synced, within_seconds)
         self.pull()
@@ -305,6 +311,7 @@ class BlockingDocument:
 
     def _wait(self, wait: Callable[[], Awaitable[T]], within_seconds: float | None) -> T:
         self._raise_if_left()
+        self._thread.refuse_if_strayed()
         waiting = self._portal.start_task_soon(self._counterpart.wait, wait, within_seconds)
         try:
             return waiting.result()
@@ -316,7 +323,9 @@ class BlockingDocument:
             raise ConnectionEnded(None, "the document was left")
 
     def _changed(self, event: pycrdt.TransactionEvent) -> None:
+        self._thread.check()
         if not self._pulling:
+            self._thread.refuse_if_strayed()
             self._hand_over(event.update)
 
     def _hand_over(self, update: bytes) -> None:
@@ -373,11 +382,13 @@ def connect_blocking(
 
     with start_blocking_portal(name=f"collab {name}") as portal:
         stayed, (remote, counterpart) = portal.start_task(stay)
-        document = BlockingDocument(name, own, portal, remote, counterpart)
+        thread = HomeThread(name)
+        document = BlockingDocument(name, own, portal, remote, counterpart, thread)
         try:
             yield document
             document.leave()
             stayed.result()
+            thread.refuse_if_strayed()
         finally:
             document.leave()
 

@@ -27,7 +27,8 @@ class RemoteDocument:
     ``doc`` is a pycrdt Doc of its own. What is changed in it goes to the server after the
     transaction, and what others change comes into it. Without a connection it can be edited on:
     what was changed is sent, and merged, when there is one again. Use it on the event loop on which
-    it was opened.
+    it was opened: a change on another thread raises, and from then on nothing that is changed is
+    sent, which ``saved`` tells as well.
 
     Attributes:
         name: document name.
@@ -80,6 +81,7 @@ class RemoteDocument:
             DocumentDeleted: the document was deleted.
             ConnectionEnded: the document was left.
             ProtocolError: the server does not take what this client sends.
+            WrongThread: it was changed on another thread.
         """
         await self._pulse.until(lambda: self._raise_if_over() or self._replica.synced)
 
@@ -161,6 +163,7 @@ class RemoteDocument:
 
     def _is_durable(self, made: int) -> bool:
         ledger = self._replica.ledger
+        self._replica.thread.refuse_if_strayed()
         if ledger.refused and ledger.durable < made:
             if not self._replica.may_write:
                 raise AccessDenied(f"expected no changes of {self.name!r}: read-only", self.name)
@@ -168,6 +171,7 @@ class RemoteDocument:
         return ledger.durable >= made or self._raise_if_over()
 
     def _is_over(self) -> bool:
+        self._replica.thread.refuse_if_strayed()
         if self._line.refusal is not None:
             raise self._line.refusal
         return self._left

@@ -28,6 +28,7 @@ from collab.errors import (
     TooLarge,
     Unauthenticated,
     WebSocketsBlocked,
+    WrongThread,
 )
 
 logger = logging.getLogger("collab")
@@ -44,7 +45,7 @@ class Status(StrEnum):
     CONNECTED = "connected"
     """The server has let it in."""
     REFUSED = "refused"
-    """The server will not have it, and is not asked again."""
+    """The server will not have it, or this client cannot vouch for it: it is not asked again."""
 
 
 class Line:
@@ -219,7 +220,9 @@ class Line:
         """Decides what follows an end: a refusal, or a new attempt after so many seconds."""
         code, reason = ended.code, ended.reason
         renewable = self._credentials.renewable
-        if code == CloseCode.EXPIRED and renewable:
+        if self._replica.thread.strayed:
+            self.refusal = WrongThread(self._name)
+        elif code == CloseCode.EXPIRED and renewable:
             self._credentials.expire()
         elif code == CloseCode.UNAUTHENTICATED and renewable and not self._renewed:
             self._credentials.expire()

@@ -26,6 +26,7 @@ from collab.client.frames import (
 from collab.client.ledger import Ledger
 from collab.client.presence import PresenceView
 from collab.errors import ConnectionEnded, ProtocolError
+from collab.home_thread import HomeThread
 from collab.merging import merge
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.messages import (
@@ -62,6 +63,8 @@ class Replica:
         may_write: whether it takes our changes.
         synced: whether everything that the server had when we came is here, on this connection.
         asked_for_token: whether the server wants another token.
+        thread: the one that alone may change the Doc. Once another one has, nothing comes in any
+            more, and nothing that is changed goes out.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Replica:
         self.may_write = True
         self.synced = False
         self.asked_for_token = False
+        self.thread = HomeThread(name)
         self._doc = doc
         self._address = lib0.write_var_string(name)
         self._conversation = conversation
@@ -112,8 +116,11 @@ class Replica:
 
         Raises:
             ProtocolError: it is none that a server sends.
-            ConnectionEnded: the server will not have us, or no longer.
+            ConnectionEnded: the server will not have us, or no longer; or the Doc was changed on
+                another thread: an answer to the server's question would have that in it.
         """
+        if self.thread.strayed:
+            raise ConnectionEnded(None, "the document was changed on another thread")
         if frame == PING:
             self._outgoing.append(PONG)
         else:
@@ -207,8 +214,10 @@ class Replica:
             self._applying = False
 
     def _changed(self, event: pycrdt.TransactionEvent) -> None:
+        self.thread.check()
         if self._applying:
             return
+        self.thread.refuse_if_strayed()
         self.ledger.make()
         if self._answered:
             self._changes.append(event.update)

@@ -44,7 +44,7 @@
     │   └── StoreVersionError    the store was written by a newer collab
     ├── NotRunning               the app was used before it was entered, or after it was left
     ├── WrongTask                the app was left in another task than the one that entered it
-    ├── WrongThread              a live document was changed on another thread than its own
+    ├── WrongThread              an open document was changed on another thread than its own
     ├── WorkerFailed             a worker process of a server did not start, or not end in order
     ├── ServerBusy               a bound is reached; try again later
     ├── TooMany                  one address or user takes too much; later, or with less
@@ -440,7 +440,7 @@ class WrongTask(CollabError):
 
 
 class WrongThread(CollabError):
-    """A live document was changed on another thread than that of its event loop.
+    """An open document was changed on another thread than the one that opened it.
 
     Attributes:
         document: the document name.
@@ -448,8 +448,9 @@ class WrongThread(CollabError):
 
     def __init__(self, document: str) -> None:
         super().__init__(
-            f"expected {document!r} to be changed on the thread of its event loop, got a change on "
-            "another, which is neither passed on nor stored: use anyio.from_thread.run_sync(change)"
+            f"expected {document!r} to be changed on the thread that opened it, got a change on "
+            "another, which is neither passed on nor stored; anyio.from_thread.run_sync(change) "
+            "hands it to the thread of an event loop"
         )
         self.document = document
 

@@ -1,7 +1,6 @@
 """LiveDocument: a document edited from Python while clients edit it too."""
 
 import logging
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,9 +11,10 @@ import pycrdt
 from collab.access import Access
 from collab.app_messages import AppMessage
 from collab.close import CloseCode
-from collab.errors import AccessDenied, NotRunning, ServerBusy, WrongThread
+from collab.errors import AccessDenied, NotRunning, ServerBusy
 from collab.happenings import Happening, Said
 from collab.history.point import Point
+from collab.home_thread import HomeThread
 from collab.merging import merge
 from collab.protocol import yjs
 from collab.protocol.messages import AwarenessUpdate, SyncStep2, Update
@@ -56,8 +56,7 @@ class LiveDocument:
         self._outgoing: list[bytes] = []
         self._refused = False
         self._dropped = False
-        self._thread = threading.get_ident()
-        self._strayed = False
+        self._thread = HomeThread(self.name)
 
     async def saved(self) -> None:
         """Waits until everything in the document is durable.
@@ -71,8 +70,7 @@ class LiveDocument:
         """
         self._pass_on()
         await self._heard_out()
-        if self._strayed:
-            raise WrongThread(self.name)
+        self._thread.refuse_if_strayed()
         if self._refused:
             raise AccessDenied(f"expected no changes of {self.name!r}: read-only", self.name)
         if self._connection.closed is not None:
@@ -194,14 +192,11 @@ class LiveDocument:
 
     def _changed(self, event: pycrdt.TransactionEvent) -> None:
         """Called in the middle of a commit, where the Doc can take nothing in: so later."""
-        if threading.get_ident() != self._thread:
-            self._strayed = True
-            raise WrongThread(self.name)
+        self._thread.check()
         if self._connection.applying:
             self._connection.changes += 1
             return
-        if self._strayed:  # It may build on what the room does not know.
-            raise WrongThread(self.name)
+        self._thread.refuse_if_strayed()
         if not self._outgoing:
             self._timers.call_later(0, self._pass_on)
         self._outgoing.append(event.update)

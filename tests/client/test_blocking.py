@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import anyio
@@ -24,6 +25,7 @@ from collab.errors import (
     NotSaved,
     TimedOut,
     Unauthenticated,
+    WrongThread,
 )
 from tests.client.gate import gate_to
 from tests.client.writing import WITHIN_SECONDS
@@ -283,6 +285,30 @@ def test_who_has_left_is_told_so(server: Server, room: str) -> None:
     for call in (document.pull, document.saved, document.next_change, document.presence):
         with pytest.raises(ConnectionEnded, match="the document was left"):
             call()
+
+
+def test_a_change_in_another_thread_raises_there_and_on_leaving_and_is_not_sent(
+    server: Server, room: str
+) -> None:
+    def stray() -> None:
+        with collab.connect_blocking(server.url, room) as document:
+            write(document, "here")
+            document.saved(within_seconds=WITHIN_SECONDS)
+            with ThreadPoolExecutor() as elsewhere:
+                failed = elsewhere.submit(text_of(document).insert, 4, " there").exception()
+            assert isinstance(failed, ExceptionGroup)
+            assert failed.subgroup(WrongThread) is not None
+            with pytest.raises(ExceptionGroup) as following:
+                write(document, " and here")
+            assert following.group_contains(WrongThread)
+            with pytest.raises(WrongThread):
+                document.saved(within_seconds=WITHIN_SECONDS)
+
+    with pytest.raises(WrongThread, match="thread that opened it"):
+        stray()
+    with collab.connect_blocking(server.url, room) as other:
+        other.synced(within_seconds=WITHIN_SECONDS)
+        assert str(text_of(other)) == "here"
 
 
 def test_an_address_or_a_name_that_is_none_is_refused() -> None:

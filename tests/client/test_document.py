@@ -1,12 +1,13 @@
 """Documents on a server, as a Python program has them open."""
 
 import anyio
+import anyio.to_thread
 import httpx
 import pytest
 
 import collab
 from collab.client import Status
-from collab.errors import InvalidMessage, InvalidName, InvalidQuery
+from collab.errors import InvalidMessage, InvalidName, InvalidQuery, WrongThread
 from tests.client.writing import WITHIN_SECONDS, text_of, until, until_shows, write
 from tests.e2e.serving import Server
 
@@ -113,6 +114,27 @@ async def test_changes_end_when_the_document_is_left(server: Server, room: str) 
     async with collab.connect(server.url, room) as document:
         changes = document.changes()
     assert [each async for each in changes] == []
+
+
+async def test_a_change_on_another_thread_raises_there_and_on_leaving_and_is_not_sent(
+    server: Server, room: str
+) -> None:
+    async def stray() -> None:
+        async with collab.connect(server.url, room) as document:
+            write(document, "here")
+            await document.saved()
+            with pytest.raises(ExceptionGroup) as failed:
+                await anyio.to_thread.run_sync(text_of(document).insert, 4, " there")
+            assert failed.group_contains(WrongThread)
+            with pytest.raises(ExceptionGroup) as failed:
+                write(document, " and here")  # After what the others will never have.
+            assert failed.group_contains(WrongThread)
+            with pytest.raises(WrongThread), anyio.fail_after(WITHIN_SECONDS):
+                await document.saved()
+
+    with pytest.raises(WrongThread, match=r"thread that opened it.*from_thread"):
+        await stray()
+    assert content(server, room).strip() == "here"
 
 
 async def test_what_the_program_raises_comes_out_as_it_is(server: Server, room: str) -> None:

@@ -2,8 +2,10 @@
 
 import re
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 
 import pycrdt
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -12,6 +14,7 @@ from collab import lib0
 from collab.client.conversation import Conversation
 from collab.client.pulse import Pulse
 from collab.client.replica import Replica
+from collab.errors import ConnectionEnded
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.hocuspocus import HOCUSPOCUS
 from collab.protocol.messages import SyncStep1, SyncStep2, Update
@@ -306,6 +309,21 @@ def test_what_was_refused_is_sent_once_it_may_be_written() -> None:
         replica.receive(lib0.write_var_string("notes") + answer)
     assert str(text_of(server.disk)) == "new, on its way, refused, "
     assert replica.ledger.durable == replica.ledger.made == 3
+    replica.close()
+
+
+def test_a_change_on_another_thread_does_not_go_with_the_next_connection() -> None:
+    doc: Doc = pycrdt.Doc()
+    replica = Replica("notes", doc, Conversation(Pulse()), lambda: None)
+    with ThreadPoolExecutor() as elsewhere:
+        stray = elsewhere.submit(text_of(doc).insert, 0, "from elsewhere")
+        assert isinstance(stray.exception(), ExceptionGroup)
+    replica.connect("")
+    said = replica.take()
+    question = lib0.write_var_string("notes") + yjs.sync_step1(b"\0")
+    with pytest.raises(ConnectionEnded, match="on another thread"):
+        replica.receive(question)
+    assert not any(b"from elsewhere" in frame for frame in said + replica.take())
     replica.close()
 
 

@@ -190,7 +190,7 @@ class TestLiveDocuments:
                         text += " and here"  # After what the others will never have.
                     assert failed.group_contains(WrongThread)
 
-            with pytest.raises(WrongThread, match=r"thread of its event loop.*from_thread"):
+            with pytest.raises(WrongThread, match=r"thread that opened it.*from_thread"):
                 await stray()
             async with collab.document("d") as document:
                 assert str(document.doc.get("text", type=pycrdt.Text)) == "here"
