@@ -96,6 +96,8 @@ class RemoteDocument:
             NotSaved: the server refused a change: the document has become too large.
             CollabError: what ``synced`` raises.
         """
+        if self._left:  # What was changed since is unknown.
+            self._raise_if_over()
         made = self._replica.ledger.made
         await self._pulse.until(lambda: self._is_durable(made))
 
@@ -159,7 +161,6 @@ class RemoteDocument:
         """Ends what waits for the document; called when the context is left."""
         self._left = True
         self._replica.close()
-        self._pulse.beat()
 
     def _is_durable(self, made: int) -> bool:
         ledger = self._replica.ledger
@@ -220,13 +221,15 @@ async def connect(
     replica = Replica(check_name(name), doc, conversation, pulse.beat)
     line = Line(read_address(url), name, replica, Credentials(token), pulse, timing, tls)
     document = RemoteDocument(name, doc, replica, conversation, line, pulse)
-    failure: Exception | None = None
+    failure: BaseException | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(line.run)
         try:
             yield document
             await _save(document, timing.leave_seconds)
-        except Exception as error:  # noqa: BLE001 - raised below, outside of the group
+        except BaseException as error:  # raised below, outside of the group
+            if isinstance(error, anyio.get_cancelled_exc_class()):
+                raise  # Swallowed here, it would be lost to the group that waits for it.
             failure = error
         finally:
             document.leave()

@@ -142,7 +142,8 @@ class Replica:
         return outgoing
 
     def close(self) -> None:
-        """Lets go of the Doc."""
+        """Ends the connection, where there is one, and lets go of the Doc."""
+        self.disconnect()
         self._doc.unobserve(self._subscription)
 
     # What a client says.

@@ -4,10 +4,18 @@ import anyio
 import anyio.to_thread
 import httpx
 import pytest
+from anyio.abc import TaskStatus
 
 import collab
-from collab.client import Status
-from collab.errors import InvalidMessage, InvalidName, InvalidQuery, WrongThread
+from collab.client import RemoteDocument, Status
+from collab.errors import (
+    ConnectionEnded,
+    InvalidMessage,
+    InvalidName,
+    InvalidQuery,
+    WrongThread,
+)
+from tests.client.gate import gate_to
 from tests.client.writing import WITHIN_SECONDS, text_of, until, until_shows, write
 from tests.e2e.serving import Server
 
@@ -145,6 +153,60 @@ async def test_what_the_program_raises_comes_out_as_it_is(server: Server, room: 
 
     with pytest.raises(ZeroDivisionError):
         await fail()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+async def test_a_program_that_ends_inside_ends_as_it_says(
+    server: Server, room: str, error: BaseException
+) -> None:
+    async def end() -> None:
+        async with collab.connect(server.url, room):
+            raise error
+
+    with pytest.raises(type(error)) as ended:
+        await end()
+    assert ended.value is error
+
+
+async def test_who_is_cut_off_by_a_deadline_is_told_so_and_leaves(
+    server: Server, room: str
+) -> None:
+    with anyio.move_on_after(0.1) as patience:
+        async with collab.connect(server.url, room) as document:
+            await anyio.sleep_forever()
+    assert patience.cancelled_caught
+    assert document.status is Status.OFFLINE
+
+
+async def test_what_is_changed_after_leaving_is_not_said_to_be_saved(
+    server: Server, room: str
+) -> None:
+    async with collab.connect(server.url, room) as document:
+        await document.synced()
+    assert document.status is Status.OFFLINE
+    write(document, "too late")
+    with pytest.raises(ConnectionEnded, match="the document was left"):
+        await document.saved()
+
+
+async def test_who_waits_for_an_answer_is_told_that_the_document_was_left(
+    server: Server, room: str
+) -> None:
+    told: list[bool] = []
+
+    async def ask(document: RemoteDocument, *, task_status: TaskStatus[None]) -> None:
+        task_status.started()
+        with anyio.fail_after(WITHIN_SECONDS), pytest.raises(ConnectionEnded):
+            await document.send_message("ping", None)
+        told.append(True)
+
+    with gate_to(server.port) as gate:
+        async with anyio.create_task_group() as tasks, collab.connect(gate.url, room) as document:
+            await document.synced()
+            gate.allowance = 0  # The server never hears it.
+            await tasks.start(ask, document)
+            await anyio.wait_all_tasks_blocked()
+    assert told
 
 
 @pytest.mark.parametrize("url", ["ftp://localhost", "localhost:8000", "http://", "http://h:port"])
