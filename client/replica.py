@@ -225,11 +225,15 @@ class Replica:
         self._notify()
 
     def _bring(self, update: bytes, encode: Callable[[bytes], bytes]) -> None:
-        """Has everything that was changed so far sent, in parts where that is much."""
+        """Has everything that was changed so far sent, in parts where that is much.
+
+        Each part of an answer is an answer: as updates, deletions that the server has would be
+        logged anew, and refused to a reader.
+        """
         *parts, last = _parts(update)
         for part in parts:
             self.ledger.send_part()
-            self._outgoing.append(self._address + yjs.update(part))
+            self._outgoing.append(self._address + encode(part))
         self.ledger.send()
         self._outgoing.append(self._address + encode(last))
 
