@@ -20,7 +20,8 @@ Creation
     A document exists from its first entry or checkpoint on. Reading never creates one, nor does an
     append without either, nor one under the name of a document that was deleted (``collab.trash``).
     What was made for a document that was erased never comes into one that was made anew in its
-    place: ``Append.epoch`` guards against it.
+    place: ``Append.epoch`` guards against it, and ``append`` tells whoever begins a document which
+    epoch that is. Of several who begin one with ``Append.begins`` a single one does.
 Names
     Document names are those ``collab.access.check_name`` lets pass; others raise ``InvalidName``,
     and nothing of the call is written. Names that differ in letter case or Unicode form differ.
@@ -43,7 +44,7 @@ Lifetime
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from collab.archive import Archive, Retention
 from collab.quarantine import Quarantine
@@ -94,6 +95,7 @@ class Append:
         epoch: id of the document's life that ``entries`` and ``checkpoint`` belong to. Where the
             store has no document or one of another life, it counts as deleted. None: whichever is
             there, or a new one.
+        begins: whether it must begin the document: where there is one, it is refused.
     """
 
     document: str
@@ -101,6 +103,19 @@ class Append:
     checkpoint: bytes | None = None
     base_seq: int | None = None
     epoch: str | None = None
+    begins: bool = False
+
+
+class Appended(NamedTuple):
+    """Where a document is after an ``append``.
+
+    Attributes:
+        seq: seq of its newest entry; 0 where there is no document, and nothing was to be written.
+        epoch: id of its life in this store, or None where there is no document.
+    """
+
+    seq: int
+    epoch: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,21 +180,21 @@ class Store(Archive, Quarantine, RevocationStore, Trash, VersionStore, Protocol)
         """Closes the store; calls under way are finished first."""
         ...
 
-    async def append(self, appends: Sequence[Append]) -> Sequence[int]:
+    async def append(self, appends: Sequence[Append]) -> Sequence[Appended]:
         """Adds changes to any number of documents in one durable, atomic step.
 
         Args:
             appends: at most one for each document.
 
         Returns:
-            For each append, in order, the document's newest seq after it; 0 where the document
-            does not exist and nothing was to be written.
+            For each append, in order, where its document is after it.
 
         Raises:
             StoreError: a document is named twice, or an author is not storable.
             InvalidName: a document that would be made cannot have this name.
             DocumentDeleted: a document with something to write was deleted, or is another one by
                 now (``Append.epoch``).
+            DocumentExists: a document that was to begin is there (``Append.begins``).
         """
         ...
 

@@ -118,11 +118,9 @@ class Catalogue:
         async with self._made(name, ServerBusy(f"expected {name!r} to stay empty, got content")):
             await admit()
             await self._store.readmit(name)
-            if (await self._store.load(name)).epoch is not None:
-                raise DocumentExists(name)  # Another process was faster.
             await admit()
             entry = NewEntry(update=update, time_ms=_now_ms(), author=author)
-            await self._store.append([Append(document=name, entries=[entry])])
+            await self._store.append([Append(document=name, entries=[entry], begins=True)])
 
     async def replace_text(
         self, name: str, text: str, root: str, *, author: str | None, admit: Admit

@@ -2,7 +2,7 @@
 
 import time
 
-from collab.errors import DocumentExists, DocumentNotFound
+from collab.errors import DocumentNotFound
 from collab.server.rooms.opening import open_document
 from collab.store import Append, NewEntry, Store
 
@@ -33,9 +33,7 @@ async def copy_document(
     if opened.stored.epoch is None:
         raise DocumentNotFound(name)
     await store.readmit(copy)
-    if (await store.load(copy)).epoch is not None:
-        raise DocumentExists(copy)
     content = NewEntry(
         update=opened.document.encode(), time_ms=time.time_ns() // 1_000_000, author=author
     )
-    await store.append([Append(document=copy, entries=[content])])
+    await store.append([Append(document=copy, entries=[content], begins=True)])

@@ -39,7 +39,8 @@ class Journal:
 
     Attributes:
         seq: the seq up to which the room has every committed entry.
-        epoch: id of the document's life; None where there was none when the room opened it.
+        epoch: id of the document's life; None where there was none when the room opened it, until
+            something of it is committed.
     """
 
     def __init__(
@@ -227,6 +228,10 @@ class Journal:
             await self.next_change()
 
     # What the persister calls.
+
+    def began(self, epoch: str) -> None:
+        """Something is committed of a document that was not there when it was opened."""
+        self.epoch = epoch
 
     def committed(self, write: Write, seq: int) -> None:
         """A write is committed: what waited for it is released, unless it waits for others'."""

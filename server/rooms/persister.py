@@ -14,7 +14,7 @@ from collab.server.metrics import Metrics
 from collab.server.rooms.rest import Rest
 from collab.server.settings import Settings
 from collab.server.timers import Timers
-from collab.store import Append, NewEntry, Store
+from collab.store import Append, Appended, NewEntry, Store
 
 logger = logging.getLogger("collab")
 
@@ -27,11 +27,19 @@ class Owner(Protocol):
 
     Attributes:
         seq: the seq up to which the owner has every entry of the document.
-        epoch: id of the document's life that it writes to; None where it began none so far.
+        epoch: id of the document's life that it writes to; None where it knows of none.
     """
 
     seq: int
     epoch: str | None
+
+    def began(self, epoch: str) -> None:
+        """Called first where the owner knew of no epoch, and something is committed.
+
+        Args:
+            epoch: id of the document's life that it is in.
+        """
+        ...
 
     def committed(self, write: "Write", seq: int) -> None:
         """Called once for each write, in the order of ``submit``, when it is durable.
@@ -193,7 +201,7 @@ class Persister:
 
     async def _commit_group(self) -> None:
         appends: Sequence[Append] = self._gather()
-        newest: Sequence[int] = ()
+        newest: Sequence[Appended] = ()
         alarm = self._timers.call_later(self._settings.slow_commit_seconds, self._turn_slow)
         try:
             with self._metrics.commit_seconds.time():
@@ -205,7 +213,10 @@ class Persister:
         firsts: dict[str, int] = {}
         overtaken: dict[str, range] = {}
         set_back: dict[str, int] = {}
-        for append, seq in zip(appends, newest, strict=True):
+        begun: dict[str, str] = {}
+        for append, (seq, epoch) in zip(appends, newest, strict=True):
+            if append.epoch is None and epoch is not None:
+                begun[append.document] = epoch
             own = range(seq - len(append.entries) + 1, seq + 1)
             firsts[append.document] = own.start
             if own and append.epoch and append.base_seq and own.start <= append.base_seq:
@@ -228,6 +239,8 @@ class Persister:
             firsts[write.document] += len(write.entries)
             write.seqs = range(first, firsts[write.document])
             try:
+                if write.document in begun and write.owner.epoch is None:
+                    write.owner.began(begun[write.document])
                 write.owner.committed(write, seqs[write.document])
             except Exception:
                 logger.exception("passing on a commit of %r failed", write.document)
@@ -268,15 +281,17 @@ class Persister:
             for name, new in entries.items()
         ]
 
-    async def _append(self, appends: Sequence[Append]) -> tuple[Sequence[Append], Sequence[int]]:
+    async def _append(
+        self, appends: Sequence[Append]
+    ) -> tuple[Sequence[Append], Sequence[Appended]]:
         """Appends, trying again until the store has taken it.
 
         Returns:
-            What it has taken, all but the writes to documents that were deleted; and the newest seq
-            of each document.
+            What it has taken, all but the writes to documents that were deleted; and where each
+            document is.
         """
         wait = _RETRY_FIRST_SECONDS
-        newest: Sequence[int] = ()
+        newest: Sequence[Appended] = ()
         while appends:
             try:
                 newest = await self._store.append(appends)

@@ -116,7 +116,7 @@ class Room:
         self._showing = Showing(self.name, self._delivery, facilities, relay)
         self.presence = self._showing.presence
         self._lineage = Lineage(document.state_vector if opened.seeded else None)
-        self._epoch = opened.stored.epoch
+        self._journal = publication.journal
         self._end: Farewell | None = None
         self._reading = 0
         self._was_read: anyio.Event | None = None
@@ -409,7 +409,7 @@ class Room:
                 "it or of none (epoch %s): changes of %d clients, %s...",
                 self.name,
                 member.session.identity.author or "unnamed",
-                self._epoch,
+                self._journal.epoch,
                 len(strangers),
                 ", ".join(map(str, strangers[:3])),
             )

@@ -9,7 +9,14 @@ from pathlib import Path
 import anyio.to_thread
 
 from collab.checking import check_update
-from collab.errors import CollabError, InvalidSeed, PoisonedUpdate, SeedUnavailable, SettingsError
+from collab.errors import (
+    CollabError,
+    DocumentExists,
+    InvalidSeed,
+    PoisonedUpdate,
+    SeedUnavailable,
+    SettingsError,
+)
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.seeding import parse_roots, seed_roots, seed_text
 from collab.server.rooms.opening import Opened, open_document
@@ -31,6 +38,8 @@ _ENDINGS = (*_TEXTS, ".json", ".update")
 async def open_seeded(store: Store, name: str, seed: Seed | None) -> Opened:
     """Loads a document; one that is not there yet begins with its seed, stored before it is shown.
 
+    Where another process makes the document meanwhile, it is loaded as that one has made it.
+
     Raises:
         InvalidName: this cannot name a document.
         SeedUnavailable: its seed cannot be had.
@@ -49,7 +58,10 @@ async def open_seeded(store: Store, name: str, seed: Seed | None) -> Opened:
         logger.error("seeding %r: %s", name, error, exc_info=unforeseen)
         raise SeedUnavailable(name) from error
     entry = NewEntry(update=update, time_ms=time.time_ns() // 1_000_000)
-    await store.append([Append(document=name, entries=[entry])])
+    try:
+        await store.append([Append(document=name, entries=[entry], begins=True)])
+    except DocumentExists:
+        return await open_document(store, name)
     return replace(await open_document(store, name), seeded=True)
 
 

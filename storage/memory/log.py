@@ -17,7 +17,7 @@ from collab.storage.compaction import (
 )
 from collab.storage.memory.version_shelf import VersionShelf
 from collab.storage.states import states_at
-from collab.store import Append, Entry, Stored, Summary
+from collab.store import Append, Appended, Entry, Stored, Summary
 
 
 @dataclass(slots=True)
@@ -58,8 +58,8 @@ class MemoryLog:
         """The entries above a seq."""
         return self.entries[max(seq - self.base.seq, 0) :]
 
-    def append(self, append: Append) -> int:
-        """Adds what an ``append`` call brings; returns the newest seq."""
+    def append(self, append: Append) -> Appended:
+        """Adds what an ``append`` call brings."""
         base_seq = self.seq
         for seq, entry in enumerate(append.entries, base_seq + 1):
             self.entries.append(
@@ -72,7 +72,7 @@ class MemoryLog:
                 self.base = state
             else:
                 self.checkpoint = state
-        return self.seq
+        return Appended(self.seq, self.epoch)
 
     def stored(self, document: str) -> Stored:
         """What opening it reads."""

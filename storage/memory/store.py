@@ -15,7 +15,7 @@ from collab.storage.columns import new_epoch
 from collab.storage.compaction import next_action
 from collab.storage.memory.log import MemoryLog
 from collab.storage.stream import EntryStream
-from collab.store import Append, Entry, Stored, Summary
+from collab.store import Append, Appended, Entry, Stored, Summary
 from collab.trash import Tombstone
 from collab.versions import Version
 
@@ -46,7 +46,7 @@ class MemoryStore:
         """Closes the store; no call is ever under way here, for none of them waits."""
         self._open = False
 
-    async def append(self, appends: Sequence[Append]) -> Sequence[int]:
+    async def append(self, appends: Sequence[Append]) -> Sequence[Appended]:
         """Adds changes to any number of documents in one step; see ``Store.append``."""
         self._check_open()
         check_appends(appends)
@@ -55,9 +55,11 @@ class MemoryStore:
             for entry in append.entries:
                 if entry.author is not None:
                     check_author(entry.author)
+            log = self._logs.get(append.document)
+            if append.begins and log is not None:
+                raise DocumentExists(append.document)
             if append.entries or append.checkpoint is not None:
                 self._refuse_deleted(append.document)
-                log = self._logs.get(append.document)
                 if append.epoch not in (None, log and log.epoch):
                     raise DocumentDeleted(append.document)
         return [self._append(append) for append in appends]
@@ -277,11 +279,11 @@ class MemoryStore:
         if not self._open:
             raise StoreError("expected an open store, got one that is closed")
 
-    def _append(self, append: Append) -> int:
+    def _append(self, append: Append) -> Appended:
         log = self._logs.get(append.document)
         if log is None:
             if not append.entries and append.checkpoint is None:
-                return 0
+                return Appended(0, None)
             entries = append.entries
             now_ms = time.time_ns() // 1_000_000
             created_ms = entries[0].time_ms if entries else now_ms

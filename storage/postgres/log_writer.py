@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from psycopg_pool import ConnectionPool
 
 from collab.access import check_name
-from collab.errors import DocumentDeleted
+from collab.errors import DocumentDeleted, DocumentExists
 from collab.storage.checks import check_appends
 from collab.storage.columns import new_epoch
 from collab.storage.filed import Packed
 from collab.storage.postgres.connection import Connection
 from collab.storage.postgres.trash_rows import encode_author, refuse_deleted
-from collab.store import Append
+from collab.store import Append, Appended
 
 _HEADS = """
     SELECT name, id, seq, epoch FROM collab.documents WHERE name = ANY(%s::text[])
@@ -67,7 +67,7 @@ class LogWriter:
         self._pool = pool
         self._turn = threading.Lock()
 
-    def append(self, appends: Sequence[Append]) -> list[int]:
+    def append(self, appends: Sequence[Append]) -> list[Appended]:
         """Writes everything in one transaction; see ``Store.append``."""
         check_appends(appends)
         if not appends:
@@ -86,16 +86,20 @@ class LogWriter:
             return _write(connection, appends, _lock(connection, appends), states)
 
 
-def _lock(connection: Connection, appends: Sequence[Append]) -> dict[str, tuple[int, int]]:
-    """Locks the rows of documents, made where they are not there; returns their ids and seqs.
+def _lock(connection: Connection, appends: Sequence[Append]) -> dict[str, tuple[int, int, str]]:
+    """Locks the rows of documents, made where they are not there.
+
+    Returns:
+        The id, the seq and the epoch of each, by name.
 
     Raises:
         DocumentDeleted: one that has something to write was deleted, or is another one by now.
+        DocumentExists: one that was to begin is there.
     """
     names = [check_name(append.document) for append in appends]
     rows = connection.execute(_HEADS, (names,)).fetchall()
-    heads = {name: (row_id, seq) for name, row_id, seq, _ in rows}
-    epochs = {name: epoch for name, _, _, epoch in rows}
+    heads = {name: (row_id, seq, epoch) for name, row_id, seq, epoch in rows}
+    made: dict[str, str] = {}
     now_ms = time.time_ns() // 1_000_000
     created_ms = {
         append.document: append.entries[0].time_ms if append.entries else now_ms
@@ -104,16 +108,22 @@ def _lock(connection: Connection, appends: Sequence[Append]) -> dict[str, tuple[
     }
     if created_ms:
         new = list(created_ms)
-        values = (new, list(created_ms.values()), [new_epoch() for _ in new])
+        made = {name: new_epoch() for name in new}
+        values = (new, list(created_ms.values()), list(made.values()))
         connection.execute(_CREATE, values)
         # The names are ours now, or another server's whose row is locked next. Only from here on no
         # other transaction can delete them before this one ends.
         rows = connection.execute(_HEADS, (new,)).fetchall()
-        heads |= {name: (row_id, seq) for name, row_id, seq, _ in rows}
+        heads |= {name: (row_id, seq, epoch) for name, row_id, seq, epoch in rows}
         refuse_deleted(connection, *new)
     for append in appends:
         name = append.document
-        if name in heads and append.epoch not in (None, epochs.get(name)):
+        if name not in heads:
+            continue
+        _, _, epoch = heads[name]
+        if append.begins and made.get(name) != epoch:
+            raise DocumentExists(name)
+        if append.epoch is not None and (name in made or append.epoch != epoch):
             raise DocumentDeleted(name)
     return heads
 
@@ -121,17 +131,17 @@ def _lock(connection: Connection, appends: Sequence[Append]) -> dict[str, tuple[
 def _write(
     connection: Connection,
     appends: Sequence[Append],
-    heads: Mapping[str, tuple[int, int]],
+    heads: Mapping[str, tuple[int, int, str]],
     states: Mapping[str, Packed],
-) -> list[int]:
+) -> list[Appended]:
     updates: list[tuple[int, int, int, bytes | None, bytes]] = []
     new_heads: list[tuple[int, int, int, int]] = []
-    seqs = []
+    appended = []
     for append in appends:
         if append.document not in heads:
-            seqs.append(0)
+            appended.append(Appended(0, None))
             continue
-        document_id, base_seq = heads[append.document]
+        document_id, base_seq, epoch = heads[append.document]
         entries = append.entries
         updates += [
             (document_id, seq, entry.time_ms, encode_author(entry.author), entry.update)
@@ -146,8 +156,8 @@ def _write(
             state = states[append.document]
             row = (document_id, seq, state.size, int(state.form), state.payload)
             connection.execute(_STATES[seq > 0], row)
-        seqs.append(seq)
+        appended.append(Appended(seq, epoch))
     if updates:
         connection.execute(_UPDATES, [list(column) for column in zip(*updates, strict=True)])
         connection.execute(_NEW_HEADS, [list(column) for column in zip(*new_heads, strict=True)])
-    return seqs
+    return appended

@@ -17,7 +17,7 @@ from collab.storage.postgres.connection import Connection, Database
 from collab.storage.postgres.log_writer import LogWriter
 from collab.storage.postgres.migrations import migrate
 from collab.storage.row_store import RowStore
-from collab.store import Append
+from collab.store import Append, Appended
 
 _T = TypeVar("_T")
 
@@ -92,7 +92,7 @@ class PostgresStore(RowStore[Connection]):
                 await self._limiter.acquire_on_behalf_of(object())
             await anyio.to_thread.run_sync(self._pool.close)
 
-    async def append(self, appends: Sequence[Append]) -> Sequence[int]:
+    async def append(self, appends: Sequence[Append]) -> Sequence[Appended]:
         """Adds changes to any number of documents in one transaction; see ``Store.append``."""
         self._check_open()
         return await self._run(partial(self._writer.append, appends), self._append_limiter)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from collab.access import check_name
-from collab.errors import DocumentDeleted, StoreError
+from collab.errors import DocumentDeleted, DocumentExists, StoreError
 from collab.storage.checks import check_appends, check_author
 from collab.storage.columns import new_epoch
 from collab.storage.compression import Form, compress
 from collab.storage.sqlite.connection import Synchronous, connect_writer, store_errors
 from collab.storage.sqlite.trash_rows import refuse_deleted
-from collab.store import Append
+from collab.store import Append, Appended
 
 _T = TypeVar("_T")
 
@@ -46,7 +46,7 @@ class LogWriter:
         self._heads: dict[str, tuple[int, int, str]] = {}  # name -> row id, seq, epoch
         self._author_ids: dict[str, int] = {}
 
-    def append(self, appends: Sequence[Append]) -> list[int]:
+    def append(self, appends: Sequence[Append]) -> list[Appended]:
         """Writes everything in one transaction; see ``Store.append``."""
         check_appends(appends)
         checkpoints = {
@@ -115,7 +115,7 @@ class LogWriter:
         connection: sqlite3.Connection,
         appends: Sequence[Append],
         checkpoints: Mapping[str, tuple[int, Form, bytes]],
-    ) -> list[int]:
+    ) -> list[Appended]:
         # Inside the transaction nobody else can write. data_version is another than last time if
         # and only if another connection has: then what is remembered may be wrong
         # (https://www.sqlite.org/pragma.html#pragma_data_version).
@@ -126,11 +126,12 @@ class LogWriter:
         updates = []
         heads = []
         states: dict[str, list[tuple[int, int, int, int, bytes]]] = {"checkpoints": [], "bases": []}
-        seqs = []
+        appended = []
         for append in appends:
-            head = self._heads.get(append.document) or self._find(connection, append)
+            head = None if append.begins else self._heads.get(append.document)
+            head = head or self._find(connection, append)
             if head is None:
-                seqs.append(0)
+                appended.append(Appended(0, None))
                 continue
             document_id, base_seq, epoch = head
             if append.epoch not in (None, epoch):
@@ -153,7 +154,7 @@ class LogWriter:
                 # Before any entry it is what the document begins with, and stays.
                 table = "checkpoints" if seq else "bases"
                 states[table].append((document_id, seq, *checkpoints[append.document]))
-            seqs.append(seq)
+            appended.append(Appended(seq, epoch))
         if updates:
             connection.executemany(
                 "INSERT INTO updates (document_id, seq, time_ms, author_id, payload)"
@@ -171,7 +172,7 @@ class LogWriter:
                     " VALUES (?, ?, ?, ?, ?)",
                     rows,
                 )
-        return seqs
+        return appended
 
     def _find(self, connection: sqlite3.Connection, append: Append) -> tuple[int, int, str] | None:
         name = check_name(append.document)
@@ -195,6 +196,8 @@ class LogWriter:
             )
             assert cursor.lastrowid is not None  # an INSERT has one
             head = (cursor.lastrowid, 0, epoch)
+        elif append.begins:
+            raise DocumentExists(name)
         self._heads[name] = head
         return head
 

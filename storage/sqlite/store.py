@@ -21,7 +21,7 @@ from collab.storage.sqlite.archive import SQLiteArchive
 from collab.storage.sqlite.connection import Synchronous, prepare, rebuild
 from collab.storage.sqlite.log_writer import LogWriter
 from collab.storage.sqlite.reader_pool import ReaderPool
-from collab.store import Append
+from collab.store import Append, Appended
 
 _T = TypeVar("_T")
 
@@ -99,7 +99,7 @@ class SQLiteStore(RowStore[sqlite3.Connection]):
             await anyio.to_thread.run_sync(self._readers.close)
             await anyio.to_thread.run_sync(self._writer.close, limiter=self._write_limiter)
 
-    async def append(self, appends: Sequence[Append]) -> Sequence[int]:
+    async def append(self, appends: Sequence[Append]) -> Sequence[Appended]:
         """Adds changes to any number of documents in one transaction; see ``Store.append``."""
         self._check_open()
         return await anyio.to_thread.run_sync(

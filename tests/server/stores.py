@@ -8,7 +8,7 @@ from collab.archive import Base, Retention, Step, Terms
 from collab.quarantine import Outcome, Refused
 from collab.revocation import Revoked
 from collab.storage.memory import MemoryStore
-from collab.store import Append, Entry, Store, Stored, Summary
+from collab.store import Append, Appended, Entry, Store, Stored, Summary
 from collab.trash import Tombstone
 from collab.versions import Version
 
@@ -59,14 +59,14 @@ class SteeredStore:
     async def __aexit__(self, *exception: object) -> None:
         await self.kept.__aexit__(*exception)
 
-    async def append(self, appends: Sequence[Append]) -> Sequence[int]:
+    async def append(self, appends: Sequence[Append]) -> Sequence[Appended]:
         self.append_began.set()
         await self._may_append.wait()
         if self.failure is not None:
             raise self.failure
-        seqs = await self.kept.append(appends)
+        appended = await self.kept.append(appends)
         self.appends.append(appends)
-        return seqs
+        return appended
 
     async def load(self, document: str) -> Stored:
         self.loads.append(document)

@@ -32,8 +32,8 @@ async def append(store: Store) -> None:
         NewEntry(update=typed(stored.seq + number), time_ms=time.time_ns() // 1_000_000)
         for number in range(300)
     ]
-    seqs = await store.append([Append(document=name, entries=entries) for name in _NAMES])
-    print(*seqs, flush=True)
+    appended = await store.append([Append(document=name, entries=entries) for name in _NAMES])
+    print(*(seq for seq, _ in appended), flush=True)
 
 
 async def compact(store: Store) -> None:

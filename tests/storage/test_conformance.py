@@ -8,6 +8,7 @@ import pytest
 
 from collab.errors import DocumentNotFound, InvalidName, StoreError
 from collab.store import Append, Entry, NewEntry, Store
+from tests.storage.appending import append
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +40,7 @@ class TestDurability:
             assert await updates_of(store, "a") == [b"1", b"2"]
             assert await updates_of(store, "b") == [b"3"]
             assert (await store.load("a")).checkpoint == b"whole"
-            assert await store.append([adding("a", b"4")]) == [3]
+            assert await append(store, [adding("a", b"4")]) == [3]
 
     @pytest.mark.parametrize(
         "refused",
@@ -69,7 +70,7 @@ class TestDurability:
                 await store.append([adding("a", b"2"), adding("new", b"2"), *refused])
             assert await names(store) == ["a"]
             assert await updates_of(store, "a") == [b"1"]
-            assert await store.append([adding("a", b"2"), adding("new", b"3")]) == [2, 1]
+            assert await append(store, [adding("a", b"2"), adding("new", b"3")]) == [2, 1]
             assert await updates_of(store, "a") == [b"1", b"2"]
 
     async def test_bytes_come_back_as_they_were(self, make_store: MakeStore) -> None:
@@ -85,8 +86,8 @@ class TestOrder:
         self, make_store: MakeStore
     ) -> None:
         async with make_store() as store:
-            assert await store.append([adding("a", b"1", b"2"), adding("b", b"x")]) == [2, 1]
-            assert await store.append([adding("b", b"y"), adding("a", b"3")]) == [2, 3]
+            assert await append(store, [adding("a", b"1", b"2"), adding("b", b"x")]) == [2, 1]
+            assert await append(store, [adding("b", b"y"), adding("a", b"3")]) == [2, 3]
             entries = await collect(store.entries("a"))
         assert [(entry.seq, entry.update) for entry in entries] == [(1, b"1"), (2, b"2"), (3, b"3")]
 
@@ -122,8 +123,8 @@ class TestOrder:
 class TestIdempotence:
     async def test_the_same_bytes_twice_are_two_entries(self, make_store: MakeStore) -> None:
         async with make_store() as store:
-            assert await store.append([adding("a", b"same", b"same")]) == [2]
-            assert await store.append([adding("a", b"same")]) == [3]
+            assert await append(store, [adding("a", b"same", b"same")]) == [2]
+            assert await append(store, [adding("a", b"same")]) == [3]
             assert await updates_of(store, "a") == [b"same"] * 3
 
 
@@ -142,15 +143,15 @@ class TestCreation:
         self, make_store: MakeStore
     ) -> None:
         async with make_store() as store:
-            assert await store.append([]) == []
-            assert await store.append([adding("a"), adding("b", b"1")]) == [0, 1]
+            assert await append(store, []) == []
+            assert await append(store, [adding("a"), adding("b", b"1")]) == [0, 1]
             assert await names(store) == ["b"]
-            assert await store.append([adding("b")]) == [1]
+            assert await append(store, [adding("b")]) == [1]
 
     async def test_a_checkpoint_alone_makes_a_document(self, make_store: MakeStore) -> None:
         before_ms = time.time_ns() // 1_000_000
         async with make_store() as store:
-            assert await store.append([adding("a", checkpoint=b"whole")]) == [0]
+            assert await append(store, [adding("a", checkpoint=b"whole")]) == [0]
             stored = await store.load("a")
             assert await collect(store.entries("a")) == []
             (summary,) = await store.documents()
@@ -219,7 +220,7 @@ class TestCheckpoints:
     async def test_a_checkpoint_deletes_no_entries(self, make_store: MakeStore) -> None:
         async with make_store() as store:
             await store.append([adding("a", b"1", b"2")])
-            assert await store.append([adding("a", checkpoint=b"two")]) == [2]
+            assert await append(store, [adding("a", checkpoint=b"two")]) == [2]
             assert await updates_of(store, "a") == [b"1", b"2"]
             stored = await store.load("a")
         assert (stored.checkpoint, stored.checkpoint_seq, list(stored.entries)) == (b"two", 2, [])
@@ -230,7 +231,7 @@ class TestCheckpoints:
         async with make_store() as store:
             await store.append([adding("a", b"1", checkpoint=b"one", base_seq=0)])
             await store.append([adding("a", b"by another writer")])
-            assert await store.append([adding("a", b"3", checkpoint=b"1+3", base_seq=1)]) == [3]
+            assert await append(store, [adding("a", b"3", checkpoint=b"1+3", base_seq=1)]) == [3]
             stored = await store.load("a")
             assert (stored.checkpoint, stored.checkpoint_seq) == (b"one", 1)
             assert [entry.update for entry in stored.entries] == [b"by another writer", b"3"]
@@ -285,7 +286,7 @@ class TestEntries:
             for _ in range(20):
                 stream = store.entries("a")
                 assert (await anext(stream)).seq == 1
-            assert await store.append([adding("a", b"2")]) == [1_201]
+            assert await append(store, [adding("a", b"2")]) == [1_201]
 
 
 class TestDocuments:
@@ -360,7 +361,7 @@ class TestConcurrency:
         async def write(store: Store, task: int) -> None:
             for index in range(10):
                 update = f"{task}-{index}".encode()
-                (seq,) = await store.append([adding("a", update)])
+                (seq,) = await append(store, [adding("a", update)])
                 got.append((seq, update))
 
         async with make_store() as store:
@@ -406,7 +407,7 @@ class TestConcurrency:
                     for _ in range(round_ % 7):
                         await anyio.lowlevel.checkpoint()
                     tasks.cancel_scope.cancel()
-                (first, second) = await store.append([adding("a", b"1", b"2"), adding("b", b"1")])
+                (first, second) = await append(store, [adding("a", b"1", b"2"), adding("b", b"1")])
                 assert first == 2 * second
             assert len(await updates_of(store, "a")) == first
 
@@ -433,14 +434,14 @@ class TestLifetime:
         async with make_store() as store:
             with pytest.raises(StoreError, match="expected"):
                 await store.__aenter__()
-            assert await store.append([adding("a", b"1")]) == [1]
+            assert await append(store, [adding("a", b"1")]) == [1]
 
     async def test_the_same_store_may_be_entered_again(self, make_store: MakeStore) -> None:
         store = make_store()
         async with store:
             await store.append([adding("a", b"1")])
         async with store:
-            assert await store.append([adding("a", b"2")]) == [2]
+            assert await append(store, [adding("a", b"2")]) == [2]
 
     async def test_leaving_finishes_calls_under_way(self, make_store: MakeStore) -> None:
         store = make_store()
@@ -455,7 +456,7 @@ class TestLifetime:
 
         async def write() -> None:
             begin()
-            done.extend(await store.append([adding("a", bytes(100_000))]))
+            done.extend(await append(store, [adding("a", bytes(100_000))]))
 
         async def read() -> None:
             begin()

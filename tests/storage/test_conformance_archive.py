@@ -12,6 +12,7 @@ from collab.errors import DocumentDeleted, DocumentNotFound, InvalidName, StoreE
 from collab.storage.postgres.store import PostgresStore
 from collab.store import Append, Entry, NewEntry, Store, Stored
 from collab.versions import Version
+from tests.storage.appending import append
 
 pytestmark = pytest.mark.anyio
 
@@ -118,7 +119,7 @@ class TestLossless:
         async with make_store() as store:
             for first in range(0, 1500, 100):
                 news = [NewEntry(update=each, time_ms=1) for each in updates[first : first + 100]]
-                assert await store.append([Append(document="d", entries=news)]) == [first + 100]
+                assert await append(store, [Append(document="d", entries=news)]) == [first + 100]
                 await settle(store, AT_ONCE)
             assert [entry.update for entry in await collect(store.entries("d"))] == updates
             stored = await store.load("d")
@@ -212,7 +213,7 @@ class TestRetention:
         async with make_store() as store:
             for first in range(0, 200, 40):
                 news = [NewEntry(update=each, time_ms=1) for each in updates[first : first + 40]]
-                assert await store.append([Append(document="d", entries=news)]) == [first + 40]
+                assert await append(store, [Append(document="d", entries=news)]) == [first + 40]
                 assert [entry.seq for entry in await collect(store.entries("d"))] == list(
                     range(first + 1, first + 41)
                 )

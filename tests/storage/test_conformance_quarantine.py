@@ -7,6 +7,7 @@ import pytest
 from collab.errors import InvalidName, StoreError
 from collab.quarantine import IN_A_DOCUMENT, IN_ALL, Outcome, Refused
 from collab.store import Append, NewEntry, Store
+from tests.storage.appending import append
 
 pytestmark = pytest.mark.anyio
 
@@ -42,8 +43,8 @@ async def test_it_makes_no_document_and_touches_no_log(make_store: MakeStore) ->
         assert [summary.document for summary in await store.documents()] == ["b"]
         assert [entry.update async for entry in store.entries("b")] == [b"1"]
         assert (await store.load("a")).seq == 0
-        append = Append(document="b", entries=[NewEntry(update=b"2", time_ms=0)])
-        assert await store.append([append]) == [2]
+        more = Append(document="b", entries=[NewEntry(update=b"2", time_ms=0)])
+        assert await append(store, [more]) == [2]
 
 
 async def test_an_entry_is_set_aside_once_and_a_refused_update_as_often_as_it_comes(

@@ -22,6 +22,7 @@ from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, Entry, NewEntry, Store
 from collab.trash import Tombstone
 from collab.versions import Version
+from tests.storage.appending import append
 
 pytestmark = pytest.mark.anyio
 
@@ -80,8 +81,8 @@ class TestDelete:
                     lambda: store.load("d"),
                     lambda: collect(store.entries("d")),
                     lambda: store.versions("d"),
-                    lambda: store.append([adding("d", b"2")]),
-                    lambda: store.append([adding("d", checkpoint=b"whole")]),
+                    lambda: append(store, [adding("d", b"2")]),
+                    lambda: append(store, [adding("d", checkpoint=b"whole")]),
                     lambda: store.duplicate("d", "copy"),
                 ):
                     with pytest.raises(DocumentDeleted, match=r"^no document named 'd': it was"):
@@ -100,7 +101,7 @@ class TestDelete:
             assert refused.value.document == "d"
             assert (await store.load("a")).seq == 1
             assert await names(store) == ["a"]
-            assert await store.append([adding("d")]) == [0]
+            assert await append(store, [adding("d")]) == [0]
 
     async def test_deleting_again_keeps_the_first_tombstone(self, make_store: MakeStore) -> None:
         async with make_store() as store:
@@ -173,7 +174,7 @@ class TestUndelete:
             assert await store.versions("d") == versions
             assert (await store.documents())[:2] == summaries
             assert await store.tombstones() == []
-            assert await store.append([adding("d", b"4")]) == [4]
+            assert await append(store, [adding("d", b"4")]) == [4]
 
     async def test_one_that_is_there_stays_as_it_is(self, make_store: MakeStore) -> None:
         async with make_store() as store:
@@ -285,7 +286,7 @@ class TestReadmit:
             await erase(store, "d")
             await store.readmit("d")
             assert (await store.load("d")).seq == 0
-            assert await store.append([adding("d", b"2")]) == [1]
+            assert await append(store, [adding("d", b"2")]) == [1]
             second = (await store.load("d")).epoch
             assert first
             assert second
@@ -304,7 +305,7 @@ class TestReadmit:
             late = Append(
                 document="d", entries=[entry], checkpoint=b"whole", base_seq=1, epoch=first
             )
-            assert await store.append([late]) == [2]
+            assert await append(store, [late]) == [2]
             await erase(store, "d")
             await store.readmit("d")
             with pytest.raises(DocumentDeleted):
@@ -348,6 +349,74 @@ class TestEpoch:
                 epoch,
                 (await store.load("e")).epoch,
             ]
+
+    async def test_whoever_appends_is_told_it(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            nothing, first = await store.append([adding("unknown"), adding("d", b"1")])
+            assert (nothing.seq, nothing.epoch) == (0, None)
+            assert first.epoch == (await store.load("d")).epoch
+            assert first.epoch
+            again = await store.append([adding("d", b"2"), adding("e", checkpoint=b"whole")])
+            assert [each.epoch for each in again] == [first.epoch, (await store.load("e")).epoch]
+            assert (await store.append([adding("d")])) == [(2, first.epoch)]
+        async with make_store() as store:
+            assert (await store.append([adding("d", b"3")])) == [(3, first.epoch)]
+            await erase(store, "d")
+            await store.readmit("d")
+            ((seq, second),) = await store.append([adding("d", b"1")])
+            assert (seq, second) == (1, (await store.load("d")).epoch)
+            assert second != first.epoch
+
+
+class TestBegins:
+    async def test_a_document_that_is_there_is_not_begun(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            first = replace(adding("d", b"1"), begins=True)
+            ((seq, epoch),) = await store.append([first])
+            assert (seq, epoch) == (1, (await store.load("d")).epoch)
+            for _ in range(2):
+                with pytest.raises(DocumentExists) as refused:
+                    await store.append([adding("e", b"2"), first])
+                assert refused.value.document == "d"
+            assert await names(store) == ["d"]
+            assert (await store.load("d")).seq == 1
+            await store.append([adding("d", b"2")])
+        async with make_store() as store:
+            with pytest.raises(DocumentExists):
+                await store.append([first])
+
+    async def test_one_that_was_deleted_is_not_either(self, make_store: MakeStore) -> None:
+        async with make_store() as store:
+            first = replace(adding("d", b"1"), begins=True)
+            await store.append([first])
+            await store.delete("d", time_ms=1)
+            with pytest.raises(DocumentDeleted):
+                await store.append([first])
+            await store.erase("d")
+            with pytest.raises(DocumentDeleted):
+                await store.append([first])
+            await store.readmit("d")
+            assert [seq for seq, _ in await store.append([first])] == [1]
+
+    async def test_one_of_many_begins_it(self, make_store: MakeStore) -> None:
+        begun: list[int] = []
+        exists: list[str] = []
+
+        async with make_store() as store, anyio.create_task_group() as tasks:
+
+            async def begin(number: int) -> None:
+                try:
+                    await store.append([replace(adding("d", b"%d" % number), begins=True)])
+                    begun.append(number)
+                except DocumentExists as error:
+                    exists.append(error.document)
+
+            for number in range(8):
+                tasks.start_soon(begin, number)
+        assert len(begun) == 1
+        assert exists == ["d"] * 7
+        async with make_store() as store:
+            assert [entry.update for entry in (await store.load("d")).entries] == [b"%d" % begun[0]]
 
 
 class TestDuplicate:

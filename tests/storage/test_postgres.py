@@ -22,6 +22,7 @@ from collab.storage.postgres.connection import Database
 from collab.storage.postgres.store import PostgresStore
 from collab.store import Append, Entry, NewEntry
 from tests.postgres import PostgresServer, running_postgres
+from tests.storage.appending import append
 from tests.storage.writers import reported, writing_process
 
 pytestmark = pytest.mark.anyio
@@ -118,7 +119,7 @@ class TestSeveralServers:
                 checkpoint=b"without 2",
                 base_seq=1,
             )
-            assert await one.append([late]) == [3]
+            assert await append(one, [late]) == [3]
             assert (await one.load("a")).checkpoint is None
 
     async def test_a_document_that_another_server_compacts_is_left_to_it(
@@ -180,7 +181,7 @@ class TestFaults:
             with pytest.raises(StoreUnavailable, match="expected postgresql://"):
                 await store.load("a")
             own_server.start()
-            assert await patiently(lambda: store.append([adding("a", b"2")])) == [2]
+            assert await patiently(lambda: append(store, [adding("a", b"2")])) == [2]
             assert await updates_of(store, "a") == [b"1", b"2"]
 
     async def test_opening_a_store_on_a_server_that_is_away_is_a_passing_failure(
@@ -199,7 +200,7 @@ class TestFaults:
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()",
             )
             assert cut
-            assert await store.append([adding("a", b"2")]) == [2]
+            assert await append(store, [adding("a", b"2")]) == [2]
 
     async def test_a_lock_that_is_not_to_be_had_is_a_passing_failure(self, address: str) -> None:
         async with PostgresStore(address, wait_seconds=0.2) as store:
@@ -209,7 +210,7 @@ class TestFaults:
                 with pytest.raises(StoreUnavailable, match="got: "):
                     await store.append([adding("b", b"1"), adding("a", b"2")])
             assert [each.document for each in await store.documents()] == ["a"]
-            assert await store.append([adding("b", b"1"), adding("a", b"2")]) == [1, 2]
+            assert await append(store, [adding("b", b"1"), adding("a", b"2")]) == [1, 2]
 
     async def test_a_database_that_is_read_only_for_now_is_a_passing_failure(
         self, address: str
@@ -266,7 +267,7 @@ class TestOpening:
             other.execute(f"CREATE ROLE {role} LOGIN")
             other.execute(f"CREATE SCHEMA collab AUTHORIZATION {role}")
         async with PostgresStore(address.replace("//postgres@", f"//{role}@")) as store:
-            assert await store.append([adding("a", b"1")]) == [1]
+            assert await append(store, [adding("a", b"1")]) == [1]
 
     async def test_a_database_that_cannot_hold_every_name_is_refused(
         self, postgres: PostgresServer

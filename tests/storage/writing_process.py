@@ -21,10 +21,10 @@ async def main(address: str, own: str) -> None:
                 Append(document=own, entries=[entry]),
             ]
             try:
-                seqs = await store.append(appends)
+                appended = await store.append(appends)
             except StoreUnavailable:
                 continue  # The others had the lock all the time, as nobody here ever rests.
-            print(*seqs, flush=True)
+            print(*(seq for seq, _ in appended), flush=True)
 
 
 anyio.run(main, sys.argv[1], sys.argv[2])

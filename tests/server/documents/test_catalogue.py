@@ -258,6 +258,24 @@ class TestDelete:
                 assert client.acknowledged == []
                 assert await text_of(elsewhere, "d") == "new"
 
+    async def test_who_has_begun_a_document_that_another_process_made_anew_leaves_that_one_alone(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "collab.db"
+        async with running(SQLiteStore(path), Settings(checkpoint_entries=1)) as (server, _):
+            client = Client(await server.rooms.acquire("d"), client_id=1).connect()
+            client.type("old")
+            await server.persister.settle()
+            async with SQLiteStore(path) as elsewhere:
+                await elsewhere.delete("d", time_ms=1)
+                await elsewhere.erase("d")
+                await elsewhere.readmit("d")
+                await append(elsewhere, "d", "new")
+                client.type("late")
+                await server.persister.settle()
+                assert client.wire.closed == (CloseCode.NOT_FOUND, "the document was deleted")
+                assert await text_of(elsewhere, "d") == "new"
+
 
 class TestAnotherProcess:
     async def test_what_it_deleted_takes_no_changes_and_holds_up_no_others(self) -> None:

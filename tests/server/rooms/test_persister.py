@@ -29,6 +29,7 @@ class Listener:
     def __init__(self) -> None:
         self.seq = 0
         self.epoch: str | None = None
+        self.epochs: list[str] = []
         self.overtaken_by: range | None = None
         self.heard: list[Write] = []
         self.refusals: list[str] = []
@@ -37,6 +38,9 @@ class Listener:
 
     def overtaken(self, own: range) -> None:
         self.overtaken_by = own
+
+    def began(self, epoch: str) -> None:
+        self.epochs.append(epoch)
 
     def committed(self, write: Write, seq: int) -> None:
         self.seq = seq
@@ -106,6 +110,20 @@ class TestGroupCommit:
             assert owner.heard == writes
             assert [update for _, update in stored(store)] == [b"%d" % n for n in range(10)]
             assert owner.seq == 10
+
+    async def test_who_knows_of_no_life_of_a_document_hears_of_the_one_that_it_is_in(self) -> None:
+        store = SteeredStore()
+        async with house(store) as server:
+            owner, other = Listener(), Listener()
+            for each in (owner, owner, other):
+                server.persister.submit(write(each, "d", b"1"))
+            await server.persister.settle()
+            epoch = (await store.load("d")).epoch
+            other.epoch = epoch
+            server.persister.submit(write(other, "d", b"2"))
+            await server.persister.settle()
+            assert set(owner.epochs) == {epoch}
+            assert other.epochs == [epoch]
 
     async def test_settle_waits_until_nothing_is_uncommitted(self) -> None:
         store = SteeredStore()

@@ -18,6 +18,7 @@ from collab.server.app import Collab
 from collab.server.rooms.seeds import SeedFiles
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
+from collab.storage.sqlite import SQLiteStore
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client
 
@@ -95,6 +96,27 @@ class TestCallable:
                 answer.set()
             assert asked == ["d"]
             assert len(await entries(store)) == 1
+
+    async def test_a_document_that_another_process_makes_meanwhile_is_not_seeded_again(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "collab.db"
+
+        async def other_seed(name: str) -> bytes | None:
+            async with (
+                Collab(SQLiteStore(path), seed=template) as other,
+                joined(other, client_id=1) as first,
+            ):
+                assert first.text == "# d"
+            return seed_text("begun here", "text")
+
+        async with (
+            Collab(SQLiteStore(path), seed=other_seed) as app,
+            joined(app, client_id=2) as client,
+        ):
+            assert client.text == "# d"
+        async with SQLiteStore(path) as store:
+            assert (await store.load("d")).seq == 1
 
     async def test_it_is_durable_before_it_is_shown(self) -> None:
         store = SteeredStore()

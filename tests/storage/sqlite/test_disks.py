@@ -10,6 +10,7 @@ from collab.errors import (
     StoreUnavailable,
 )
 from collab.storage.sqlite import SQLiteStore
+from tests.storage.appending import append
 from tests.storage.disks import file_size_limit
 from tests.storage.disks import small_disk as small_disk
 from tests.storage.sqlite.files import adding, collect, query
@@ -45,7 +46,7 @@ class TestFailingDisk:
                 ("b", filled),
             ]
             ballast.unlink()
-            assert await store.append([adding("a", b"more"), adding("new", b"1")]) == [
+            assert await append(store, [adding("a", b"more"), adding("new", b"1")]) == [
                 filled + 1,
                 1,
             ]
@@ -65,7 +66,7 @@ class TestFailingDisk:
                 with pytest.raises(StoreUnavailable, match=r"expected .* to be available"):
                     await store.append([adding("a", bytes(2_000_000)), adding("new", b"1")])
                 assert (await store.load("a")).seq == filled + 1
-            assert await store.append([adding("a", b"2"), adding("new", b"1")]) == [filled + 2, 1]
+            assert await append(store, [adding("a", b"2"), adding("new", b"1")]) == [filled + 2, 1]
         async with SQLiteStore(path) as store:
             assert len(await collect(store.entries("a"))) == filled + 2
             assert len(await collect(store.entries("b"))) == filled
@@ -78,7 +79,7 @@ class TestFailingDisk:
             with pytest.raises(StoreError, match="too big") as raised:
                 await store.append([adding("a", b"1"), adding("b", bytes(1_000_000_001))])
             assert not isinstance(raised.value, StoreUnavailable)
-            assert await store.append([adding("a", b"1")]) == [1]
+            assert await append(store, [adding("a", b"1")]) == [1]
 
     async def test_a_corrupt_file_is_no_passing_failure(self, tmp_path: Path) -> None:
         path = tmp_path / "collab.db"

@@ -12,6 +12,7 @@ from collab.errors import (
 )
 from collab.storage.sqlite import SQLiteStore
 from collab.storage.sqlite.migrations import APPLICATION_ID, MIGRATIONS, migrate, pending
+from tests.storage.appending import append
 from tests.storage.sqlite.files import adding, collect, connect, query
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +66,7 @@ class TestMigrations:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             MIGRATIONS.ensure_migrations_table(Database(connection))
         async with SQLiteStore(path, create=create) as store:
-            assert await store.append([adding("a", b"1")]) == [1]
+            assert await append(store, [adding("a", b"1")]) == [1]
 
     async def test_states_of_a_store_from_before_packing_are_read_as_they_are(
         self, tmp_path: Path
@@ -131,7 +132,7 @@ async def test_an_older_file_can_give_free_pages_back_once_it_was_rebuilt(tmp_pa
         assert not await store.reclaim(spare=False)
         await store.rebuild()
         assert query(path, "PRAGMA auto_vacuum") == [(2,)]
-        assert await store.append([adding("a", b"2")]) == [2]
+        assert await append(store, [adding("a", b"2")]) == [2]
 
 
 async def test_a_new_file_can_give_free_pages_back(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from collab.archive import Terms
 from collab.errors import StoreError
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, Entry, NewEntry
+from tests.storage import appending
 
 NAMES = ["a", "A", "a/b", "a🦄", "\uffee", "é"]
 AUTHORS = [None, "ada", "Ada", "🦄"]
@@ -88,7 +89,7 @@ class SQLiteStoreMachine(RuleBasedStateMachine):
             elif append.checkpoint is not None and fits:
                 log.checkpoint, log.checkpoint_seq = append.checkpoint, len(log.entries)
             expected.append(len(log.entries))
-        assert self.portal.call(self.store.append, appends) == expected
+        assert self.portal.call(appending.append, self.store, appends) == expected
 
     @rule(name=st.sampled_from(NAMES))
     def load(self, name: str) -> None:

@@ -14,6 +14,7 @@ from collab.errors import (
     StoreUnavailable,
 )
 from collab.storage.sqlite import SQLiteStore
+from tests.storage.appending import append
 from tests.storage.sqlite.files import adding, names_in
 
 pytestmark = pytest.mark.anyio
@@ -89,7 +90,7 @@ class TestOpening:
             await SQLiteStore(path, create=False).__aenter__()
         assert path.stat().st_size == 0
         async with SQLiteStore(path) as store:
-            assert await store.append([adding("a", b"1")]) == [1]
+            assert await append(store, [adding("a", b"1")]) == [1]
 
     @pytest.mark.parametrize("create", [True, False])
     async def test_a_directory_is_refused(self, tmp_path: Path, create: bool) -> None:
@@ -136,7 +137,7 @@ class TestOpening:
                     assert (await reader.load("a")).seq == 1
                     with pytest.raises(StoreError, match=r"expected .* to be writable"):
                         await reader.append([adding("a", b"2")])
-            assert await store.append([adding("a", b"2")]) == [2]
+            assert await append(store, [adding("a", b"2")]) == [2]
 
     async def test_an_unreadable_file_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "collab.db"

@@ -15,6 +15,7 @@ from collab.storage.sqlite import SQLiteStore
 from collab.storage.sqlite.connection import prepare
 from collab.storage.sqlite.migrations import pending
 from collab.store import Append, NewEntry
+from tests.storage.appending import append
 from tests.storage.disks import locked_by_another_process
 from tests.storage.sqlite.files import adding, collect, connect, query
 from tests.storage.writers import reported, writing_process
@@ -111,8 +112,9 @@ class TestSeveralProcesses:
                 )
             with pytest.raises(DocumentNotFound):
                 await collect(store.entries("a"))
-            assert await store.append(
-                [Append(document="a", entries=[NewEntry(update=b"2", time_ms=1, author="ada")])]
+            assert await append(
+                store,
+                [Append(document="a", entries=[NewEntry(update=b"2", time_ms=1, author="ada")])],
             ) == [1]
             (entry,) = await collect(store.entries("a"))
             assert (entry.update, entry.author) == (b"2", "ada")
@@ -132,4 +134,4 @@ class TestSeveralProcesses:
                     await SQLiteStore(path, busy_seconds=0.05).__aenter__()
                 async with SQLiteStore(path, create=False, busy_seconds=0.05) as reader:
                     assert (await reader.load("a")).seq == 1
-            assert await store.append([adding("a", b"2")]) == [2]
+            assert await append(store, [adding("a", b"2")]) == [2]

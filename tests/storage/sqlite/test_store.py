@@ -10,13 +10,14 @@ import pytest
 
 from collab.storage.sqlite import SQLiteStore
 from collab.storage.sqlite.connection import Synchronous, connect_writer
+from tests.storage.appending import append
 from tests.storage.sqlite.files import adding, collect, names_in
 
 pytestmark = pytest.mark.anyio
 
 
 async def append_both(store: SQLiteStore, update: bytes) -> Sequence[int]:
-    return await store.append([adding("a", update, update), adding("b", update)])
+    return await append(store, [adding("a", update, update), adding("b", update)])
 
 
 class TestClosing:
