@@ -76,6 +76,10 @@ class Attacker:
             return None
         raise AssertionError("expected the server to close the connection, got more of it")
 
+    def until_answered(self) -> None:
+        """Reads until something comes."""
+        assert self.socket.recv(65536)
+
     def until_cut(self) -> None:
         """Reads until the connection ends, however it does."""
         try:

@@ -34,7 +34,7 @@ async def unharmed(server: Server, memory_bytes: int, attack: Callable[[], T]) -
     All their updates arrive; 99 of 100 take no more than three times what they take otherwise; the
     server takes no more memory on top than it may; and it lives. What an attack holds up it holds
     up every time, and what else the machine does only now and then: where they were late, it is
-    made again.
+    made again. What it takes is measured the first time: later it would have what was left before.
 
     Args:
         server: the server.
@@ -44,17 +44,22 @@ async def unharmed(server: Server, memory_bytes: int, attack: Callable[[], T]) -
     Returns:
         What the attack returned, the last time.
     """
-    for _ in range(_ATTACKS):
-        outcome, attacked, bound = await _watch(server, memory_bytes, attack)
+    for attempt in range(_ATTACKS):
+        outcome, attacked, bound, taken = await _watch(server, attack)
+        if attempt == 0:
+            assert taken <= memory_bytes, f"{taken / MIB:.0f} MiB"
         if attacked <= bound:
             return outcome
     raise AssertionError(f"expected {bound:.3f} s at most, got {attacked:.3f} s, each time")
 
 
-async def _watch(
-    server: Server, memory_bytes: int, attack: Callable[[], T]
-) -> tuple[T, float, float]:
-    """Makes an attack once; gives what it returned, how long typing took, and what is no harm."""
+async def _watch(server: Server, attack: Callable[[], T]) -> tuple[T, float, float, int]:
+    """Makes an attack once.
+
+    Returns:
+        What the attack returned, how long typing took, how long it may take without harm, and how
+        many bytes of memory the server took beside what it had.
+    """
     room = f"{server.websockets}/elsewhere"
     async with connect(room, compression=None) as typing, connect(room, compression=None) as seeing:
         pair = _Pair(typing, seeing)
@@ -69,11 +74,10 @@ async def _watch(
             attacked = _p99(await typed)
         assert server.process.poll() is None
         taken = _peak_bytes(server.process.pid) - before
-        assert taken <= memory_bytes, f"{taken / MIB:.0f} MiB"
         if attacked <= _FLOOR_SECONDS:
-            return outcome, attacked, _FLOOR_SECONDS
+            return outcome, attacked, _FLOOR_SECONDS, taken
         quiet = _p99(await pair.type_until(_done()))
-        return outcome, attacked, max(3 * quiet, _FLOOR_SECONDS)
+        return outcome, attacked, max(3 * quiet, _FLOOR_SECONDS), taken
 
 
 class _Pair:

@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -22,18 +23,19 @@ def many_files() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.fixture(scope="module", params=["native", "asgi"])
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """A server with all its defaults; attacks come one after the other."""
-    store = tmp_path_factory.mktemp("attacked") / "collab.db"
-    with serve(store, transport=request.param) as server:
+@pytest.fixture(params=["native", "asgi"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    """A server with all its defaults, for one attack.
+
+    It works on what it was sent after the attack is over: rooms stay for a while, checkpoints come
+    seconds later. The next attack would be taken to cost what this one does.
+    """
+    with serve(tmp_path / "collab.db", transport=request.param) as server:
         yield server
 
 
-@pytest.fixture(scope="module")
-def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose transport is ours down to the frames; Hypercorn's are its own."""
-    with serve(tmp_path_factory.mktemp("native") / "collab.db") as server:
+@pytest.fixture
+def native(tmp_path: Path) -> Iterator[Server]:
+    """The same; its transport is ours down to the frames, where Hypercorn's are its own."""
+    with serve(tmp_path / "collab.db") as server:
         yield server
