@@ -358,7 +358,10 @@ def _read_handshake(received: bytes) -> Scope | None:
     headers = dict(request.headers)
     if not parser.should_upgrade() or headers.get(b"upgrade", b"").lower() != b"websocket":
         return None
-    url = httptools.parse_url(request.url)
+    try:
+        url = httptools.parse_url(request.url)
+    except httptools.HttpParserError:  # Not even an address, as in CONNECT.
+        return None
     return {
         "type": "websocket",
         "http_version": "1.1",

@@ -74,6 +74,19 @@ class TestFrontDoor:
                     assert await raw.reader.read() == b""
             await raw.close()
 
+    @pytest.mark.parametrize(
+        "line", ["CONNECT localhost:443", "GET http://localhost:99999/ws/room"]
+    )
+    async def test_an_upgrade_of_what_is_no_path_is_refused(
+        self, port: int, line: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        raw = await Raw.open(port)
+        raw.write(f"{line} HTTP/1.1\r\nHost: localhost\r\n".encode())
+        raw.write(b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        assert (await raw.read_head()).startswith(b"HTTP/1.1 4")
+        await raw.close()
+        assert not caplog.records
+
     @pytest.mark.parametrize("native", [True, False])
     async def test_both_go_over_tls(self, native: bool, tmp_path: Path) -> None:
         authority = trustme.CA()
