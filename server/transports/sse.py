@@ -42,6 +42,7 @@ FALLBACKS = (
     Endpoint("/sse", HOCUSPOCUS, names_document=False),
 )
 
+_METHODS = ("GET", "POST", "DELETE")
 _MAX_DIGITS = 15
 
 
@@ -117,19 +118,14 @@ class Fallback:
         """
         request = Request(scope, receive)
         name = unquote(request.path_params.get("document", ""))
-        answer = Response(status_code=HTTPStatus.NO_CONTENT)
         if request.method == HTTPMethod.GET:
             await self._get(name, request, send)
             return
         if request.method == HTTPMethod.POST:
             await self._post(name, request)
-        elif request.method == HTTPMethod.DELETE:
-            self._named(name, request).abort()
         else:
-            answer = Response(
-                status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET, POST, DELETE"}
-            )
-        await answer(scope, receive, send)
+            self._named(name, request).abort()
+        await Response(status_code=HTTPStatus.NO_CONTENT)(scope, receive, send)
 
     async def _get(self, name: str, request: Request, send: Send) -> None:
         place = read_place(request.headers.get("Last-Event-ID", ""))
@@ -224,13 +220,14 @@ def is_fallback(path: str) -> bool:
 
 def fallback_routes(sessions: Sessions, settings: Settings) -> list[Route]:
     """The routes, relative to where the app is mounted."""
-    return [
-        Route(
-            f"{endpoint.path}{{document:path}}" if endpoint.names_document else endpoint.path,
-            Fallback(sessions, endpoint, settings),
-        )
-        for endpoint in FALLBACKS
-    ]
+    routes = []
+    for endpoint in FALLBACKS:
+        path = f"{endpoint.path}{{document:path}}" if endpoint.names_document else endpoint.path
+        route = Route(path, Fallback(sessions, endpoint, settings))
+        # Given to Route, GET would bring HEAD with it, which must begin no session.
+        route.methods = set(_METHODS)
+        routes.append(route)
+    return routes
 
 
 def _read_number(text: str) -> int:

@@ -57,10 +57,16 @@ class TestBeginning:
         async with serving() as http:
             assert (await http.get(path)).status_code == 400
 
-    async def test_other_methods_are_refused(self) -> None:
+    @pytest.mark.parametrize("path", ["/sse", "/sse/room"])
+    async def test_other_methods_are_refused_as_everywhere(self, path: str) -> None:
         async with serving() as http:
-            assert (await http.head("/sse/room")).status_code == 405
-            assert (await http.put("/sse/room")).status_code == 405
+            for method in ("HEAD", "OPTIONS", "PATCH", "PUT"):
+                answer = await http.request(method, path)
+                assert answer.status_code == 405
+                assert answer.headers["Allow"] == "DELETE, GET, POST"
+                if method != "HEAD":
+                    said = f"expected DELETE or GET or POST on this path, got {method}"
+                    assert answer.json() == {"error": said}
 
     async def test_a_stream_tells_proxies_to_pass_it_on_and_fills_their_buffers(self) -> None:
         async with serving() as http, http.stream("GET", "/sse/room") as answer:
