@@ -263,6 +263,35 @@ async def test_whose_token_ends_meanwhile_is_refused(
         assert await kept(store) == before
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "media_type", "status"),
+    [
+        ("PUT", "/api/docs/d/content", NEW, "application/octet-stream", 409),
+        ("PUT", "/api/docs/d/content?root=map", b"new", "text/plain", 400),
+        ("POST", "/api/docs/d/duplicate", b'{"name": "map"}', "", 409),
+        ("POST", "/api/docs/nowhere/duplicate", b'{"name": "copy"}', "", 404),
+        ("DELETE", "/api/docs/nowhere", b"", "", 404),
+    ],
+    ids=["update", "root", "copy", "source", "deleted"],
+)
+async def test_who_is_revoked_meanwhile_is_not_told_what_exists(
+    method: str, path: str, body: bytes, media_type: str, status: int
+) -> None:
+    mapped: pycrdt.Doc[pycrdt.Map[int]] = pycrdt.Doc({"map": pycrdt.Map({"a": 1})})
+    headers = {"Content-Type": media_type}
+    async with serving() as (app, store, http):
+        for name in ("d", "map"):
+            entry = NewEntry(update=mapped.get_update(), time_ms=1)
+            await store.append([Append(document=name, entries=[entry])])
+        answer = await http.request(method, path, content=body, headers=headers)
+        assert answer.status_code == status, answer.text
+        store.event = revoking(app, store)
+        answer = await http.request(method, path, content=body, headers=headers)
+        assert store.event is None, "it did not wait for the store"
+        assert answer.status_code == 401
+        assert "revoked" in answer.json()["error"]
+
+
 async def test_a_log_breaks_off_where_its_reader_loses_the_right_to_it() -> None:
     async with serving() as (app, store, http):
         doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc({"text": pycrdt.Text(LONG_WORD)})
