@@ -9,11 +9,12 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collab.protocol.fallback import SESSION_HEADER, instance_of, read_place
+from collab.server.headers import header
 from collab.server.http.streaming import while_there, write_piece
 from collab.server.transports.sse import is_fallback
 
@@ -21,8 +22,18 @@ _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
 _METRICS = "/metrics"
 _OF_WHO_ASKS = ("authorization", "cookie", "host")
+_ADDRESS_HEADER = b"collab-client-address"
+"""Tells a sibling where a client is: a Unix socket knows no addresses."""
 _OF_ONE_CONNECTION = frozenset(
-    {b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"date", b"server"}
+    {
+        b"connection",
+        b"keep-alive",
+        b"transfer-encoding",
+        b"upgrade",
+        b"date",
+        b"server",
+        _ADDRESS_HEADER,
+    }
 )
 """Headers that are not passed on: those of one hop, and those that every hop writes itself."""
 
@@ -150,11 +161,13 @@ async def _passed_on(path: Path, scope: Scope, receive: Receive, send: Send) -> 
         request = client.build_request(
             scope["method"],
             url,
-            headers=list(_passable(scope["headers"])),
+            headers=[*_passable(scope["headers"]), (_ADDRESS_HEADER, _address(scope))],
             content=_body(receive) if has_body else None,
         )
         try:
             answer = await client.send(request, stream=True)
+        except ClientDisconnect:
+            return True  # Nobody is there to be answered.
         except httpx.TransportError:
             return False
         async with aclosing(answer):
@@ -170,19 +183,28 @@ async def _passed_on(path: Path, scope: Scope, receive: Receive, send: Send) -> 
             else:
                 async with while_there(receive):
                     await _write(answer, send)
-            await send({"type": "http.response.body", "body": b""})
     return True
 
 
 async def _write(answer: httpx.Response, send: Send) -> None:
-    async for piece in answer.aiter_raw():
-        await write_piece(send, piece)
+    """Passes an answer on; one that breaks off breaks off."""
+    with suppress(httpx.TransportError):
+        async for piece in answer.aiter_raw():
+            await write_piece(send, piece)
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _body(receive: Receive) -> AsyncIterator[bytes]:
+    """Reads a body piece by piece.
+
+    Raises:
+        ClientDisconnect: it broke off; without it, what came would look like all of it.
+    """
     more = True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
         yield message.get("body", b"")
         more = message.get("more_body", False)
 
@@ -194,5 +216,24 @@ def _answered(answer: httpx.Response) -> Iterator[tuple[str, str]]:
             yield name.decode("latin-1").lower(), value.decode("latin-1")
 
 
+def _address(scope: Scope) -> bytes:
+    """The address a request comes from, as text; empty where the server does not know it."""
+    client = scope.get("client")
+    return str(client[0]).encode() if client else b""
+
+
 def _passable(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
     return (pair for pair in headers if pair[0].lower() not in _OF_ONE_CONNECTION)
+
+
+def with_addresses(app: ASGIApp) -> ASGIApp:
+    """Makes the app for what siblings pass on: clients have the addresses they have there.
+
+    Its socket is in a folder that nobody else may look into, so that the header can be believed.
+    """
+
+    async def addressed(scope: Scope, receive: Receive, send: Send) -> None:
+        address = header(scope, _ADDRESS_HEADER) if scope["type"] == "http" else None
+        await app({**scope, "client": (address, 0)} if address else scope, receive, send)
+
+    return addressed

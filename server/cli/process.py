@@ -11,12 +11,13 @@ from pathlib import Path
 
 import anyio
 from hypercorn.config import Config
+from starlette.types import ASGIApp
 
 from collab.server.app import Collab
 from collab.server.cli.claim import Claim
 from collab.server.cli.listening import listen_beside
 from collab.server.cli.workers import Post
-from collab.server.siblings import Siblings
+from collab.server.siblings import Siblings, with_addresses
 from collab.server.transports.frontdoor import FrontDoor
 
 _COLLECT_EVERY = 50_000
@@ -107,7 +108,10 @@ async def _work(service: Service, post: Post, folder: Path) -> None:
     ):
         async with (
             service.app,
-            _front_door(replace(service, listener=side, native=False, tls=None)),
+            _front_door(
+                replace(service, listener=side, native=False, tls=None),
+                with_addresses(service.app),
+            ),
             _front_door(service, siblings) as door,
         ):
             _calm_collector()
@@ -116,13 +120,13 @@ async def _work(service: Service, post: Post, folder: Path) -> None:
             await _end(service, door)
 
 
-def _front_door(service: Service, siblings: Siblings | None = None) -> FrontDoor:
+def _front_door(service: Service, around: ASGIApp | None = None) -> FrontDoor:
     """Makes the front door of an app that is entered, or of what stands around it."""
     app, config = service.app, service.config
     # Hypercorn unpacks what is compressed: a few bytes may come to much more than they are.
     config.websocket_max_message_size = app.settings.message_max_bytes
     return FrontDoor(
-        app if siblings is None else siblings,
+        app if around is None else around,
         app.running.handshakes,
         app.running.rooms.spawn,
         app.settings,
