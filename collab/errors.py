@@ -40,6 +40,7 @@
     │   ├── BrokenEntries        a stretch of a log cannot be read; what follows it can
     │   ├── SeedUnavailable      what a new document begins with cannot be had now
     │   ├── StoreUnavailable     a passing failure: full disk, lock, I/O error; try again
+    │   │   └── EntriesDropped   what was to be read next of a log is gone meanwhile; begin anew
     │   ├── StoreOwned           another process owns the store's open documents
     │   └── StoreVersionError    the store was written by a newer collab
     ├── NotRunning               the app was used before it was entered, or after it was left
@@ -413,6 +414,10 @@ class BrokenEntries(StoreError):
 
 class StoreUnavailable(StoreError):
     """A passing failure (full disk, lock, I/O error): nothing was written, try again."""
+
+
+class EntriesDropped(StoreUnavailable):
+    """What was to be read next of a log was dropped meanwhile: its history begins later now."""
 
 
 class StoreOwned(StoreError):

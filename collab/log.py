@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import AsyncIterator
 
+from collab.errors import BrokenEntries
 from collab.store import Entry, Store
 
 
@@ -32,14 +33,23 @@ async def open_log(store: Store, document: str, after_seq: int = 0) -> Log:
 
     Raises:
         DocumentNotFound: the store has no such document.
+        BrokenEntries: the first ones are missing.
     """
     while True:
         base = await store.base(document)
         begin = max(after_seq, base.seq)
         entries = store.entries(document, begin)
         first = await anext(entries, None)
-        if first is None or first.seq == begin + 1:  # Else some were dropped in between.
+        if first is not None and first.seq == begin + 1:
             break
+        # All that follows may have been dropped in between, or a part of it.
+        if (await store.base(document)).seq > begin:
+            continue
+        if first is None:
+            break
+        missing = first.seq - 1
+        what = f"expected entries {begin + 1}..{missing} of {document!r}, got none"
+        raise BrokenEntries(what, begin + 1, missing)
     head = [] if first is None else [first]
     if base.update is not None and (after_seq == 0 or after_seq < base.seq):
         time_ms = first.time_ms if first else 0

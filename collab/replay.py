@@ -53,6 +53,17 @@ class Replay:
             self._take_group(group)
         self.left_out.sort(key=lambda refused: refused.seq or 0)
 
+    def join(self, state: bytes) -> None:
+        """Goes on from a later whole state, where the entries that led to it are not to be had.
+
+        Args:
+            state: a v1 update that knows of all that was replayed.
+
+        Raises:
+            PoisonedUpdate: it does not apply; the replay is to be given up.
+        """
+        self._apply(state)
+
     def _take_group(self, group: Sequence[Entry]) -> None:
         readable = [entry for entry in map(self._read, group) if entry is not None]
         if not readable:

@@ -221,8 +221,9 @@ class Store(Archive, Quarantine, RevocationStore, Trash, VersionStore, Protocol)
         Raises:
             DocumentNotFound: the store has no such document; raised when the first entry is asked
                 for.
-            BrokenEntries: the next ones cannot be read; those after them can, from ``last_seq`` on.
-            StoreUnavailable: also where entries that were to come next have been dropped meanwhile.
+            BrokenEntries: the next ones cannot be read, or are missing; those after them can be
+                read, from ``last_seq`` on.
+            EntriesDropped: the next ones have been dropped meanwhile, or the document erased.
         """
         ...
 

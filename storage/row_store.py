@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from itertools import pairwise
+from typing import Generic, NoReturn, Protocol, TypeVar
 
 from collab.access import check_name
 from collab.archive import Base, Retention
-from collab.errors import DocumentNotFound, StoreUnavailable
+from collab.errors import BrokenDocument, BrokenEntries, DocumentNotFound, EntriesDropped
 from collab.quarantine import Outcome, Refused
 from collab.revocation import Revoked
 from collab.storage.checks import check_bounds
@@ -176,15 +178,36 @@ class RowStore(ABC, Generic[Connection]):
                 )
             )
             if begun and seq < newest_seq and (not batch or batch[0].seq != seq + 1):
-                raise StoreUnavailable(
-                    f"expected entry {seq + 1} of {document!r}, got a log that was cut meanwhile"
-                )
-            if batch:
+                last_missing = batch[0].seq - 1 if batch else newest_seq
+                await self._tell_missing(document, epoch, seq + 1, last_missing)
+            whole = _without_holes(batch)
+            if whole:
                 begun = True
-                seq = batch[-1].seq
-            return batch
+                seq = whole[-1].seq
+            return whole
 
         return EntryStream(read_batch)
+
+    async def _tell_missing(
+        self, document: str, epoch: str, first_seq: int, last_seq: int
+    ) -> NoReturn:
+        """Tells why entries are not there that were there a moment ago, or ought to be.
+
+        Raises:
+            EntriesDropped: they have been dropped, or the document was erased.
+            BrokenEntries: they are missing.
+        """
+        expected = f"expected entries {first_seq}..{last_seq} of {document!r}"
+        begin_seq = 0  # Nobody drops entries after a base that cannot be read.
+        try:
+            with suppress(BrokenDocument):
+                begin_seq = (await self.base(document)).seq
+            head = await self._read(partial(self._rows.read_head, document=document))
+        except DocumentNotFound as error:
+            raise EntriesDropped(f"{expected}, got a document that is gone") from error
+        if begin_seq >= first_seq or head is None or head[2] != epoch:
+            raise EntriesDropped(f"{expected}, got a log that was cut meanwhile")
+        raise BrokenEntries(f"{expected}, got none", first_seq, last_seq)
 
     async def documents(
         self, prefix: str = "", after: str = "", limit: int = 1000
@@ -277,3 +300,11 @@ class RowStore(ABC, Generic[Connection]):
     async def pinned(self, document: str, name: str) -> bytes | None:
         """Reads a version's pinned content; see ``VersionStore.pinned``."""
         return await self._read(partial(self._rows.read_pin, document=document, name=name))
+
+
+def _without_holes(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """The entries before the first one that does not follow the one before it."""
+    for length, (entry, following) in enumerate(pairwise(entries), 1):
+        if following.seq != entry.seq + 1:
+            return entries[:length]
+    return entries

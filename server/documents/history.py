@@ -1,6 +1,7 @@
 """History: the past of documents, read out of a store."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar, TypeVarTuple
@@ -11,7 +12,9 @@ import anyio.to_thread
 from collab.document import Document
 from collab.errors import (
     BrokenDocument,
+    BrokenEntries,
     DocumentNotFound,
+    EntriesDropped,
     PointNotFound,
     PoisonedUpdate,
     VersionNotFound,
@@ -99,9 +102,9 @@ class History:
                 if version.name == point:
                     return version.seq
             raise VersionNotFound(document, point, forms=FORMS)
-        oldest = (await self._store.base(document)).seq
         if isinstance(point, datetime):
-            return await self._find_time(document, point, oldest, newest)
+            return await self._find_time(document, point, newest)
+        oldest = (await self._store.base(document)).seq
         if not (oldest <= point <= newest or await self._pinned_at(document, point)):
             expected = f"expected a seq of {oldest} to {newest} of {document!r}"
             raise PointNotFound(f"{expected}, got {point}", document)
@@ -197,10 +200,15 @@ class History:
             HistoryError: the CRDT cannot undo it.
         """
         while True:
-            restoration = Restoration(await self._replay(document, seq, keep_deleted=True))
+            replay = await self._replay(document, seq, keep_deleted=True)
+            restoration = Restoration(replay)
             await self._work(restoration.mark)
+            base = await self._store.base(document)
+            if base.update is not None and seq < base.seq:
+                # A version keeps its content; what came between is known by what it came to.
+                await self._work(self._join, document, replay, base.update)
             newest = await self.newest(document)
-            if await self._take(document, seq, newest, restoration.replay):
+            if await self._take(document, max(seq, base.seq), newest, replay):
                 await self._work(restoration.undo)
                 return restoration
 
@@ -248,7 +256,11 @@ class History:
         """Replays the entries after one up to another.
 
         Returns:
-            Whether they were all there; entries that were there a moment ago may be dropped.
+            False where some that were there a moment ago have been dropped.
+
+        Raises:
+            PointNotFound: the document has no entry ``to``.
+            BrokenEntries: some are missing, or cannot be read.
         """
 
         def take(batch: list[Entry]) -> None:
@@ -263,29 +275,40 @@ class History:
             return True
         expected = after + 1
         batch: list[Entry] = []
-        async for entry in self._store.entries(document, after):
-            if entry.seq != expected:
-                return False
-            batch.append(entry)
-            expected += 1
-            if len(batch) == _BATCH_ENTRIES or entry.seq == to:
-                await self._work(take, batch)
-                batch = []
-            if entry.seq == to:
-                return True
-        return False
+        with suppress(EntriesDropped):
+            async for entry in self._store.entries(document, after):
+                if entry.seq != expected:
+                    break
+                batch.append(entry)
+                expected += 1
+                if len(batch) == _BATCH_ENTRIES or entry.seq == to:
+                    await self._work(take, batch)
+                    batch = []
+                if entry.seq == to:
+                    return True
+        newest = await self.newest(document)
+        if newest < to:
+            raise PointNotFound(
+                f"expected a seq up to {newest} of {document!r}, got {to}", document
+            )
+        if (await self._store.base(document)).seq > after:
+            return False
+        what = f"expected entries {expected}..{to} of {document!r}, got some that are missing"
+        raise BrokenEntries(what, expected, to)
 
     async def _window(self, document: str, last: int) -> Sequence[Entry]:
         """Reads entries from one backwards, some at a time; none where there are no older ones."""
-        batch: list[Entry] = []
-        if last > 0:
-            async for entry in self._store.entries(document, max(last - _BATCH_ENTRIES, 0)):
-                if entry.seq > last:
-                    break
-                batch.append(entry)
-        return batch[::-1]
+        while last > 0:
+            batch: list[Entry] = []
+            with suppress(EntriesDropped):
+                async for entry in self._store.entries(document, max(last - _BATCH_ENTRIES, 0)):
+                    if entry.seq > last:
+                        break
+                    batch.append(entry)
+                return batch[::-1]
+        return ()
 
-    async def _find_time(self, document: str, time: datetime, oldest: int, newest: int) -> int:
+    async def _find_time(self, document: str, time: datetime, newest: int) -> int:
         time_ms = milliseconds(time)
         last = newest
         while batch := await self._window(document, last):
@@ -293,7 +316,7 @@ class History:
                 if entry.time_ms <= time_ms:
                     return entry.seq
             last = batch[-1].seq - 1
-        if oldest:
+        if (await self._store.base(document)).seq:  # Now: more may have been dropped meanwhile.
             expected = f"expected a time since the history of {document!r} begins"
             raise PointNotFound(f"{expected}, got {time.isoformat()}", document)
         return 0
@@ -310,6 +333,14 @@ class History:
 
     async def _work(self, call: Callable[[*_Ts], _T], *arguments: *_Ts) -> _T:
         return await anyio.to_thread.run_sync(call, *arguments, limiter=self._turns)
+
+    @staticmethod
+    def _join(document: str, replay: Replay, state: bytes) -> None:
+        try:
+            replay.join(state)
+        except PoisonedUpdate as error:
+            what = f"expected a state of {document!r} that applies, got: {error}"
+            raise BrokenDocument(what, document) from error
 
     @staticmethod
     def _check_begun(document: str, seq: int, oldest: int) -> None:

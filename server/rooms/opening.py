@@ -11,6 +11,7 @@ from collab.errors import (
     BrokenDocument,
     BrokenEntries,
     DocumentNotFound,
+    EntriesDropped,
     PoisonedUpdate,
     StoreError,
 )
@@ -71,28 +72,52 @@ async def _open_from_log(store: Store, name: str, error: Exception) -> Opened:
     summaries = await store.documents(prefix=name, limit=1)
     if not summaries or summaries[0].document != name:
         raise DocumentNotFound(name)
-    broken = [brief(error)]
-    begin_seq = 0
-    replay = Replay()
-    try:
-        base = await store.base(name)
-        begin_seq = base.seq
-        replay = await anyio.to_thread.run_sync(Replay, base.update)
-    except (BrokenDocument, PoisonedUpdate) as error_of_base:
-        broken.append(brief(error_of_base))
-    seq = begin_seq
-    while gap := await _replay_from(store, name, seq, replay):
-        broken.append(brief(gap))
-        seq = gap.last_seq
+    while True:
+        begin_seq, replay, faults = await _begin(store, name)
+        try:
+            faults += await _replay_all(store, name, begin_seq, replay)
+        except EntriesDropped:
+            continue
+        # The first ones that were to come may have been dropped as well: that shows now alone.
+        if begin_seq is None or (await store.base(name)).seq == begin_seq:
+            break
     stored = Stored(
         document=name,
         seq=summaries[0].seq,
         checkpoint=None,
-        checkpoint_seq=begin_seq,
+        checkpoint_seq=begin_seq or 0,
         entries=(),
         epoch=summaries[0].epoch,
     )
-    return Opened(replay.document, stored, replay.left_out, broken)
+    return Opened(replay.document, stored, replay.left_out, [brief(error), *faults])
+
+
+async def _begin(store: Store, name: str) -> tuple[int | None, Replay, list[str]]:
+    """Begins a replay at the base.
+
+    Returns:
+        Its seq, None where it cannot be read; the replay; and what is broken.
+    """
+    try:
+        base = await store.base(name)
+    except BrokenDocument as error:
+        return None, Replay(), [brief(error)]
+    try:
+        return base.seq, await anyio.to_thread.run_sync(Replay, base.update), []
+    except PoisonedUpdate as error:
+        return base.seq, Replay(), [brief(error)]
+
+
+async def _replay_all(
+    store: Store, name: str, begin_seq: int | None, replay: Replay
+) -> Sequence[str]:
+    """Replays all entries that can be read; returns what is said of the others."""
+    seq = begin_seq or 0
+    broken = []
+    while gap := await _replay_from(store, name, seq, replay):
+        broken.append(brief(gap))
+        seq = gap.last_seq
+    return broken
 
 
 async def _replay_from(

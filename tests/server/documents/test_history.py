@@ -15,7 +15,13 @@ from starlette.requests import HTTPConnection
 from collab.access import Access, Grants, Identity
 from collab.archive import KEEP_ALL, Retention, Terms
 from collab.document import Document
-from collab.errors import AccessDenied, DocumentNotFound, PointNotFound, VersionNotFound
+from collab.errors import (
+    AccessDenied,
+    BrokenEntries,
+    DocumentNotFound,
+    PointNotFound,
+    VersionNotFound,
+)
 from collab.history.changes import Change
 from collab.history.point import FORMS
 from collab.server.app import Collab
@@ -27,6 +33,8 @@ from collab.store import Append, NewEntry, Store
 from collab.versions import Version
 from tests.core.history.histories import content_of, document_of, make_log
 from tests.server.wire import Client
+from tests.storage.damage import execute
+from tests.storage.dropping import DroppingStore, keep
 
 pytestmark = pytest.mark.anyio
 
@@ -423,3 +431,71 @@ class TestRest:
             assert (await http.delete(path)).status_code == 204
             assert (await http.delete(path)).status_code == 404
             collab.running.rooms.release(room)
+
+
+@pytest.fixture
+async def dropping(tmp_path: Path) -> AsyncIterator[DroppingStore]:
+    """A document of 30 words, a second apart, whose entries may be dropped while it is read."""
+    async with DroppingStore(tmp_path / "dropping.db") as store:
+        await keep(store, *typing([f"{word} " for word in range(30)]))
+        yield store
+
+
+class TestEntriesDroppedMeanwhile:
+    async def test_a_time_is_found_or_refused_and_never_taken_for_the_beginning(
+        self, dropping: DroppingStore
+    ) -> None:
+        history = History(dropping)
+        long_ago = datetime.fromtimestamp(5, UTC)
+        dropping.drops, dropping.keep_ms = 1, 10_000
+        assert await history.find("d", long_ago) == 5
+        await dropping.base("d")
+        with pytest.raises(PointNotFound, match="expected a time since the history of 'd' begins"):
+            await history.find("d", long_ago)
+
+    async def test_content_and_attribution_are_whole(self, dropping: DroppingStore) -> None:
+        history = History(dropping)
+        everything = "".join(f"{word} " for word in range(30))
+        for keep_ms, seq in ((20_000, 30), (10_000, 29), (0, 30)):
+            dropping.drops, dropping.keep_ms = 1, keep_ms
+            (text,) = await history.attribution("d", seq)
+            assert "".join(str(run.insert) for run in text.runs) in (everything, everything[:-3])
+            dropping.drops = 1
+            assert text_of(await history.content("d", 30)) == everything
+
+    async def test_a_restore_to_a_version_that_outlived_them_leads_there(
+        self, dropping: DroppingStore
+    ) -> None:
+        await dropping.add_version("d", Version(name="kept", seq=3, created_ms=0))
+        dropping.drops, dropping.keep_ms = 1, 10_000
+        with anyio.fail_after(20):
+            assert await restore_stored(dropping, "d", "kept")
+        history = History(dropping)
+        assert (await dropping.base("d")).seq > 3
+        assert text_of(await history.content("d", 31)) == "0 1 2 "
+        assert await restore_stored(dropping, "d", 30)
+        assert text_of(await history.content("d", 32)).endswith("28 29 ")
+
+
+class TestMissingEntries:
+    @pytest.mark.parametrize("missing", ["seq = 1", "seq = 10", "seq >= 15"])
+    async def test_whoever_needs_them_is_told(self, tmp_path: Path, missing: str) -> None:
+        path = tmp_path / "collab.db"
+        async with SQLiteStore(path) as store:
+            await keep(store, *typing([f"{word} " for word in range(30)]))
+        execute(path, f"DELETE FROM updates WHERE {missing}")
+        async with SQLiteStore(path) as store:
+            history = History(store)
+            for ask in (
+                lambda: history.content("d", 20),
+                lambda: history.attribution("d", 20),
+                lambda: history.restoration("d", 20),
+            ):
+                with anyio.fail_after(20), pytest.raises(BrokenEntries, match="expected entries"):
+                    await ask()
+
+    async def test_a_seq_that_is_not_there_is_refused(self, store: Store) -> None:
+        async with store:
+            await record(store, typing(["a", "b"]))
+            with anyio.fail_after(20), pytest.raises(PointNotFound, match="expected a seq up to 2"):
+                await History(store).content("d", 3)

@@ -21,6 +21,8 @@ from tests.core import poison
 from tests.server.wire import Client, House, house
 from tests.storage.damage import WORDS, execute, flip, make
 from tests.storage.damage import typed as typed_words
+from tests.storage.dropping import DroppingStore
+from tests.storage.dropping import keep as dated
 
 pytestmark = pytest.mark.anyio
 
@@ -181,3 +183,18 @@ class TestDamagedFiles:
         assert text == ""
         assert found.document.pending_bytes > 0
         assert len(found.broken) == 2
+
+
+@pytest.mark.parametrize("keep_ms", [0, 10_000], ids=["all are dropped", "some are dropped"])
+async def test_what_another_process_drops_while_the_log_is_read_is_not_missing(
+    tmp_path: Path, keep_ms: int
+) -> None:
+    path = tmp_path / "collab.db"
+    words = [f"{number} " for number in range(30)]
+    async with DroppingStore(path) as store:
+        await dated(store, *typed(*words), checkpoint=b"\0\0")
+        flip(path, "checkpoints", "true", at=0)
+        store.drops, store.keep_ms = 1, keep_ms
+        document = (await open_document(store, "d")).document
+        assert not document.pending_bytes
+        assert str(document.doc.get("text", type=pycrdt.Text)) == "".join(words)
