@@ -196,9 +196,13 @@ class Cluster:
         for first, last, *nodes in shares:
             assert isinstance(first, int)
             assert isinstance(last, int)
-            addresses = [_read_address(node, asked) for node in nodes]
-            slots.setdefault(addresses[0], []).append(range(first, last + 1))
-            known.update(addresses)
+            primary, *replicas = [_read_address(node, asked) for node in nodes]
+            if primary is None:
+                raise ClusterDownError(
+                    f"expected the address of who has slots {first} to {last}, got '?'"
+                )
+            slots.setdefault(primary, []).append(range(first, last + 1))
+            known.update(address for address in (primary, *replicas) if address is not None)
         self._known.extend(known - set(self._known))
         served = sum(len(each) for ranges in slots.values() for each in ranges)
         if served < _SLOTS:
@@ -235,8 +239,24 @@ async def _ask(server: Redis, *command: str) -> Sequence[Any]:
     return answer
 
 
-def _read_address(node: object, asked: Address) -> Address:
+def _read_address(node: object, asked: Address) -> Address | None:
+    """Reads where a node is; None where whoever was asked cannot tell.
+
+    A host that is null or empty stands for the one that was asked. One that is ``?`` is some node
+    without the name it should have; its IP may stand beside it
+    (https://valkey.io/commands/cluster-slots/, "Nested Result Array").
+    """
     assert isinstance(node, list)
-    host, port = node[0], node[1]
-    # Where a node does not know its own name, it is at the one that it was asked at.
+    host, port, *more = node
+    if host == b"?":
+        host = _read_ip(more)
+        if not host:
+            return None
     return (host.decode() if host else asked[0]), int(port)
+
+
+def _read_ip(more: Sequence[object]) -> bytes | None:
+    """Reads the IP of a node out of what stands behind its host and its port."""
+    networking = more[1] if len(more) > 1 else None
+    ip = networking.get(b"ip") if isinstance(networking, dict) else None
+    return ip if isinstance(ip, bytes) else None

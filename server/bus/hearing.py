@@ -59,6 +59,7 @@ class Hearing:
         """From now on something comes; what was heard last is not what was said last."""
         for subscription in self._subscribed.values():
             subscription.forget()
+            subscription.keep_again()
         self._instances.spare(time.monotonic())
         self.receiver.returned()
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import anyio
 from hiredis import PushNotification, Reader, pack_command
-from redis.exceptions import ClusterError, InvalidResponse, ResponseError
+from redis.exceptions import ClusterError, InvalidResponse, ReadOnlyError, ResponseError
 
 from collab.server.bus.deployment import ANSWER_SECONDS, FAILURES, Node
 from collab.server.bus.socket import Socket
@@ -166,7 +166,10 @@ class Link:
             OSError: likewise.
         """
         scripts = [_pack("SCRIPT", "LOAD", script) for script in (_APPEND, _READ)]
-        self._append, self._read = await self._socket.open(scripts)
+        about, self._append, self._read = await self._socket.open([_pack("HELLO", 3), *scripts])
+        if _is_replica(about):
+            await self._socket.close()
+            raise ReadOnlyError("expected a server that takes commands, got a replica of another")
         self._heard_at = time.monotonic()
         return self
 
@@ -357,6 +360,11 @@ class Link:
 def _pack(*words: str | bytes | int) -> bytes:
     """Encodes a command."""
     return pack_command(words)  # type: ignore[arg-type, no-any-return]  # its stub: one word
+
+
+def _is_replica(about: object) -> bool:
+    """Whether a server says that it is one, which takes no changes (``HELLO``)."""
+    return isinstance(about, dict) and about.get(b"role") in (b"replica", b"slave")
 
 
 class _Page(NamedTuple):

@@ -14,6 +14,10 @@ from collab.server.bus.link import Command, Link
 logger = logging.getLogger("collab")
 
 _AGAIN_SECONDS = 0.5
+"""Before links are made anew; twice as long each time that they fail soon, up to the next one."""
+_AGAIN_MAX_SECONDS = 4.0
+_STEADY_SECONDS = 10.0
+"""Links that lasted for so long did not fail soon."""
 _NOT_YET = "not connected yet"
 
 
@@ -67,7 +71,9 @@ class Links:
         Args:
             connected: set when there are some for the first time.
         """
+        wait = _AGAIN_SECONDS
         while True:
+            began = anyio.current_time()
             try:
                 with anyio.CancelScope() as self._linked:
                     await self._link_all(connected)
@@ -75,7 +81,10 @@ class Links:
                 self._cut_off(error)
             finally:
                 self._links = ()
-            await anyio.sleep(_AGAIN_SECONDS)
+            if anyio.current_time() - began > _STEADY_SECONDS:
+                wait = _AGAIN_SECONDS
+            await anyio.sleep(wait)
+            wait = min(wait * 2, _AGAIN_MAX_SECONDS)
 
     def put(self, command: Command) -> None:
         """Has a command sent, after those before it for its channel."""

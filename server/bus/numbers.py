@@ -16,7 +16,7 @@ class Own:
         number: its number.
         update: the change.
         waited: whether it was looked at before.
-        kept: whether it was put into the stream.
+        kept: whether it was to be put into the stream.
         id: its id there, once that is known.
         committed: whether it is durable.
     """
@@ -210,6 +210,11 @@ class Numbers:
         for own in self._uncommitted:
             own.waited = True
         return late
+
+    def keep_again(self) -> None:
+        """What is not known to be in the stream may have been lost on its way there."""
+        for own in self._uncommitted:
+            own.kept = own.id is not None
 
     def reaches(self, number: int) -> bool:
         """Whether a change of this instance is durable; those of an earlier opening all are."""

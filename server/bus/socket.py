@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import anyio
 from redis.asyncio.connection import Connection
@@ -39,7 +40,7 @@ class Socket(asyncio.Protocol):
         """What waits to be sent."""
         return self._transport.get_write_buffer_size() if self._transport else 0
 
-    async def open(self, first: Sequence[bytes]) -> Sequence[bytes]:
+    async def open(self, first: Sequence[bytes]) -> Sequence[Any]:
         """Connects, and gives first commands.
 
         Returns:

@@ -86,6 +86,8 @@ class Streams:
         """Looks for changes that are late, for ever."""
         while True:
             await anyio.sleep(_LATE_SECONDS)
+            if self._links.failure is not None:
+                continue  # What is late then is kept once there are links.
             for document, numbers in tuple(self._uncommitted.items()):
                 channel = self._prefix + document
                 for own in numbers.take_late():

@@ -6,7 +6,7 @@ import pytest
 
 from tests.server.bus.line import Line
 from tests.server.bus.way import way_to
-from tests.valkey import ValkeyProcess
+from tests.valkey import ValkeyProcess, free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -117,3 +117,21 @@ async def test_what_no_instance_has_put_into_a_stream_is_left_alone(line: Line) 
     async with line.bus() as (bus, ear):
         await bus.subscribe("d")
         assert ear.changes == [b"a"]
+
+
+async def test_a_server_that_has_become_a_replica_is_away_until_it_takes_commands_again(
+    valkey: ValkeyProcess, line: Line
+) -> None:
+    async with line.bus() as (bus, ear):
+        await bus.subscribe("d")
+        valkey.ask("REPLICAOF", "127.0.0.1", free_port())
+        try:
+            bus.change("d", b"late")
+            with anyio.fail_after(_DEADLINE_SECONDS):
+                while "got a replica of another" not in str(bus.failure):
+                    await anyio.lowlevel.checkpoint()
+            bus.change("d", b"later")
+        finally:
+            valkey.ask("REPLICAOF", "NO", "ONE")
+        assert await line.kept("d", 2) == [b"late", b"later"]
+        assert (bus.failure, ear.cuts, ear.returns) == (None, 1, 2)
