@@ -29,7 +29,10 @@ export interface CollabRootProps extends ConnectionOptions {
 export function CollabRoot({ children, prepare, ...options }: CollabRootProps): ReactNode {
   const [shared] = useState<Shared>(() => {
     const connection = new Connection(options)
-    return { connection, leases: new Leases(connection, prepare) }
+    if (typeof window !== 'undefined') return { connection, leases: new Leases(connection, prepare) }
+    // What is drawn on a server goes to a browser: that one connects, and has a copy to prepare from.
+    connection.disconnect()
+    return { connection, leases: new Leases(connection) }
   })
   useEffect(() => keep(shared), [shared])
   return <Context.Provider value={shared}>{children}</Context.Provider>

@@ -7,6 +7,17 @@ import type { MessageListener } from '../messages.js'
 import type { Peer, PresenceState } from '../presence.js'
 import { useShared } from './root.js'
 
+/** What a server draws, and a browser at first: the same, whatever has happened in between. */
+const UNCONNECTED: Progress = {
+  status: 'connecting',
+  synced: false,
+  saved: false,
+  pendingChanges: 0,
+  access: null,
+  refusal: null,
+}
+const NOBODY: readonly Peer[] = []
+
 /** A document, and where it stands. */
 export interface Collab extends Progress {
   document: CollabDocument
@@ -31,7 +42,7 @@ export function useCollab(name: string): Collab {
   )
   // Looked up anew: what was drawn and not mounted for long has been closed.
   const read = (): Progress => leases.look(name).progress
-  const progress = useSyncExternalStore(subscribe, read, read)
+  const progress = useSyncExternalStore(subscribe, read, () => UNCONNECTED)
   return { ...progress, document, doc: document.doc, awareness: document.awareness }
 }
 
@@ -62,8 +73,8 @@ export function usePresence(name: string): PresenceView {
   )
   const readOthers = (): readonly Peer[] => leases.look(name).presence.others
   const readOwn = (): PresenceState | null => leases.look(name).presence.own
-  const others = useSyncExternalStore(subscribe, readOthers, readOthers)
-  const own = useSyncExternalStore(subscribe, readOwn, readOwn)
+  const others = useSyncExternalStore(subscribe, readOthers, () => NOBODY)
+  const own = useSyncExternalStore(subscribe, readOwn, () => null)
   const patch = useCallback((fields: PresenceState) => presence.patch(fields), [presence])
   return { others, own, patch }
 }
