@@ -1,9 +1,8 @@
-import { ObservableV2 } from 'lib0/observable'
-
 import { backoffMs } from './backoff.js'
 import { CloseCode, judge, type Refusal } from './close-codes.js'
 import { CollabDocument, type ConnectionStatus, type OpenOptions } from './document.js'
 import { Doubts } from './doubts.js'
+import { Emitter, report } from './emitter.js'
 import { DocumentOpen, Ended, FrameError } from './errors.js'
 import { FallbackTransport } from './fallback.js'
 import { readFrame } from './frames.js'
@@ -46,8 +45,8 @@ const LINGER_MS = 2_000
  *
  * It connects while a document is open.
  */
-export class Connection extends ObservableV2<
-  // ObservableV2 wants an index signature, which an interface lacks.
+export class Connection extends Emitter<
+  // It wants an index signature, which an interface lacks.
   { [Name in keyof ConnectionEvents]: ConnectionEvents[Name] }
 > {
   readonly #options: ConnectionOptions
@@ -273,10 +272,7 @@ export class Connection extends ObservableV2<
         this.#detach()?.close()
         this.#judge(CloseCode.MALFORMED, error.message)
       } else {
-        // An application's listener failed: that is for the page to know, and for no transport.
-        queueMicrotask(() => {
-          throw error
-        })
+        report(error) // An application's listener failed.
       }
     }
   }

@@ -1,8 +1,8 @@
-import { ObservableV2 } from 'lib0/observable'
 import { Awareness } from 'y-protocols/awareness'
 import * as Y from 'yjs'
 
 import type { Refusal } from './close-codes.js'
+import { Emitter } from './emitter.js'
 import type { Access, Message } from './frames.js'
 import { type Listeners, Messages } from './messages.js'
 import { Presence } from './presence.js'
@@ -63,8 +63,8 @@ export interface Seat {
 }
 
 /** A document that a connection keeps in sync; `Connection.open` makes them. */
-export class CollabDocument extends ObservableV2<
-  // ObservableV2 wants an index signature, which an interface lacks.
+export class CollabDocument extends Emitter<
+  // It wants an index signature, which an interface lacks.
   { [Name in keyof DocumentEvents]: DocumentEvents[Name] }
 > {
   readonly name: string

@@ -1,5 +1,6 @@
-import { ObservableV2 } from 'lib0/observable'
 import type { Awareness } from 'y-protocols/awareness'
+
+import { Emitter } from './emitter.js'
 
 /** What somebody shows of themselves: whatever the application puts there. */
 export type PresenceState = Record<string, unknown>
@@ -17,7 +18,7 @@ interface PresenceEvents {
 }
 
 /** Who has a document open, and what they show: never stored, gone when they are. */
-export class Presence extends ObservableV2<{ [Name in keyof PresenceEvents]: PresenceEvents[Name] }> {
+export class Presence extends Emitter<{ [Name in keyof PresenceEvents]: PresenceEvents[Name] }> {
   readonly awareness: Awareness
   #others: readonly Peer[] = []
   #own: PresenceState | null

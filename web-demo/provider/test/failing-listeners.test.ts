@@ -84,6 +84,25 @@ test('what changes nothing has nobody asked anything', async () => {
   expect(wire.last.said.slice(before)).toHaveLength(2)
 })
 
+test('listeners of the connection and of a document that fail stop neither', async () => {
+  const reported = vi.fn()
+  vi.stubGlobal('reportError', reported)
+  const fail = (): never => {
+    throw new Error('cannot be drawn')
+  }
+  connection.on('status', fail)
+  document.on('status', fail)
+  const heard: boolean[] = []
+  document.on('saved', (saved) => heard.push(saved))
+  connection.disconnect()
+  content(doc).insert(0, 'away')
+  connection.connect()
+  await pass()
+  expect([document.status, document.saved, heard]).toEqual(['connected', true, [false, true]])
+  expect(reported).toHaveBeenCalled()
+  vi.unstubAllGlobals()
+})
+
 test('what the server has is here although a listener fails for it', () => {
   const theirs = new Y.Doc()
   content(theirs).insert(0, 'theirs')
