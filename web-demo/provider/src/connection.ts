@@ -63,6 +63,7 @@ export class Connection extends Emitter<
   /** What is tried beside the fallback. */
   #climber: Transport | null = null
   #climbing: ReturnType<typeof setTimeout> | undefined
+  #probing: ReturnType<typeof setTimeout> | undefined
   #retry: ReturnType<typeof setTimeout> | undefined
   #lingering: ReturnType<typeof setTimeout> | undefined
   #notBeforeMs = 0
@@ -168,7 +169,7 @@ export class Connection extends Emitter<
     this.#notBeforeMs = 0
     this.#isRenewing = false
     const surroundings = { onwake: this.#wake, onoffline: this.#lose, onleave: this.#lose }
-    this.#unwatch = watchSurroundings(surroundings, () => this.#transport?.check())
+    this.#unwatch = watchSurroundings(surroundings, () => this.#transport?.check(this.#timings.silenceMs))
     this.#connect()
   }
 
@@ -188,9 +189,18 @@ export class Connection extends Emitter<
     this.#attempt = 0
     this.#ladder.forget()
     if (!this.#transport) return this.#connect()
-    this.#transport.check()
+    this.#transport.check(this.#timings.silenceMs)
+    this.#probe()
     // The network may be another one, which lets WebSockets through.
     if (this.transport === 'stream' || this.transport === 'poll') this.#climb()
+  }
+
+  /** Has the server say something, and gives it up soon where it does not: the network may have changed unnoticed. */
+  #probe(): void {
+    clearTimeout(this.#probing)
+    this.#probing = setTimeout(() => this.#transport?.check(0), this.#timings.probeMs)
+    const isAsked = [...this.#documents.values()].some((document) => document.probe())
+    if (!isAsked) clearTimeout(this.#probing)
   }
 
   readonly #lose = (): void => {
@@ -267,6 +277,7 @@ export class Connection extends Emitter<
       const { document, message } = readFrame(frame)
       if (message.type === 'admitted') this.#isRenewing = false
       this.#documents.get(document)?.receive(message)
+    clearTimeout(this.#probing)
     } catch (error) {
       if (error instanceof FrameError) {
         this.#detach()?.close()
@@ -284,6 +295,7 @@ export class Connection extends Emitter<
     this.#climber = null
     const transport = this.#transport
     this.#transport = null
+    clearTimeout(this.#probing)
     if (!this.#isOpen) return transport
     this.#isOpen = false
     if (Date.now() - this.#openedAtMs >= this.#timings.backoffCapMs) this.#attempt = 0

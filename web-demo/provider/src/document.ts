@@ -173,6 +173,11 @@ export class CollabDocument extends Emitter<
     this.update()
   }
 
+  /** @internal Has the server say something; tells whether it can. */
+  probe(): boolean {
+    return this.#session.probe()
+  }
+
   /** @internal */
   receive(message: Message): void {
     this.#session.receive(message)

@@ -74,9 +74,9 @@ export class FallbackTransport implements Transport {
     this.#posts?.send(frame)
   }
 
-  check(): void {
+  check(silenceMs: number): void {
     // What was heard last came by this GET: another one may get through.
-    if (this.#silence.ms >= this.#timings.silenceMs) this.#reading.abort()
+    if (this.#silence.ms >= silenceMs) this.#reading.abort()
   }
 
   close(): void {

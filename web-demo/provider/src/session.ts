@@ -151,6 +151,13 @@ export class Session {
   }
 
   /** Leaves the document for good. */
+  /** Has the server say something at once; tells whether it was asked. */
+  probe(): boolean {
+    // It answers this also where there is nothing new.
+    if (this.isAdmitted) this.#ask()
+    return this.isAdmitted
+  }
+
   destroy(): void {
     const { name, doc, awareness, send } = this.#options
     this.#hasEnded = true

@@ -13,7 +13,6 @@ export class SocketTransport implements Transport {
   readonly kind = 'websocket'
   readonly #socket: WebSocket
   readonly #events: TransportEvents
-  readonly #silenceMs: number
   readonly #opening: ReturnType<typeof setTimeout>
   readonly #silence = new Silence()
   #hasEnded = false
@@ -21,12 +20,19 @@ export class SocketTransport implements Transport {
   constructor(
     url: string,
     WebSocket: WebSocketClass,
-    { openMs, silenceMs }: Timings,
+    { openMs }: Timings,
     events: TransportEvents,
   ) {
     this.#events = events
-    this.#silenceMs = silenceMs
-    const socket = (this.#socket = new WebSocket(url))
+    let socket: WebSocket
+    try {
+      socket = this.#socket = new WebSocket(url)
+    } catch (error) {
+      if (!(error instanceof DOMException && error.name === 'SecurityError')) throw error
+      // By its policy for this page the browser forbids it: what does not open can be told only later.
+      this.#opening = setTimeout(() => this.#fail(error.message))
+      return
+    }
     socket.binaryType = 'arraybuffer'
     this.#opening = setTimeout(() => this.#fail('it did not open'), openMs)
     socket.onopen = () => {
@@ -49,8 +55,8 @@ export class SocketTransport implements Transport {
     if (this.#socket.readyState === OPEN) this.#socket.send(frame as Uint8Array<ArrayBuffer>)
   }
 
-  check(): void {
-    if (this.#silence.ms >= this.#silenceMs) this.#fail('the server is silent')
+  check(silenceMs: number): void {
+    if (this.#silence.ms >= silenceMs) this.#fail('the server is silent')
   }
 
   close(): void {

@@ -8,6 +8,8 @@ export interface Timings {
   tryAgainMs: number
   /** A connection is dropped after so long without a sign of the server: 30,000; it gives one every 20,000. */
   silenceMs: number
+  /** A server that is asked for a sign, as when the tab is shown, must give it within: 5,000. */
+  probeMs: number
   /** A connection must be open after so long: 10,000. */
   openMs: number
   /** An event stream must have begun after so long, or else something holds it back: 4,000. */
@@ -25,6 +27,7 @@ export const TIMINGS: Readonly<Timings> = {
   backoffCapMs: 5_000,
   tryAgainMs: 2_000,
   silenceMs: 30_000,
+  probeMs: 5_000,
   openMs: 10_000,
   streamMs: 4_000,
   climbBaseMs: 10_000,

@@ -19,8 +19,8 @@ export interface Transport {
   readonly kind: TransportKind
   /** Sends a frame; only once it is open. */
   send(frame: Uint8Array): void
-  /** Ends it where the server was silent for too long. */
-  check(): void
+  /** Ends it where the server was silent for so long, milliseconds. */
+  check(silenceMs: number): void
   /** Ends it. */
   close(): void
 }

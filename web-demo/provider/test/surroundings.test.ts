@@ -119,3 +119,19 @@ test('an open connection that is woken stays as it is', async () => {
   await pass(5_000)
   expect([wire.sockets.length, wire.last.readyState]).toEqual([1, 1])
 })
+
+test.each([
+  ['the browser comes online', () => setOnline(true)],
+  ['the tab is shown', () => setVisible(true)],
+])('when %s a connection that has died unnoticed is replaced within seconds', async (_what, happen) => {
+  const a = connection.open('a')
+  await pass(10_000)
+  wire.isSilent = true
+  a.doc.getText('content').insert(0, 'kept')
+  happen()
+  await pass(4_999)
+  expect(wire.sockets).toHaveLength(1)
+  wire.isSilent = false
+  await pass(101)
+  expect([wire.sockets.map(({ readyState }) => readyState), a.saved]).toEqual([[3, 1], true])
+})

@@ -13,6 +13,8 @@ export class Wire {
   readonly docs = new Map<string, Y.Doc>()
   /** Whether sockets open, and nothing else is done by itself. */
   isReachable = true
+  /** Whether nothing that is sent arrives, either way. */
+  isSilent = false
   /** Decides on tokens: a close code refuses one, and undefined lets it in. */
   judge: (document: string, token: string) => number | undefined = () => undefined
   readonly tokens: string[] = []
@@ -78,7 +80,7 @@ export class WireSocket {
 
   /** The server says something of a document. */
   tell(document: string, type: number, ...rest: (number | string | Uint8Array)[]): void {
-    if (this.readyState !== 1) return
+    if (this.readyState !== 1 || this.#wire.isSilent) return
     const encoder = encoding.createEncoder()
     for (const part of [document, type, ...rest]) {
       if (typeof part === 'number') encoding.writeVarUint(encoder, part)
@@ -100,6 +102,7 @@ export class WireSocket {
   }
 
   send(frame: Uint8Array): void {
+    if (this.#wire.isSilent) return
     const decoder = decoding.createDecoder(frame)
     const document = decoding.readVarString(decoder)
     const type = decoding.readVarUint(decoder)
