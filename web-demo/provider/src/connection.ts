@@ -262,22 +262,26 @@ export class Connection extends Emitter<
   }
 
   #opened(): void {
+    const transport = this.#transport
     this.#isOpen = this.#everOpen = true
     this.#openedAtMs = Date.now()
     this.#setStatus('connected')
+    if (this.#transport !== transport) return // A listener has ended it.
     this.emit('transport', [this.transport])
-    for (const document of [...this.#documents.values()]) document.connected()
-    if (this.#transport?.kind !== 'websocket') this.#waitToClimb()
+    for (const document of [...this.#documents.values()]) {
+      if (this.#transport === transport) document.connected()
+    }
+    if (this.#transport === transport && transport?.kind !== 'websocket') this.#waitToClimb()
   }
 
   #receive(frame: Uint8Array): void {
     if (!this.#hasHeard && this.#transport?.kind === 'websocket') this.#ladder.worked()
     this.#hasHeard = true
+    clearTimeout(this.#probing)
     try {
       const { document, message } = readFrame(frame)
       if (message.type === 'admitted') this.#isRenewing = false
       this.#documents.get(document)?.receive(message)
-    clearTimeout(this.#probing)
     } catch (error) {
       if (error instanceof FrameError) {
         this.#detach()?.close()
@@ -291,11 +295,11 @@ export class Connection extends Emitter<
   /** Lets go of the transport, and tells the documents. */
   #detach(): Transport | null {
     clearTimeout(this.#climbing)
+    clearTimeout(this.#probing)
     this.#climber?.close()
     this.#climber = null
     const transport = this.#transport
     this.#transport = null
-    clearTimeout(this.#probing)
     if (!this.#isOpen) return transport
     this.#isOpen = false
     if (Date.now() - this.#openedAtMs >= this.#timings.backoffCapMs) this.#attempt = 0

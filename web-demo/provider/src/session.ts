@@ -77,6 +77,7 @@ export class Session {
   /** Counts greetings, to know what is stale after a wait. */
   #serial = 0
   #attempt = 0
+  #admittedAtMs = 0
   readonly #doubts = new Doubts()
   #retry: ReturnType<typeof setTimeout> | undefined
   #hasEnded = false
@@ -150,7 +151,6 @@ export class Session {
     return this.isAdmitted
   }
 
-  /** Leaves the document for good. */
   /** Has the server say something at once; tells whether it was asked. */
   probe(): boolean {
     // It answers this also where there is nothing new.
@@ -158,6 +158,7 @@ export class Session {
     return this.isAdmitted
   }
 
+  /** Leaves the document for good. */
   destroy(): void {
     const { name, doc, awareness, send } = this.#options
     this.#hasEnded = true
@@ -313,9 +314,9 @@ export class Session {
   #admit(access: Access): void {
     const mayWriteNow = this.access !== 'read-write' && access === 'read-write'
     this.access = access
+    if (!this.isAdmitted) this.#admittedAtMs = Date.now()
     this.isAdmitted = true
     this.#isRenewing = false
-    this.#attempt = 0
     if (this.#isAnswered && mayWriteNow && !this.#ledger.isClear) {
       // What was kept back, or refused, goes with the answer to the server's question.
       this.#ask()
@@ -346,6 +347,8 @@ export class Session {
       if (!this.#options.getToken || this.#isRenewing) return this.refuse({ code, reason })
       this.#isRenewing = true
       this.#token = null
+      if (this.#attempt > 0) return this.#later(0)
+      this.#attempt = 1
       void this.#greet()
     } else if (verdict === 'stop') {
       this.refuse({ code, reason })
@@ -371,6 +374,9 @@ export class Session {
   #part(): void {
     this.#serial += 1
     clearTimeout(this.#retry)
+    const { backoffCapMs } = this.#options.timings
+    // Who is let in and sent away again has not come through yet.
+    if (this.isAdmitted && Date.now() - this.#admittedAtMs >= backoffCapMs) this.#attempt = 0
     this.#presence.cancel()
     this.#isAnswered = this.#isGreeted = this.isAdmitted = this.isSynced = false
     this.access = null

@@ -11,7 +11,7 @@ const OPEN = 1
 /** Frames over a WebSocket. */
 export class SocketTransport implements Transport {
   readonly kind = 'websocket'
-  readonly #socket: WebSocket
+  readonly #socket: WebSocket | null = null
   readonly #events: TransportEvents
   readonly #opening: ReturnType<typeof setTimeout>
   readonly #silence = new Silence()
@@ -52,7 +52,7 @@ export class SocketTransport implements Transport {
   }
 
   send(frame: Uint8Array): void {
-    if (this.#socket.readyState === OPEN) this.#socket.send(frame as Uint8Array<ArrayBuffer>)
+    if (this.#socket?.readyState === OPEN) this.#socket.send(frame as Uint8Array<ArrayBuffer>)
   }
 
   check(silenceMs: number): void {
@@ -62,7 +62,7 @@ export class SocketTransport implements Transport {
   close(): void {
     if (this.#hasEnded) return
     this.#letGo()
-    this.#socket.close(1000)
+    this.#socket?.close(1000)
   }
 
   #fail(reason: string): void {
@@ -75,6 +75,6 @@ export class SocketTransport implements Transport {
   #letGo(): void {
     this.#hasEnded = true
     clearTimeout(this.#opening)
-    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null
+    if (this.#socket) this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null
   }
 }

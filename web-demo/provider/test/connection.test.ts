@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import * as Y from 'yjs'
 
 import { Connection, type ConnectionOptions, DocumentOpen, Ended } from '../src/index.js'
+import type { WebSocketClass } from '../src/socket.js'
 import { Wire } from './wire.js'
 
 let wire: Wire
@@ -149,7 +150,7 @@ test('a token that is refused is replaced once, and a second refusal stands', as
   expect([a.status, wire.tokens]).toEqual(['connected', ['t1', 't2']])
   wire.judge = () => 4401
   wire.last.closeDocument('a', 4401)
-  await pass()
+  await pass(200) // It was let in just now.
   expect([a.status, wire.tokens]).toEqual(['refused', ['t1', 't2', 't3']])
 })
 
@@ -319,4 +320,59 @@ test('what is destroyed leaves no timer and no listener', async () => {
   connection.destroy()
   expect(['beforeTransaction', 'update'].filter((event) => doc._observers.has(event))).toEqual([])
   expect(vi.getTimerCount()).toBe(0)
+})
+
+test.each([
+  ['closed', 1006],
+  ['closed with its token expired', 4500],
+])('a document that is let in and %s each time is asked for ever more rarely', async (_what, code) => {
+  const getToken = vi.fn(() => 'good')
+  wire.judge = () => {
+    setTimeout(() => wire.last.closeDocument('a', code), 1)
+    return undefined
+  }
+  connect({ getToken }).open('a')
+  await pass(60_000)
+  expect(wire.tokens.length).toBeGreaterThan(10)
+  expect(wire.tokens.length).toBeLessThan(20)
+})
+
+test('a document that was in for a while comes back at once', async () => {
+  const document = connect({ getToken: () => 'good' }).open('a')
+  await pass()
+  for (let time = 1; time <= 5; time += 1) {
+    await pass(5_000)
+    wire.last.closeDocument('a', 4500)
+    await pass()
+    expect([document.status, wire.tokens.length]).toEqual(['connected', time + 1])
+  }
+})
+
+test('where the browser forbids WebSockets by an exception the fallback is used', async () => {
+  const asked: string[] = []
+  const connection = connect({
+    transports: ['websocket', 'stream'],
+    WebSocket: class {
+      constructor() {
+        throw new DOMException('refused by the content security policy', 'SecurityError')
+      }
+    } as unknown as WebSocketClass,
+    fetch: (url) => {
+      asked.push(String(url))
+      return new Promise(() => undefined)
+    },
+  })
+  connection.open('a')
+  await pass(1_000)
+  expect(asked).toEqual(['http://server.test/prefix/sse'])
+})
+
+test.each(['disconnect', 'destroy'] as const)('%s() as soon as it is connected is the end of it', async (end) => {
+  const connection = connect()
+  connection.on('status', (status) => {
+    if (status === 'connected') connection[end]()
+  })
+  connection.open('a')
+  await pass(60_000)
+  expect([connection.status, wire.sockets.map(({ readyState }) => readyState)]).toEqual(['offline', [3]])
 })
