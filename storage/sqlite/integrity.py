@@ -5,8 +5,8 @@ replay up to it gives; base and pinned versions must apply.
 """
 
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from collab.access import check_name
 from collab.comparison import difference
@@ -87,8 +87,9 @@ class Findings:
         id: its row.
         seq: the seq its row tells.
         newest_seq: seq of the newest entry that is there; that of the base where none is.
+        version_seqs: the seqs that versions name.
         entries: how many entries are there.
-        base: its base, or None.
+        base: its base, or None; its seq is set right where entries say that it is wrong.
         checkpoint: its checkpoint, or None.
         replay: what comes out of the log, and which entries do not apply.
         base_applies: whether the base is in ``replay``.
@@ -104,6 +105,7 @@ class Findings:
     id: int
     seq: int
     newest_seq: int
+    version_seqs: Sequence[int]
     base: State | None
     checkpoint: State | None
     entries: int = 0
@@ -149,15 +151,22 @@ def check_document(connection: sqlite3.Connection, document: str) -> Findings:
         refuse_deleted(connection, document)
         raise DocumentNotFound(document)
     document_id, seq, created_ms = row
-    base = read_state(connection, "bases", document_id)
+    written = read_state(connection, "bases", document_id)
+    base = None
+    if written is not None:
+        base = replace(written, seq=_base_seq(connection, document_id, written.seq, seq))
     findings = Findings(
         document=document,
         id=document_id,
         seq=seq,
         newest_seq=base.seq if base is not None else 0,
+        version_seqs=_version_seqs(connection, document_id),
         base=base,
         checkpoint=read_state(connection, "checkpoints", document_id),
     )
+    if base is not None and written is not None and base.seq != written.seq:
+        what = f"expected a seq of at most {base.seq}, got {written.seq}"
+        findings.say("base", base.seq, base.seq, what)
     _begin(findings)
     log = _Log(findings, read_stretches(connection, document_id), created_ms)
     checkpoint = findings.checkpoint
@@ -227,6 +236,24 @@ class _Log:
         findings.gaps.append(Gap(first_seq=first_seq, last_seq=last_seq, time_ms=self._time_ms))
         findings.say("log", first_seq, last_seq, "missing")
         findings.newest_seq = last_seq
+
+
+def _base_seq(connection: sqlite3.Connection, document_id: int, base_seq: int, seq: int) -> int:
+    """Where a history begins: nothing before the base is kept, so its seq is not above an entry's.
+
+    Entries that are in the base are replayed over it then, which is harmless.
+    """
+    (first_seq,) = connection.execute(
+        "SELECT min(seq) FROM (SELECT seq FROM updates WHERE document_id = ?1"
+        " UNION ALL SELECT first_seq FROM blocks WHERE document_id = ?1)",
+        (document_id,),
+    ).fetchone()
+    return min(base_seq, seq if first_seq is None else max(first_seq - 1, 0))
+
+
+def _version_seqs(connection: sqlite3.Connection, document_id: int) -> list[int]:
+    rows = connection.execute("SELECT seq FROM versions WHERE document_id = ?", (document_id,))
+    return [seq for (seq,) in rows]
 
 
 def _begin(findings: Findings) -> None:

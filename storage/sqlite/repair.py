@@ -8,12 +8,14 @@ is taken out goes to the quarantine.
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from collab.document import Document
 from collab.errors import PoisonedUpdate, StoreError
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.quarantine import Refused, brief
+from collab.storage.compaction import BLOCK_ENTRIES
 from collab.storage.compression import Form
 from collab.storage.filed import Packed, PackedBlock
 from collab.storage.sqlite.archive_rows import insert_block
@@ -22,8 +24,11 @@ from collab.storage.sqlite.quarantine import write_quarantine
 from collab.storage.sqlite.stretches import Stretch, read_stretches
 from collab.store import Entry
 
-_FILL_MOST = 100_000
+_FILL_MOST = 1_000_000
 """So many missing entries are put in place again; more are a seq that is wrong, not a loss."""
+
+_END_MOST = 100_000
+"""So many of them at the end, where nothing but the document's own count tells of them."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,7 +37,8 @@ class _Plan:
 
     Attributes:
         now_ms: what time it is, milliseconds since the Unix epoch.
-        blanks: what stands in a place that is repaired, by seq.
+        blanks: what stands in a place that is repaired, by seq; in one that is missing and not
+            named here, an empty update.
         set_aside: what goes to the quarantine.
     """
 
@@ -97,21 +103,29 @@ def _leave_out(plan: _Plan, findings: Findings) -> None:
                 f"expected at most {_FILL_MOST} entries of {findings.document!r} to be missing, "
                 f"got {gap.first_seq} to {gap.last_seq}"
             )
-        for seq in range(gap.first_seq, gap.last_seq + 1):
-            plan.blanks[seq] = EMPTY_UPDATE
     for stretch in findings.misplaced:
         reason = f"entries to {stretch.last_seq} that were there already"
         plan.keep(stretch.payload, reason, stretch.first_seq)
 
 
 def _shorten(findings: Findings) -> None:
-    """Takes the count of entries for wrong where far more are missing at the end than can be."""
+    """Takes the count of entries for wrong where far more are missing at the end than can be.
+
+    Not below what a checkpoint or a version tells of: those entries were there once.
+    """
     last = findings.gaps[-1] if findings.gaps else None
     if last is None or last.last_seq != findings.newest_seq:
         return
-    if last.last_seq - last.first_seq >= _FILL_MOST:
-        findings.newest_seq = last.first_seq - 1
-        findings.gaps.pop()
+    if last.last_seq - last.first_seq < _END_MOST:
+        return
+    known = [seq for seq in findings.version_seqs if seq <= findings.seq]
+    checkpoint = findings.checkpoint
+    if findings.checkpoint_document is not None and checkpoint is not None:
+        known.append(checkpoint.seq)
+    findings.gaps.pop()
+    findings.newest_seq = max([last.first_seq - 1, *known])
+    if findings.newest_seq >= last.first_seq:
+        findings.gaps.append(replace(last, last_seq=findings.newest_seq))
 
 
 def _rescue(plan: _Plan, findings: Findings) -> bytes | None:
@@ -124,7 +138,8 @@ def _rescue(plan: _Plan, findings: Findings) -> bytes | None:
     """
     checkpoint = findings.checkpoint
     rescued = None
-    places = [seq for seq in plan.blanks if checkpoint is not None and seq <= checkpoint.seq]
+    blank = [*plan.blanks, *(gap.first_seq for gap in findings.gaps)]
+    places = [seq for seq in blank if checkpoint is not None and seq <= checkpoint.seq]
     if findings.checkpoint_document is not None and (places or not findings.base_applies):
         whole = Document()
         whole.apply(findings.replay.document.encode())
@@ -146,6 +161,10 @@ def _set_states(
     connection: sqlite3.Connection, plan: _Plan, findings: Findings, base: bytes | None
 ) -> None:
     """Sets the base where it was lost, and makes the checkpoint anew."""
+    if findings.base is not None:
+        connection.execute(
+            "UPDATE bases SET seq = ? WHERE document_id = ?", (findings.base.seq, findings.id)
+        )
     if findings.base is not None and base is not None:
         plan.keep(findings.base.payload, f"base at {findings.base.seq} that does not apply")
         connection.execute(
@@ -210,16 +229,22 @@ def _fill(
         "SELECT coalesce(max(last_seq), 0) FROM blocks WHERE document_id = ?", (document_id,)
     ).fetchone()
     for gap in gaps:
-        entries = [
-            Entry(seq=seq, update=plan.blanks[seq], time_ms=gap.time_ms, author=None)
+        entries = (
+            Entry(
+                seq=seq,
+                update=plan.blanks.get(seq, EMPTY_UPDATE),
+                time_ms=gap.time_ms,
+                author=None,
+            )
             for seq in range(gap.first_seq, gap.last_seq + 1)
-        ]
+        )
         if gap.first_seq <= packed_seq:
-            insert_block(connection, document_id, PackedBlock.of(entries))
+            while block := list(islice(entries, BLOCK_ENTRIES)):
+                insert_block(connection, document_id, PackedBlock.of(block))
             continue
         connection.executemany(
             "INSERT INTO updates (document_id, seq, time_ms, payload) VALUES (?, ?, ?, ?)",
-            [(document_id, entry.seq, entry.time_ms, entry.update) for entry in entries],
+            ((document_id, entry.seq, entry.time_ms, entry.update) for entry in entries),
         )
 
 

@@ -18,7 +18,7 @@ from collab.storage.sqlite.connection import connect_reader, connect_writer
 from collab.storage.sqlite.integrity import Findings, check_document, check_file
 from collab.storage.sqlite.repair import repair
 from collab.storage.sqlite.stretches import read_stretches
-from collab.store import Append, Entry
+from collab.store import Append, Entry, NewEntry
 from collab.versions import Version
 from tests.core import poison
 from tests.storage.damage import DAY_MS, PACKED, WORDS, append, execute, flip, make, typed
@@ -49,6 +49,20 @@ def mended(path: Path) -> int:
         connection.execute("COMMIT")
     assert faults(path) == []
     return set_aside
+
+
+def make_empty(path: Path, *, checkpoint: bytes, seq: int) -> None:
+    """A document of which the checkpoint alone is left."""
+
+    async def write() -> None:
+        async with SQLiteStore(path) as store:
+            entry = NewEntry(update=b"\0\0", time_ms=1)
+            await store.append([Append(document="d", entries=[entry], checkpoint=checkpoint)])
+
+    anyio.run(write)
+    execute(path, "DELETE FROM updates")
+    execute(path, "UPDATE documents SET seq = ?", seq)
+    execute(path, "UPDATE checkpoints SET seq = ?", seq)
 
 
 def text(path: Path) -> str:
@@ -178,6 +192,34 @@ class TestLog:
         assert text(path) == "".join(WORDS)
         assert execute(path, "SELECT seq FROM documents") == [(1300,)]
 
+    def test_what_the_checkpoint_has_of_a_long_log_that_is_lost_is_kept(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "collab.db"
+        long = 120_000  # More than are taken for lost where nothing else tells of them.
+        (content,) = typed("all of it")
+        make_empty(path, checkpoint=content, seq=long)
+        mended(path)
+        assert text(path) == "all of it"
+        entries = log(path)
+        assert (len(entries), entries[0].update, entries[-1].seq) == (long, content, long)
+
+    @pytest.mark.parametrize("count", [1 << 40, 1 << 20])
+    def test_a_count_that_is_wrong_is_not_cut_below_what_was_lost_at_the_end(
+        self, path: Path, count: int
+    ) -> None:
+        execute(path, "DELETE FROM updates WHERE seq > 1250")
+        execute(path, "DELETE FROM blocks WHERE last_seq > 1000")
+        execute(path, "UPDATE documents SET seq = ?", count)
+        execute(
+            path,
+            "INSERT INTO versions (document_id, name, seq, created_ms)"
+            " SELECT id, 'later', 1260, 1 FROM documents",
+        )
+        mended(path)
+        assert text(path) == "".join(WORDS[:1250])
+        assert execute(path, "SELECT seq FROM documents") == [(1260,)]
+
     def test_a_poisoned_entry_is_found_where_it_first_fails(self, tmp_path: Path) -> None:
         path = tmp_path / "collab.db"
 
@@ -272,6 +314,22 @@ class TestStates:
         mended(path)
         assert text(path) == "".join(WORDS)
 
+    @pytest.mark.parametrize("seq", [900, 1250, 1 << 40])
+    def test_a_base_that_names_an_entry_that_is_there_loses_none(
+        self, tmp_path: Path, seq: int
+    ) -> None:
+        path = tmp_path / "collab.db"
+        make(path, base=True)
+        before = log(path)
+        ((right,),) = execute(path, "SELECT seq FROM bases")
+        execute(path, "UPDATE bases SET seq = ?", seq)
+        (fault,) = (fault for fault in faults(path) if fault.startswith("base"))
+        assert fault == f"base at {right}: expected a seq of at most {right}, got {seq}"
+        mended(path)
+        assert log(path) == before
+        assert text(path) == "".join(WORDS)
+        assert quarantine(path) == []
+
     @pytest.mark.parametrize("seq", [2, 600])
     def test_a_pinned_version_that_does_not_apply_is_found(self, tmp_path: Path, seq: int) -> None:
         path = tmp_path / "collab.db"
@@ -308,7 +366,7 @@ class TestEverythingAtOnce:
     def test_a_repair_that_cannot_help_changes_nothing(self, path: Path) -> None:
         execute(path, "UPDATE updates SET seq = seq + (1 << 40) WHERE seq = 1300")
         before = execute(path, "SELECT * FROM updates")
-        with pytest.raises(StoreError, match="expected at most 100000 entries"):
+        with pytest.raises(StoreError, match="expected at most 1000000 entries"):
             mended(path)
         assert execute(path, "SELECT * FROM updates") == before
 
