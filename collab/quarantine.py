@@ -10,7 +10,8 @@ Bounds
     single one above the bound is not kept at all. So nobody fills a disk with what is refused.
     Entries are not counted: the log had room for them.
 Idempotence
-    An entry is set aside once, by document and seq. Refused updates are kept as often as they come.
+    An entry is set aside once, by document, seq and bytes: what else is found at its place later is
+    kept, too. Refused updates are kept as often as they come.
 Documents
     A quarantine belongs to a name, not to a document: it may be all there is under that name, and
     makes no document.

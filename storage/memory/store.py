@@ -144,11 +144,11 @@ class MemoryStore:
             if each.author is not None:
                 check_author(each.author)
         before = len(self._quarantine)
-        there = {each.seq for name, each in self._quarantine if name == document}
+        there = {(each.seq, each.update) for name, each in self._quarantine if name == document}
         for each in refused:
-            if each.seq is None or each.seq not in there:
+            if each.seq is None or (each.seq, each.update) not in there:
                 self._quarantine.append((document, each))
-                there.add(each.seq)
+                there.add((each.seq, each.update))
         added = len(self._quarantine) - before
         counted = [place for place, (_, each) in enumerate(self._quarantine) if each.seq is None]
         sizes = [(self._quarantine[at][0], len(self._quarantine[at][1].update)) for at in counted]

@@ -100,7 +100,17 @@ _REVOCATIONS = """
     CREATE INDEX revocations_by_time ON collab.revocations (time_ms);
 """
 
-MIGRATIONS: Mapping[str, str] = {"0001_store": _STORE, "0002_revocations": _REVOCATIONS}
+# The same entry with the same bytes is still kept once: whoever writes looks, under a lock.
+_QUARANTINED_TWICE = """
+    ALTER TABLE collab.quarantine DROP CONSTRAINT quarantine_document_seq_key;
+    CREATE INDEX quarantine_by_entry ON collab.quarantine (document, seq);
+"""
+
+MIGRATIONS: Mapping[str, str] = {
+    "0001_store": _STORE,
+    "0002_revocations": _REVOCATIONS,
+    "0003_quarantined_twice": _QUARANTINED_TWICE,
+}
 """Name and statements of each step, in order."""
 
 

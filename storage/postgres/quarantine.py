@@ -9,9 +9,15 @@ from collab.storage.postgres.trash_rows import decode_author, encode_author
 _LOCK = 0x59637172
 """Advisory lock of whoever counts what is kept: the bounds are for all together. ``Ycqr``."""
 
+# Those without a seq equal none.
 _INSERT = """
     INSERT INTO collab.quarantine (document, seq, time_ms, author, reason, payload)
-    VALUES (%s, %s, %s, %s, %s, %b) ON CONFLICT (document, seq) DO NOTHING
+    SELECT new.* FROM (
+        VALUES (%s::text, %s::bigint, %s::bigint, %b::bytea, %b::bytea, %b::bytea)
+    ) AS new (document, seq, time_ms, author, reason, payload)
+    WHERE NOT EXISTS (
+        SELECT FROM collab.quarantine AS kept
+        WHERE (kept.document, kept.seq, kept.payload) = (new.document, new.seq, new.payload))
 """
 
 

@@ -175,6 +175,32 @@ def _create_revocations(database: Database) -> None:
     database.execute("CREATE INDEX revocations_by_time ON revocations (time_ms)")
 
 
+@MIGRATIONS(name="0007_quarantined_twice")
+def _allow_several_at_a_seq(database: Database) -> None:
+    # A constraint cannot be taken off a table. The same entry with the same bytes is still kept
+    # once: whoever writes looks.
+    database.execute(
+        """
+        CREATE TABLE new_quarantine (
+            id INTEGER PRIMARY KEY,
+            document TEXT NOT NULL,
+            seq INTEGER,
+            time_ms INTEGER NOT NULL,
+            author TEXT,
+            reason TEXT NOT NULL,
+            payload BLOB NOT NULL
+        )
+        """
+    )
+    database.execute(
+        "INSERT INTO new_quarantine (id, document, seq, time_ms, author, reason, payload)"
+        " SELECT id, document, seq, time_ms, author, reason, payload FROM quarantine"
+    )
+    database.execute("DROP TABLE quarantine")
+    database.execute("ALTER TABLE new_quarantine RENAME TO quarantine")
+    database.execute("CREATE INDEX quarantine_by_entry ON quarantine (document, seq)")
+
+
 def is_blank(connection: sqlite3.Connection) -> bool:
     """Tells whether a database has nothing in it and belongs to nobody yet."""
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from collab.quarantine import Outcome, Refused, surplus
 from collab.storage.checks import check_author
 
+# Those without a seq equal none.
 _INSERT = """
     INSERT INTO quarantine (document, seq, time_ms, author, reason, payload)
-    VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (document, seq) DO NOTHING
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS
+        (SELECT 1 FROM quarantine WHERE document = ?1 AND seq = ?2 AND payload = ?6)
 """
 
 

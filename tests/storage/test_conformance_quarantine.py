@@ -58,6 +58,18 @@ async def test_an_entry_is_set_aside_once_and_a_refused_update_as_often_as_it_co
         assert await kept(store) == [b"1", b"x", b"x", b"2", b"x"]
 
 
+async def test_another_update_at_the_place_of_an_entry_is_kept_beside_it(
+    make_store: MakeStore,
+) -> None:
+    first, second = refused(b"flipped", seq=1), refused(b"flipped again", seq=1, author="ada")
+    async with make_store() as store:
+        assert await store.quarantine("a", [first]) == Outcome(added=1, dropped=0)
+        assert await store.quarantine("a", [second, first]) == Outcome(added=1, dropped=0)
+        assert await store.quarantine("a", [first, second]) == Outcome(added=0, dropped=0)
+    async with make_store() as store:
+        assert list(await store.quarantined("a")) == [first, second]
+
+
 async def test_the_oldest_of_a_document_make_room_for_the_newest(make_store: MakeStore) -> None:
     updates = [b"%d" % number for number in range(IN_A_DOCUMENT.updates)]
     async with make_store() as store:

@@ -1,6 +1,7 @@
 """Stores of older and newer versions."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from collab.archive import Base
 from collab.errors import (
     StoreVersionError,
 )
+from collab.quarantine import Outcome, Refused
 from collab.storage.sqlite import SQLiteStore
 from collab.storage.sqlite.migrations import APPLICATION_ID, MIGRATIONS, migrate, pending
 from tests.storage.appending import append
@@ -89,6 +91,22 @@ class TestMigrations:
             assert (await store.load("imported")).checkpoint == b"\x0d\x0e"
             assert await store.base("imported") == Base(seq=0, update=b"\x0d\x0e")
             assert [summary.bytes for summary in await store.documents()] == [5, 2]
+
+    async def test_the_quarantine_of_an_older_store_is_kept(self, tmp_path: Path) -> None:
+        path = tmp_path / "collab.db"
+        with connect(path) as connection:
+            migrate(connection, steps_until("0006_revocations"))
+            connection.executescript(
+                "INSERT INTO quarantine (document, seq, time_ms, author, reason, payload)"
+                " VALUES ('a', 3, 1, 'ada', 'odd', x'01'), ('a', NULL, 2, NULL, 'odd', x'02');"
+            )
+        entry = Refused(update=b"\1", time_ms=1, author="ada", reason="odd", seq=3)
+        update = Refused(update=b"\2", time_ms=2, author=None, reason="odd")
+        other = replace(entry, update=b"\3")
+        async with SQLiteStore(path) as store:
+            assert list(await store.quarantined("a")) == [entry, update]
+            assert await store.quarantine("a", [entry, other]) == Outcome(added=1, dropped=0)
+            assert list(await store.quarantined("a")) == [entry, update, other]
 
     @pytest.mark.parametrize("create", [True, False])
     async def test_a_store_of_a_newer_version_is_refused(
