@@ -211,7 +211,8 @@ class Line:
             if not self.falls_back and self._opened:
                 self._climb_seconds = self._timing.climb_seconds
         elif self.falls_back:
-            self.falls_back = False  # That was not it.
+            self.falls_back = False  # That was not it: a proxy is up, and its server is not.
+            self._climb_seconds = self._timing.climb_seconds
         elif isinstance(ended, WebSocketsBlocked) or (self._opened and ended.code is None):
             self.falls_back = True
             self._climb_later()

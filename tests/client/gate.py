@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _CHUNK_BYTES = 64 * 1024
+_BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -16,6 +17,7 @@ class Gate:
         port: where it listens.
         shut: whether it cuts every connection at once.
         blocks_websockets: whether it answers their handshakes with 403.
+        lacks_server: whether it answers everything with 502, as proxies do whose server is down.
         holds_back_streams: whether it shows nothing of an event stream.
         allowance: how many bytes go up, what follows waits until everything is cut; None for all.
         asked: first lines of the requests that came.
@@ -24,6 +26,7 @@ class Gate:
     def __init__(self, target: int) -> None:
         self.shut = False
         self.blocks_websockets = False
+        self.lacks_server = False
         self.holds_back_streams = False
         self.allowance: int | None = None
         self.asked: list[str] = []
@@ -80,6 +83,9 @@ class Gate:
                 if piece.startswith((b"GET ", b"POST ", b"DELETE ")):
                     line = piece.partition(b"\r\n")[0].decode()
                     self.asked.append(line)
+                    if self.lacks_server:
+                        near.sendall(_BAD_GATEWAY)
+                        break
                     if self.blocks_websockets and "/hocuspocus" in line:
                         near.sendall(_FORBIDDEN)
                         break

@@ -158,6 +158,22 @@ async def test_it_climbs_back_to_websockets(server: Server, room: str) -> None:
             await ada.saved()
 
 
+async def test_it_climbs_back_soon_after_an_outage_behind_a_proxy(
+    server: Server, room: str
+) -> None:
+    with gate_to(server.port) as gate:
+        gate.lacks_server = True
+        timing = Timing(base_seconds=0.01, cap_seconds=0.01, climb_seconds=0.2)
+        async with collab.connect(gate.url, room, timing=timing) as ada:
+            await until(ada, lambda: len(gate.asked) >= 30, "many attempts")
+            gate.blocks_websockets = True
+            gate.lacks_server = False
+            await until(ada, lambda: ada.status is Status.CONNECTED, "the fallback")
+            gate.blocks_websockets = False
+            await until(ada, lambda: ada.status is Status.OFFLINE, "the stream's end")
+            await until(ada, lambda: ada.status is Status.CONNECTED, "a WebSocket")
+
+
 @pytest.mark.slow
 async def test_what_is_saved_survives_sigkill_and_what_is_not_is_sent_again(
     store: Path, room: str
