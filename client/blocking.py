@@ -1,10 +1,12 @@
 """BlockingDocument: a document on a server, for programs without an event loop."""
 
+import atexit
 import inspect
 import ssl
+import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import anyio
@@ -351,7 +353,8 @@ def connect_blocking(
     """Opens a document on a server, in programs without an event loop: scripts, notebooks.
 
     It is ``connect`` with calls that block. The connection is kept in a thread in the background
-    for as long as the context lasts; leaving it waits until what was changed is durable.
+    for as long as the context lasts; leaving it waits until what was changed is durable, and so
+    does the end of a program that has not left it.
 
     Args:
         url: where the server is: ``http://HOST/PREFIX``, or the same with https, ws or wss.
@@ -380,16 +383,27 @@ def connect_blocking(
             task_status.started((remote, counterpart))
             await counterpart.until_left()
 
-    with start_blocking_portal(name=f"collab {name}") as portal:
+    with ExitStack() as background:
+        portal = background.enter_context(start_blocking_portal(name=f"collab {name}"))
         stayed, (remote, counterpart) = portal.start_task(stay)
-        thread = HomeThread(name)
+        thread, opened_in = HomeThread(name), threading.current_thread()
         document = BlockingDocument(name, own, portal, remote, counterpart, thread)
+
+        def end_with_program() -> None:
+            """Leaves what was never left, before its thread in the background stands still."""
+            if opened_in is threading.current_thread() or not opened_in.is_alive():
+                with background:
+                    document.leave()
+                    stayed.result()
+
+        atexit.register(end_with_program)
         try:
             yield document
             document.leave()
             stayed.result()
             thread.refuse_if_strayed()
         finally:
+            atexit.unregister(end_with_program)
             document.leave()
 
 

@@ -44,6 +44,20 @@ with collab.connect_blocking(sys.argv[1], "notes") as document:
         document.next_change()
 """
 
+_NOT_LEFT = """
+import contextlib
+import sys
+
+import pycrdt
+
+import collab
+
+cells = contextlib.ExitStack()
+document = cells.enter_context(collab.connect_blocking(sys.argv[1], "not left"))
+text = document.doc.get("content", type=pycrdt.Text)
+text += "the end"
+"""
+
 
 def text_of(document: BlockingDocument) -> pycrdt.Text:
     text: pycrdt.Text = document.doc.get("content", type=pycrdt.Text)
@@ -309,6 +323,19 @@ def test_a_change_in_another_thread_raises_there_and_on_leaving_and_is_not_sent(
     with collab.connect_blocking(server.url, room) as other:
         other.synced(within_seconds=WITHIN_SECONDS)
         assert str(text_of(other)) == "here"
+
+
+def test_a_program_that_never_leaves_ends_when_all_is_saved(server: Server) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _NOT_LEFT, server.url],
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_SECONDS,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    with collab.connect_blocking(server.url, "not left") as document:
+        document.synced(within_seconds=WITHIN_SECONDS)
+        assert str(text_of(document)).endswith("the end")
 
 
 def test_an_address_or_a_name_that_is_none_is_refused() -> None:
