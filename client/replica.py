@@ -10,7 +10,7 @@ from typing import Any
 
 import pycrdt
 
-from collab import lib0
+from collab import lib0, state_vector
 from collab.client.conversation import Conversation
 from collab.client.frames import (
     PING,
@@ -25,7 +25,7 @@ from collab.client.frames import (
 )
 from collab.client.ledger import Ledger
 from collab.client.presence import PresenceView
-from collab.errors import ConnectionEnded, ProtocolError
+from collab.errors import ConnectionEnded, PoisonedUpdate, ProtocolError
 from collab.home_thread import HomeThread
 from collab.merging import merge
 from collab.protocol import hocuspocus, yjs
@@ -166,6 +166,7 @@ class Replica:
 
     def _take(self, message: ServerMessage) -> None:
         if isinstance(message, SyncStep1):
+            state_vector.decode(message.state_vector)
             # What was changed until now is in it; the server answers it, whatever it brings.
             self._changes.clear()
             self._answered = True
@@ -209,8 +210,10 @@ class Replica:
         self._applying = True
         try:
             self._doc.apply_update(update)
-        except Exception:  # An observer of the application's: its fault, not the connection's.
+        except ExceptionGroup:  # Observers of the application's: the update is in the Doc.
             logger.exception("an observer of a document failed")
+        except BaseException as error:  # noqa: BLE001 - see PoisonedUpdate.of
+            raise PoisonedUpdate.of(update, error) from None
         finally:
             self._applying = False
 

@@ -3,10 +3,11 @@
 import re
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pycrdt
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -14,7 +15,7 @@ from collab import lib0
 from collab.client.conversation import Conversation
 from collab.client.pulse import Pulse
 from collab.client.replica import Replica
-from collab.errors import ConnectionEnded
+from collab.errors import ConnectionEnded, ProtocolError
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.hocuspocus import HOCUSPOCUS
 from collab.protocol.messages import SyncStep1, SyncStep2, Update
@@ -324,6 +325,50 @@ def test_a_change_on_another_thread_does_not_go_with_the_next_connection() -> No
     with pytest.raises(ConnectionEnded, match="on another thread"):
         replica.receive(question)
     assert not any(b"from elsewhere" in frame for frame in said + replica.take())
+    replica.close()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [yjs.sync_step2(b"\1\1\1"), yjs.update(b"\xff" * 9), yjs.sync_step1(b"\xff\xff")],
+    ids=["step 2", "update", "step 1"],
+)
+def test_what_no_doc_takes_ends_the_connection_and_nothing_counts_as_synced(
+    message: bytes,
+) -> None:
+    replica = Replica("notes", pycrdt.Doc(), Conversation(Pulse()), lambda: None)
+    replica.connect("")
+    with pytest.raises(ProtocolError):
+        replica.receive(lib0.write_var_string("notes") + message)
+    assert not replica.synced
+    replica.close()
+
+
+@given(st.lists(st.binary(max_size=40), max_size=3))
+def test_whatever_a_server_says_is_taken_in_or_ends_the_connection(bodies: list[bytes]) -> None:
+    replica = Replica("notes", pycrdt.Doc(), Conversation(Pulse()), lambda: None)
+    replica.connect("")
+    with suppress(ConnectionEnded, ProtocolError):
+        for body in bodies:
+            replica.receive(lib0.write_var_string("notes") + body)
+    replica.take()
+    replica.close()
+
+
+def test_an_observer_that_fails_does_not_end_the_connection() -> None:
+    def fail(_: pycrdt.TransactionEvent) -> None:
+        raise RuntimeError("broken observer")
+
+    doc: Doc = pycrdt.Doc()
+    there: Doc = pycrdt.Doc()
+    text_of(there).insert(0, "hello")
+    subscription = doc.observe(fail)
+    replica = Replica("notes", doc, Conversation(Pulse()), lambda: None)
+    replica.connect("")
+    replica.receive(lib0.write_var_string("notes") + yjs.sync_step2(there.get_update()))
+    assert replica.synced
+    assert str(text_of(doc)) == "hello"
+    doc.unobserve(subscription)
     replica.close()
 
 
