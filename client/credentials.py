@@ -3,6 +3,8 @@
 import inspect
 from collections.abc import Awaitable, Callable
 
+from collab.errors import Unauthenticated
+
 Token = str | Callable[[], str | Awaitable[str]] | None
 """A token, or what gives one whenever one is wanted; None where the server asks for none."""
 
@@ -28,13 +30,18 @@ class Credentials:
         self._current = None
 
     async def token(self) -> str:
-        """The token to show; empty where there is none."""
+        """The token to show; empty where there is none.
+
+        Raises:
+            Unauthenticated: what is to be shown is no text.
+        """
         if self._current is None:
             self._current = await self._ask()
         return self._current
 
     async def _ask(self) -> str:
-        if not callable(self._source):
-            return self._source or ""
-        given = self._source()
-        return await given if inspect.isawaitable(given) else given
+        given = self._source() if callable(self._source) else self._source or ""
+        token = await given if inspect.isawaitable(given) else given
+        if not isinstance(token, str):  # Such as what os.environ.get finds nothing for.
+            raise Unauthenticated(f"expected a token, got {type(token).__name__}")
+        return token

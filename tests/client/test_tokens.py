@@ -80,6 +80,20 @@ async def test_a_function_that_has_no_good_token_is_not_asked_for_ever(address: 
     assert len(given) == 2
 
 
+async def test_what_is_no_token_is_told_and_another_one_asked_for(
+    address: str, room: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    given: list[object] = []
+
+    def give() -> str:
+        given.append(None if not given else token())
+        return given[-1]  # type: ignore[return-value]  # as programs without types do
+
+    async with collab.connect(address, room, token=give) as document:
+        await until(document, lambda: document.status is Status.CONNECTED, "another token")
+    assert "expected a token, got NoneType" in caplog.text
+
+
 async def test_a_document_that_the_token_does_not_open_is_refused(address: str) -> None:
     narrow = token(docs={"mine": "write"})
     async with collab.connect(address, "theirs", token=narrow) as document:
