@@ -31,7 +31,7 @@ def watch(metrics: Metrics, rooms: Rooms, persister: Persister) -> None:
     metrics.watch(
         "collab_uncommitted_bytes",
         "Changes that wait for the store.",
-        lambda: persister.uncommitted_bytes,
+        lambda: persister.backlog.uncommitted_bytes,
     )
     metrics.watch(
         "collab_store_failing",

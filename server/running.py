@@ -191,6 +191,6 @@ class Running:
         if scope.cancelled_caught:
             logger.error(
                 "gave up on %d bytes that the store did not take: %s",
-                self.persister.uncommitted_bytes,
+                self.persister.backlog.uncommitted_bytes,
                 self.persister.failure or "too slow",
             )

@@ -22,8 +22,9 @@ class Settings:
             one diff. 1 MiB: some seconds of a slow link, and little memory.
         blocked_seconds: how long a reader may take nothing at all before it is closed. 30 s: by
             then its own side has given the socket up.
-        uncommitted_max_bytes: what may wait for a failing store before writers are not read from.
-            64 MiB: minutes of typing, and a bound.
+        uncommitted_max_bytes: what may wait for a failing store, this server's and what others on
+            its bus have passed on, before writers are not read from. 64 MiB: minutes of typing, and
+            a bound.
         heartbeat_seconds: silence after which a peer is probed, and after which it is sent
             something itself. 20 s: clients give up after 30 s of silence.
         dead_seconds: silence after which a peer is dropped. 50 s: two probes unanswered.

@@ -39,9 +39,10 @@ class Health:
         """
         if self._census.closed:
             return JSONResponse({"status": "stopping"}, status_code=503)
-        if self._persister.failure is not None or self._persister.full:
+        backlog = self._persister.backlog
+        if self._persister.failure is not None or backlog.full:
             return JSONResponse(
-                {"status": "store failing", "uncommitted_bytes": self._persister.uncommitted_bytes},
+                {"status": "store failing", "uncommitted_bytes": backlog.uncommitted_bytes},
                 status_code=503,
             )
         if self._relays is not None and self._relays.failure is not None:

@@ -44,6 +44,7 @@ class Content:
     """
 
     __slots__ = (
+        "_backlog",
         "_changes",
         "_delivery",
         "_end",
@@ -74,6 +75,7 @@ class Content:
         settings = facilities.settings
         self._name = opened.stored.document
         self._persister = facilities.persister
+        self._backlog = facilities.persister.backlog
         self._settings = settings
         self._metrics = facilities.metrics
         self._delivery = delivery
@@ -175,8 +177,8 @@ class Content:
 
     def read_on(self, member: Member) -> None:
         """Reads from a member again; what still holds it back has it read from later."""
-        if self._persister.full:
-            self._persister.when_space(member.read_on)
+        if self._backlog.full:
+            self._backlog.when_space(member.read_on)
         elif not self.recovery.under_way:
             member.read_on()
 
@@ -308,9 +310,9 @@ class Content:
 
     def _hold_back(self, writer: Member) -> None:
         """Does not read from a writer while too much waits for the store, or for it to read."""
-        if self._persister.full:
+        if self._backlog.full:
             writer.hold_back()
-            self._persister.when_space(writer.read_on)
+            self._backlog.when_space(writer.read_on)
         elif writer.paused:
             writer.hold_back()
 
@@ -372,7 +374,7 @@ class Content:
     ) -> None:
         """Goes on with the document as it was rebuilt; see ``Recovery``."""
         self.document = self._entered(document)
-        self._delivery.thaw(document)
+        self._delivery.thaw(document, ahead=self.recovery.ahead)
         for member, message in good if self._end is None else ():
             self._add_tried(member, message)
         for call in deferred:

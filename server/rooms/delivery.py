@@ -221,16 +221,8 @@ class Delivery:
         member.paused_at = time.monotonic()
         member.queued_bytes = member.connection.queued_bytes
         self._direct.pop(member, None)
-        if not member.live:
-            return
-        member.live = False
-        missed = next((hold for hold in member.held if hold.whole), None)
-        member.known = missed.batch.state_before if missed else self.state_vector
-        for hold in tuple(member.held):
-            hold.whole = False
-            if hold.own is None:
-                member.held.remove(hold)
-        self._settle(member)
+        if member.live:
+            self._fall_behind(member)
 
     def resume(self, member: Member, first: bytes | None) -> None:
         """A member's connection has drained: it gets what it is owed.
@@ -255,8 +247,17 @@ class Delivery:
         self._frozen_at = state_before
         self._catch_up.freeze()
 
-    def thaw(self, document: Document) -> None:
-        """Goes on with another document, which holds all that was durable in the last one."""
+    def thaw(self, document: Document, *, ahead: bool) -> None:
+        """Goes on with another document, which holds all that was durable in the last one.
+
+        Args:
+            document: the document.
+            ahead: whether it holds more: then each reader is owed a diff.
+        """
+        if ahead:
+            for member in tuple(self.members):
+                if member.live:
+                    self._fall_behind(member)
         self.document = document
         self._frozen_at = None
         self._catch_up.thaw(document, list(self.members))
@@ -264,6 +265,18 @@ class Delivery:
     def trim(self) -> None:
         """Frees what was kept for readers to come, where none came for a while."""
         self._catch_up.trim()
+
+    def _fall_behind(self, member: Member) -> None:
+        """A live member is owed one diff from here on."""
+        member.live = False
+        missed = next((hold for hold in member.held if hold.whole), None)
+        member.known = missed.batch.state_before if missed else self.state_vector
+        for hold in tuple(member.held):
+            hold.whole = False
+            if hold.own is None:
+                member.held.remove(hold)
+        self._direct.pop(member, None)
+        self._settle(member)
 
     def _send_seconds(self) -> float:
         """What a frame to everyone costs after it was queued: all share one transport."""

@@ -11,6 +11,7 @@ import anyio
 
 from collab.errors import DocumentDeleted, StoreError
 from collab.server.metrics import Metrics
+from collab.server.rooms.backlog import Backlog
 from collab.server.rooms.rest import Rest
 from collab.server.settings import Settings
 from collab.server.timers import Timers
@@ -121,7 +122,7 @@ class Persister:
 
     Attributes:
         failure: what the store said when it last failed, or None while it works.
-        uncommitted_bytes: what was submitted and is not committed.
+        backlog: what was submitted and is not committed, among others.
     """
 
     def __init__(
@@ -143,24 +144,18 @@ class Persister:
         self._wake: anyio.Event | None = None
         self._rest = Rest(timers)
         self._settled: anyio.Event | None = None
-        self._space_waiters: dict[Callable[[], None], None] = {}
         self.failure: str | None = None
-        self.uncommitted_bytes = 0
+        self.backlog = Backlog(settings.uncommitted_max_bytes)
 
     @property
     def soon(self) -> bool:
         """Whether a write that writers wait for is on its way within some ten milliseconds."""
         return not self._committing and self._rest.ends_soon
 
-    @property
-    def full(self) -> bool:
-        """Whether so much waits for the store that writers must wait too."""
-        return self.uncommitted_bytes >= self._settings.uncommitted_max_bytes
-
     def submit(self, write: Write) -> None:
         """Takes in a write; its owner hears of the commit."""
         self._queue.append(write)
-        self.uncommitted_bytes += write.size
+        self.backlog.uncommitted_bytes += write.size
         if self._wake is not None:
             self._wake.set()
 
@@ -171,10 +166,6 @@ class Persister:
     def hasten(self) -> None:
         """A program does nothing until what was submitted is durable: it is committed at once."""
         self._rest.end()
-
-    def when_space(self, call: Callable[[], None]) -> None:
-        """Has ``call`` called once, however often it is given, when there is space again."""
-        self._space_waiters[call] = None
 
     async def settle(self) -> None:
         """Waits until nothing is uncommitted."""
@@ -234,7 +225,7 @@ class Persister:
             if append.entries:
                 self._changed(append, seq)
         for write in writes:
-            self.uncommitted_bytes -= write.size
+            self.backlog.uncommitted_bytes -= write.size
             first = firsts[write.document]
             firsts[write.document] += len(write.entries)
             write.seqs = range(first, firsts[write.document])
@@ -249,10 +240,8 @@ class Persister:
                 owner.overtaken(overtaken[document])
             elif document in set_back:
                 owner.set_back(set_back[document])
-        if self._space_waiters and not self.full:
-            waiters, self._space_waiters = self._space_waiters, {}
-            for call in waiters:
-                call()
+        if self.backlog.waiting:
+            self.backlog.offer()
 
     def _gather(self) -> list[Append]:
         """Moves queued writes into one group: all there are, up to a document's checkpoint."""
@@ -325,7 +314,7 @@ class Persister:
         dropped = {write for write in waiting if write.document == error.document}
         self._committing = [write for write in self._committing if write not in dropped]
         self._queue = deque(write for write in self._queue if write not in dropped)
-        self.uncommitted_bytes -= sum(write.size for write in dropped)
+        self.backlog.uncommitted_bytes -= sum(write.size for write in dropped)
         for owner in {write.owner for write in dropped}:
             owner.refused(error)
 

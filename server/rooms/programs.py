@@ -39,7 +39,7 @@ class Programs:
             ServerBusy: too much waits for the store, or the document is made anew.
             CollabError: the room has ended.
         """
-        if self._persister.full:
+        if self._persister.backlog.full:
             raise ServerBusy("expected the store to keep up, got too much that waits for it")
         await self._content.quiet()
 

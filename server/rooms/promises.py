@@ -1,7 +1,10 @@
 """Promises: changes that other instances have passed on, and are to make durable."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
+
+from collab.server.rooms.backlog import Backlog
 
 _UNMARKED_SECONDS = 60.0
 """Changes of an instance that tells no marks: those that are older are durable when it dies, or its
@@ -17,11 +20,15 @@ class Promises:
 
     Each has a place in that order. An acknowledgement given here waits for all places before it:
     it may be about such a change, or about one that depends on it.
+
+    Args:
+        backlog: counts what is kept of those that are waited for.
     """
 
-    __slots__ = ("_given", "_last")
+    __slots__ = ("_backlog", "_given", "_last")
 
-    def __init__(self) -> None:
+    def __init__(self, backlog: Backlog) -> None:
+        self._backlog = backlog
         self._last = 0
         self._given: dict[str, _Given] = {}
 
@@ -53,11 +60,16 @@ class Promises:
                 return
             given.number = max(given.number, number)
         self._last += 1
+        before = given.awaited_bytes
         given.add(_Promise(self._last, number, update, now))
+        self._backlog.passed_on_bytes += given.awaited_bytes - before
 
     def mark(self, instance: str, durable: int) -> None:
         """An instance's changes up to a number are durable."""
-        self._given.setdefault(instance, _Given()).mark(durable)
+        given = self._given.setdefault(instance, _Given())
+        before = given.awaited_bytes
+        given.mark(durable)
+        self._free(before - given.awaited_bytes)
 
     def wanted(self) -> Sequence[tuple[str, int]]:
         """The instances that have not kept theirs, and the number of the newest of each."""
@@ -81,7 +93,20 @@ class Promises:
 
     def forget(self, instance: str) -> None:
         """All of an instance's are durable."""
-        self._given.pop(instance, None)
+        given = self._given.pop(instance, None)
+        if given is not None:
+            self._free(given.awaited_bytes)
+
+    def leave(self) -> None:
+        """Nobody waits for them here any more: they are not counted from now on."""
+        backlog, self._backlog = self._backlog, Backlog(math.inf)
+        backlog.passed_on_bytes -= sum(given.awaited_bytes for given in self._given.values())
+        backlog.offer()
+
+    def _free(self, size: int) -> None:
+        self._backlog.passed_on_bytes -= size
+        if self._backlog.waiting:
+            self._backlog.offer()
 
     @property
     def instances(self) -> Sequence[str]:
@@ -129,9 +154,18 @@ class _Given:
     Attributes:
         number: that of the last change that came.
         durable: that of the last one that is known to be durable.
+        awaited_bytes: what is kept of those that have a number.
     """
 
-    __slots__ = ("_awaited", "_bytes", "_promises", "_stripped", "durable", "number")
+    __slots__ = (
+        "_awaited",
+        "_bytes",
+        "_promises",
+        "_stripped",
+        "awaited_bytes",
+        "durable",
+        "number",
+    )
 
     def __init__(self) -> None:
         self.number = 0
@@ -140,6 +174,7 @@ class _Given:
         self._awaited: deque[int] = deque()  # Places of those that have a number.
         self._stripped = 0
         self._bytes = 0
+        self.awaited_bytes = 0
 
     @property
     def oldest(self) -> int:
@@ -155,6 +190,7 @@ class _Given:
         self._promises.append(promise)
         if promise.number is not None:
             self._awaited.append(promise.place)
+            self.awaited_bytes += len(promise.update)
         self._bytes += len(promise.update)
         self._bound(promise.came_at)
 
@@ -175,6 +211,8 @@ class _Given:
         while self._bytes > _KEPT_MAX_BYTES:
             stripped = promises[self._stripped]
             self._bytes -= len(stripped.update)
+            if stripped.number is not None:
+                self.awaited_bytes -= len(stripped.update)
             stripped.update = b""
             self._stripped += 1
 
@@ -185,5 +223,6 @@ class _Given:
         dropped = self._promises.popleft()
         if dropped.number is not None:
             self._awaited.popleft()
+            self.awaited_bytes -= len(dropped.update)
         self._bytes -= len(dropped.update)
         self._stripped = max(self._stripped - 1, 0)

@@ -50,7 +50,7 @@ class Publication:
             stored,
             facilities.persister,
             facilities.settings,
-            relay.promises if relay is not None else Promises(),
+            relay.promises if relay is not None else Promises(facilities.persister.backlog),
             committed=relay.committed if relay is not None else lambda: None,
             released=delivery.release,
             slow=delivery.stop_waiting,
@@ -110,3 +110,8 @@ class Publication:
         if newest is not None and newest.after and self._relay is not None:
             self._relay.want()
         return newest
+
+    def ask(self) -> None:
+        """Asks other instances for what the document lacks."""
+        if self._relay is not None:
+            self._relay.ask()

@@ -52,6 +52,7 @@ class Recovery:
         under_way: whether the document is being rebuilt: nothing can be done with it.
         incomplete: whether the document lacks what others have promised, which was too much to be
             kept: it is read back from the log.
+        ahead: whether a document that was rebuilt may have what readers were not sent.
     """
 
     __slots__ = (
@@ -61,7 +62,9 @@ class Recovery:
         "_journal",
         "_load",
         "_name",
+        "_passed_on_bytes",
         "_resume",
+        "ahead",
         "incomplete",
         "under_way",
     )
@@ -85,6 +88,8 @@ class Recovery:
         self._deferred: list[Callable[[], None]] = []
         self.under_way = False
         self.incomplete = False
+        self.ahead = False
+        self._passed_on_bytes = 0
 
     def bound(self, document: Document) -> Document:
         """Bounds what may wait for its dependencies in a document, and who may have written it."""
@@ -103,8 +108,7 @@ class Recovery:
 
     def begin(self, suspects: Sequence[Change]) -> None:
         """Rebuilds the document, without what does not apply of what these members brought."""
-        self.under_way = True
-        self._deferred = []
+        self._begin()
         self._facilities.spawn(partial(self._rebuild, suspects))
 
     def cut(self, document: Document, cutting: Cutting, changes: Sequence[Change]) -> None:
@@ -117,13 +121,37 @@ class Recovery:
             cutting: what is to be carried out.
             changes: what cuts them; none where whoever calls defers it.
         """
-        self.under_way = True
-        self._deferred = []
+        self._begin()
         self._facilities.spawn(partial(self._cut, document, cutting, changes))
 
     def defer(self, call: Callable[[], None]) -> None:
         """Has something done when the document is rebuilt."""
         self._deferred.append(call)
+
+    def defer_passed_on(self, call: Callable[[], None], size: int) -> bool:
+        """Has a change taken in then that others have passed on, and log.
+
+        Args:
+            call: takes it in.
+            size: its bytes.
+
+        Returns:
+            Whether it is kept; where not, they are to be asked for it.
+        """
+        backlog = self._facilities.persister.backlog
+        if backlog.full:
+            self.ahead = True  # Of a part of it that the log has.
+            self.incomplete = True
+            return False
+        backlog.passed_on_bytes += size
+        self._passed_on_bytes += size
+        self._deferred.append(call)
+        return True
+
+    def _begin(self) -> None:
+        self.under_way = True
+        self.ahead = False
+        self._deferred = []
 
     async def _cut(self, document: Document, cutting: Cutting, changes: Sequence[Change]) -> None:
         try:
@@ -142,8 +170,12 @@ class Recovery:
 
     def _go_on(self, document: Document, good: Sequence[Change]) -> None:
         deferred, self._deferred = self._deferred, []
+        backlog = self._facilities.persister.backlog
+        backlog.passed_on_bytes -= self._passed_on_bytes
+        self._passed_on_bytes = 0
         self.under_way = False
         self._resume(document, good, deferred)
+        backlog.offer()
 
     async def _sift(self, suspects: Sequence[Change]) -> list[Change]:
         """Tries suspects, and closes the connections of those that cannot be applied.
@@ -179,7 +211,10 @@ class Recovery:
         left_out: set[bytes] = set()
         while True:
             try:
-                document = self.bound((await self._load()).document)
+                opened = await self._load()
+                document = self.bound(opened.document)
+                if opened.stored.seq > self._journal.seq:
+                    self.ahead = True
                 promised = self._journal.promised
                 self.incomplete = self.incomplete or promised.whole
                 for update in promised.updates:

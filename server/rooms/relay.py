@@ -16,6 +16,7 @@ from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.bus.bus import Bus
 from collab.server.bus.marks import Mark
 from collab.server.connection import Nowhere
+from collab.server.rooms.backlog import Backlog
 from collab.server.rooms.member import Batch, Member
 from collab.server.rooms.promises import Promises
 from collab.server.rooms.tied import TiedRoom
@@ -45,13 +46,14 @@ class Relay:
     Args:
         name: document name.
         bus: what carries it.
+        backlog: counts what others have passed on and not logged.
 
     Attributes:
         seat: whose changes these are, in the room.
         promises: what others have taken in, and may not have logged yet.
     """
 
-    def __init__(self, name: str, bus: Bus) -> None:
+    def __init__(self, name: str, bus: Bus, backlog: Backlog) -> None:
         self.seat = Member(Nowhere(), Session(ANYONE, Access.WRITE))
         self._name = name
         self._bus = bus
@@ -59,7 +61,8 @@ class Relay:
         self._early: list[Callable[[], None]] = []
         self._early_bytes = 0
         self._uncommitted: deque[Batch] = deque()
-        self.promises = Promises()
+        self._backlog = backlog
+        self.promises = Promises(backlog)
         self._passed_on: dict[str, int] = {}
         self._wanted = 0
         self._securing: set[str] = set()
@@ -72,7 +75,7 @@ class Relay:
         early, self._early = self._early, []
         for call in early:
             call()
-        self._ask()
+        self.ask()
 
     # What goes out.
 
@@ -106,6 +109,15 @@ class Relay:
         for instance, number in self.promises.wanted():
             self._bus.want(self._name, instance, number)
 
+    def ask(self) -> None:
+        """Asks the others for what the document lacks."""
+        room = self._room
+        assert room is not None
+        room.content.flush()
+        if room.content.postpone(self.ask):
+            return
+        self._say(relay.Asked(room.document.state_vector, room.presence.own()))
+
     def show(self, clients: Sequence[Present]) -> None:
         """Passes on presence of clients that are, or were, connected here."""
         if clients:
@@ -128,6 +140,8 @@ class Relay:
             self._wait(partial(self.changed, update, instance, number), len(update))
             return
         self.promises.add(instance, number, update, time.monotonic())
+        if self._backlog.waiting:
+            self.want()
         room.remote.take(update, promised=number is not None)
 
     def reopened(self, instance: str) -> None:
@@ -163,7 +177,7 @@ class Relay:
         self._returns = True
         if self._room is not None:
             self._room.remote.read_back()
-            self._ask()
+            self.ask()
 
     def unanswered(self, instance: str) -> None:
         """Another instance does not say what is durable: perhaps it died when all of it was."""
@@ -223,14 +237,6 @@ class Relay:
         unseen = room.show_relayed(clients, Elsewhere(instance))
         if unseen:
             self._say(relay.Shown(unseen), to=instance)
-
-    def _ask(self) -> None:
-        room = self._room
-        assert room is not None
-        room.content.flush()
-        if room.content.postpone(self._ask):
-            return
-        self._say(relay.Asked(room.document.state_vector, room.presence.own()))
 
     def _answer(self, room: TiedRoom, message: relay.Asked | relay.Answered, instance: str) -> None:
         """Tells another instance what it lacks, and with which change all of that is durable."""

@@ -9,6 +9,7 @@ from collab.errors import ProtocolError
 from collab.revocation import Revoked
 from collab.server.bus.bus import Bus
 from collab.server.bus.marks import Mark
+from collab.server.rooms.backlog import Backlog
 from collab.server.rooms.relay import Relay
 
 logger = logging.getLogger("collab")
@@ -43,17 +44,28 @@ class Relays:
         async with self._bus.joined(self):
             yield
 
-    async def open(self, document: str) -> Relay:
-        """Makes a room's relay before its log is read: nothing between the two is lost."""
-        made = self._relays[document] = Relay(document, self._bus)
+    async def open(self, document: str, backlog: Backlog) -> Relay:
+        """Makes a room's relay before its log is read: nothing between the two is lost.
+
+        Args:
+            document: document name.
+            backlog: counts what others have passed on and not logged.
+        """
+        made = self._relays[document] = Relay(document, self._bus, backlog)
         await self._bus.subscribe(document)
         return made
 
     def close(self, document: str, closed: Relay) -> None:
         """The room is unloaded, or could not be loaded."""
+        closed.promises.leave()
         if self._relays.get(document) is closed:
             del self._relays[document]
             self._bus.unsubscribe(document)
+
+    def want(self) -> None:
+        """Somebody waits until what others have passed on is durable, of whichever document."""
+        for tie in tuple(self._relays.values()):
+            tie.want()
 
     def end(self, document: str) -> None:
         """Has other instances open a document anew, which may not be open here."""

@@ -41,6 +41,7 @@ class Remote:
         "_content",
         "_feeds",
         "_journal",
+        "_lacks",
         "_load",
         "_name",
         "_publication",
@@ -68,6 +69,7 @@ class Remote:
         self._feeds = facilities.feeds
         self._load = load
         self._seat = seat
+        self._lacks = False
         self._readback = Readback(
             entries_after,
             self._journal,
@@ -89,7 +91,7 @@ class Remote:
         if self._content.stopped:
             return
         if self._recovery.under_way:
-            self._recovery.defer(partial(self.take, update, promised=promised))
+            self._defer(update, promised=promised)
             return
         if not promised:
             self._journal.run_ahead()
@@ -105,7 +107,7 @@ class Remote:
         if content.stopped:
             return
         if self._recovery.under_way:
-            self._recovery.defer(partial(self.take, update, promised=False))
+            self._defer(update, promised=False)
             return
         state_before = content.document.state_vector
         news = self._news([update], partial(self.integrate, update))
@@ -113,6 +115,23 @@ class Remote:
             self._journal.run_ahead()
             parts = {self._seat: news}
             self._publication.publish(content.document, parts, {}, [], news, state_before, own=None)
+
+    def _defer(self, update: bytes, *, promised: bool) -> None:
+        """Has a change wait while the document is rebuilt, where there is space for it."""
+        call = partial(self.take, update, promised=promised)
+        if not self._recovery.defer_passed_on(call, len(update)) and not self._lacks:
+            self._lacks = True
+            self._recovery.defer(self._make_good)
+
+    def _make_good(self) -> None:
+        """Reads and asks for what there was no space for."""
+        if self._content.postpone(self._make_good):
+            return
+        self._lacks = False
+        if self._content.stopped:
+            return
+        self._readback.look()
+        self._publication.ask()
 
     def mark(self, seqs: Sequence[range]) -> None:
         """What others have taken in is durable.

@@ -86,6 +86,8 @@ class Rooms:
             long_messages=LongMessages(settings),
             feeds=feeds,
         )
+        if relays is not None:
+            persister.backlog.hasten(relays.want)
         self._entries: dict[str, _Entry] = {}
         self._changing: dict[str, anyio.Event] = {}
         self._closing = False
@@ -289,7 +291,7 @@ class Rooms:
     async def _load(self, name: str, entry: _Entry, seeded: bool) -> None:
         try:
             if self._relays is not None:
-                entry.relay = await self._relays.open(name)
+                entry.relay = await self._relays.open(name, self._facilities.persister.backlog)
             opened = await open_seeded(self._store, name, self._seed if seeded else None)
         except Exception as error:  # noqa: BLE001 - whoever waits for the room gets it as theirs
             entry.error = error

@@ -204,7 +204,7 @@ class TestOneUpdate:
             store.failure = StoreUnavailable("disk full")
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(lambda: client.post("/api/docs/a/updates", content=one))
-                while not collab.running.persister.full:
+                while not collab.running.persister.backlog.full:
                     await anyio.lowlevel.checkpoint()
                 answer = await client.post("/api/docs/a/updates", content=two)
                 assert answer.status_code == 503

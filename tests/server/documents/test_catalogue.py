@@ -296,7 +296,7 @@ class TestAnotherProcess:
             assert closed_with(client) is CloseCode.NOT_FOUND
             await other.read_until(lambda: len(other.acknowledged) == 1)
             assert client.acknowledged == []
-            assert server.persister.uncommitted_bytes == 0
+            assert server.persister.backlog.uncommitted_bytes == 0
             assert await text_of(store, "other") == "kept"
             await server.persister.settle()
             assert server.persister.failure is None

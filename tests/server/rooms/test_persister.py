@@ -133,7 +133,7 @@ class TestGroupCommit:
                 server.persister.submit(write(owner, "d", b"%d" % number))
             await server.persister.settle()
             assert len(owner.heard) == 5
-            assert server.persister.uncommitted_bytes == 0
+            assert server.persister.backlog.uncommitted_bytes == 0
             await server.persister.settle()
 
     async def test_an_owner_that_fails_does_not_keep_the_others_waiting(
@@ -290,14 +290,14 @@ class TestFailingStore:
             store.failure = StoreUnavailable("disk full")
             writer.type("x" * 400)
             await alarmed(server, store, caplog)
-            assert server.persister.full
+            assert server.persister.backlog.full
             writer.type("y")
             assert not writer.wire.reading
             assert reader.wire.reading
             store.failure = None
             await writer.wire.until(lambda: writer.wire.reading)
             await room.content.settle()
-            assert not server.persister.full
+            assert not server.persister.backlog.full
             kept = Document.load(await store.load("d")).doc.get("text", type=pycrdt.Text)
             assert str(kept) == writer.text
 
@@ -327,7 +327,7 @@ async def test_a_writer_that_reads_again_while_the_store_is_full_is_read_from_in
         await room.programs.saved()
         store.hold_appends()
         other.type("held back by nobody")
-        assert server.persister.full
+        assert server.persister.backlog.full
         room.resume(writer.seat)
         assert not writer.wire.reading
         store.let_append()
@@ -484,9 +484,9 @@ class TestCheckpoints:
             owner = Listener()
             store.hold_appends()
             server.persister.submit(write(owner, "d", b"x" * 20))
-            assert server.persister.full
+            assert server.persister.backlog.full
             for _ in range(3):
-                server.persister.when_space(call)
+                server.persister.backlog.when_space(call)
             store.let_append()
             await owner.until(1)
             await server.persister.settle()

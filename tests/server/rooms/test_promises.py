@@ -1,5 +1,6 @@
 """What other instances have passed on: acknowledgements wait until it is durable, however it is."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from collab.protocol import yjs
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.protocol.ysweet import Y_SWEET
 from collab.server.bus.in_process import Exchange, InProcessBus
+from collab.server.rooms.backlog import Backlog
 from collab.server.rooms.member import Member
 from collab.server.rooms.promises import Promises
 from collab.session import Session
@@ -309,7 +311,7 @@ class TestPlaces:
     """The order in which others' changes came, and what of them is durable."""
 
     def test_what_came_before_a_place_is_kept_when_each_instance_has_kept_its_own(self) -> None:
-        promises = Promises()
+        promises = Promises(Backlog(math.inf))
         promises.add("one", 1, b"a", 0.0)
         promises.add("other", 1, b"b", 0.0)
         promises.add("one", 2, b"c", 0.0)
@@ -324,20 +326,20 @@ class TestPlaces:
         assert promises.newest == 0
 
     def test_a_mark_that_is_lost_is_made_good_by_the_next(self) -> None:
-        promises = Promises()
+        promises = Promises(Backlog(math.inf))
         for number in (1, 2, 3):
             promises.add("one", number, b"a", 0.0)
         promises.mark("one", 3)
         assert promises.kept(3)
 
     def test_a_change_that_is_durable_before_it_comes_is_not_waited_for(self) -> None:
-        promises = Promises()
+        promises = Promises(Backlog(math.inf))
         promises.mark("one", 4)
         promises.add("one", 4, b"a", 0.0)
         assert promises.newest == 0
 
     def test_an_instance_that_opened_the_document_anew_begins_anew(self) -> None:
-        promises = Promises()
+        promises = Promises(Backlog(math.inf))
         promises.add("one", 9, b"a", 0.0)
         promises.mark("one", 9)
         promises.forget("one")
@@ -345,7 +347,7 @@ class TestPlaces:
         assert promises.wanted() == [("one", 1)]
 
     def test_an_instance_that_tells_no_marks_is_not_waited_for_but_looked_after(self) -> None:
-        promises = Promises()
+        promises = Promises(Backlog(math.inf))
         promises.add("old", None, b"a", 0.0)
         assert promises.newest == 0
         assert promises.left("old", 59.0).updates == [b"a"]
@@ -353,7 +355,7 @@ class TestPlaces:
 
     def test_a_change_without_a_number_hides_none_that_has_one(self) -> None:
         for numbers in ((1, None), (None, 1), (None, 1, None)):
-            promises = Promises()
+            promises = Promises(Backlog(math.inf))
             for number in numbers:
                 promises.add("one", number, b"a", 0.0)
             newest = promises.newest
@@ -364,7 +366,7 @@ class TestPlaces:
             assert promises.newest == 0
 
     def test_what_is_too_much_to_keep_is_still_waited_for(self) -> None:
-        promises = Promises()
+        promises = Promises(Backlog(math.inf))
         for number in range(1, 6):
             promises.add("one", number, bytes(1 << 20), 0.0)
         left = promises.left("one", 1e6)

@@ -8,6 +8,7 @@ import pytest
 
 from collab.access import ANYONE, Access
 from collab.close import CloseCode
+from collab.document import Document
 from collab.errors import ServerBusy, StoreUnavailable
 from collab.lib0 import write_var_bytes, write_var_string, write_var_uint
 from collab.merging import merge
@@ -26,6 +27,10 @@ from tests.server.stores import SteeredStore
 from tests.server.wire import Client, Wire, house
 
 pytestmark = pytest.mark.anyio
+
+SEVEN = poison.update_of(poison.in_root(4, write_var_string("seven")), client=7)
+CHILD_OF_SEVEN = poison.update_of(b"\x04\x00\x07\x00" + write_var_string("x"), client=8)
+"""It breaks a document that has ``SEVEN``."""
 
 
 async def test_the_sender_is_closed_and_the_room_goes_on() -> None:
@@ -225,8 +230,6 @@ class WrittenBesides(SteeredStore):
 
 
 async def test_what_breaks_the_rebuilt_document_has_it_rebuilt_once_more_and_not_twice() -> None:
-    seven = poison.update_of(poison.in_root(4, write_var_string("seven")), client=7)
-    child_of_seven = poison.update_of(b"\x04\x00\x07\x00" + write_var_string("x"), client=8)
     children_of_hello = [
         poison.update_of(b"\x04\x00\x01\x00" + write_var_string("x"), client=client)
         for client in (10, 11)
@@ -236,10 +239,10 @@ async def test_what_breaks_the_rebuilt_document_has_it_rebuilt_once_more_and_not
         room = await server.rooms.acquire("d")
         hostile, *others, writer = (Client(room, client_id=n).connect() for n in range(91, 95))
         Client(room, client_id=2, wire=Wire(work_seconds=0.01)).connect()
-        hostile.say(yjs.update(seven))
+        hostile.say(yjs.update(SEVEN))
         await room.content.settle()
         store.written_at = 3  # Two loads try all three; the third is what the room goes on with.
-        hostile.say(yjs.update(child_of_seven))
+        hostile.say(yjs.update(CHILD_OF_SEVEN))
         for other, child in zip(others, children_of_hello, strict=True):
             other.say(yjs.update(child))
         store.held_at = 9  # The last one, where the two broken ones are looked for at once.
@@ -363,3 +366,65 @@ async def test_what_came_meanwhile_is_durable_before_the_document_is_changed_in_
         await anyio.wait_all_tasks_blocked()
         store.let_load()
         await writer.wire.ended()
+
+
+async def test_readers_are_sent_what_another_process_wrote_before_the_rebuild() -> None:
+    store = WrittenBesides()
+    async with house(store) as server:
+        room = await server.rooms.acquire("d")
+        hostile, reader, idle = (Client(room, client_id=n).connect() for n in (91, 2, 3))
+        hostile.say(yjs.update(SEVEN))
+        await room.content.settle()
+        room.pause(idle.seat)
+        store.written_at = 1
+        hostile.say(yjs.update(CHILD_OF_SEVEN))
+        await reader.read_until(lambda: sorted(reader.text) == sorted("sevenhello"))
+        room.resume(idle.seat)
+        await idle.read_until(lambda: sorted(idle.text) == sorted("sevenhello"))
+        # No echo, which would tell who wrote it that it is durable.
+        assert reader.acknowledged == [SEVEN]
+
+
+@pytest.mark.parametrize(
+    ("words", "logged"), [(["x" * 100] * 100, True), (["x" * 3_000_000] * 3, False)]
+)
+async def test_what_others_pass_on_beyond_a_bound_is_not_kept_but_asked_for_afterwards(
+    tmp_path: Path, words: list[str], logged: bool
+) -> None:
+    exchange = Exchange()
+    path = tmp_path / "collab.db"
+    ones, others = SteeredStore(SQLiteStore(path)), SteeredStore(SQLiteStore(path))
+    small = Settings(uncommitted_max_bytes=1000, checkpoint_entries=1, checkpoint_seconds=1e-9)
+    length = sum(map(len, words))
+    async with (
+        house(ones, bus=exchange.bus()) as one,
+        house(others, small, bus=exchange.bus()) as other,
+    ):
+        ann = Client(await one.rooms.acquire("d"), client_id=3).connect()
+        room = await other.rooms.acquire("d")
+        bob, hostile = (Client(room, client_id=n).connect() for n in (2, 91))
+        hostile.say(yjs.update(poison.HELLO))
+        await bob.read_until(lambda: bob.text == "hello")
+        await other.persister.settle()
+        others.hold_loads()
+        hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
+        if not logged:
+            ones.hold_appends()
+        typed = [ann.type(word) for word in words]
+        if logged:
+            await ann.read_until(lambda: typed[-1] in ann.acknowledged)
+            await anyio.wait_all_tasks_blocked()
+            assert 0 < other.persister.backlog.passed_on_bytes < 1200
+        assert room.content.recovery.under_way
+        others.let_load()
+        await bob.read_until(lambda: bob.text.count("x") == length)
+        ones.let_append()
+        await one.persister.settle()
+        update = bob.type("!")
+        await bob.read_until(lambda: update in bob.acknowledged)
+        assert other.persister.backlog.passed_on_bytes == 0
+        await room.settle()
+    async with SQLiteStore(path, create=False) as stored:
+        document = Document.load(await stored.load("d"))
+        text = str(document.doc.get("text", type=pycrdt.Text))
+        assert (text.count("x"), text.count("!")) == (length, 1)
