@@ -221,7 +221,7 @@ class Collab:
             NotRunning: the app is not entered.
             DocumentDeleted: it was deleted, before or meanwhile.
             StoreError: the document cannot be loaded, or not be seeded.
-            ServerBusy: too many clients are joining.
+            ServerBusy: too many clients are joining, or it is being rebuilt for long.
             WrongThread: on leaving: it was changed on another thread.
         """
         running = self.running

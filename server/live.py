@@ -85,8 +85,9 @@ class LiveDocument:
 
         Raises:
             DocumentDeleted: it was deleted meanwhile.
-            ServerBusy: too many clients are joining.
+            ServerBusy: too many clients are joining, or it is being rebuilt for long.
         """
+        await self._room.programs.read()
         while not self._seat.synced:
             if self._connection.closed is not None:
                 self._room.content.refuse_if_ended()

@@ -25,6 +25,8 @@ class Settings:
         uncommitted_max_bytes: what may wait for a failing store, this server's and what others on
             its bus have passed on, before writers are not read from. 64 MiB: minutes of typing, and
             a bound.
+        rebuild_seconds: how long requests and programs wait for a document that is being rebuilt,
+            as an update broke it and its store cannot be read. 10 s: below what proxies wait.
         heartbeat_seconds: silence after which a peer is probed, and after which it is sent
             something itself. 20 s: clients give up after 30 s of silence.
         dead_seconds: silence after which a peer is dropped. 50 s: two probes unanswered.
@@ -108,6 +110,7 @@ class Settings:
     outbox_max_bytes: int = MIB
     blocked_seconds: float = 30.0
     uncommitted_max_bytes: int = 64 * MIB
+    rebuild_seconds: float = 10.0
     heartbeat_seconds: float = 20.0
     dead_seconds: float = 50.0
     unload_seconds: float = 10.0

@@ -142,12 +142,12 @@ class Catalogue:
         room = await self._rooms.acquire(name, seeded=False)
         try:
             for _ in range(_ATTEMPTS):
-                room.content.flush()
-                version = room.document.version
-                state = room.document.encode()
+                document = await room.programs.read()
+                version = document.version
+                state = document.encode()
                 update = await anyio.to_thread.run_sync(replace_text, state, text, root)
-                room.content.flush()
-                if room.document.version == version:
+                now = await room.programs.read()
+                if now is document and now.version == version:
                     break  # Otherwise it is of before; the last one merges as any change does.
             await admit()
             if update is not None:

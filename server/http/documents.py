@@ -103,9 +103,9 @@ class Documents:
         """A copy of the document as it is now, uncommitted changes included."""
         room = self._rooms.find(name)
         if room is not None and (room.content.seq or room.members):
-            room.content.flush()
+            state = (await room.programs.read()).encode()
             copy = Document()
-            copy.apply(room.document.encode())
+            copy.apply(state)
             return copy
         opened = await open_document(self._store, name)
         if opened.stored.seq == 0 and opened.stored.checkpoint is None:

@@ -85,8 +85,7 @@ class Updates:
         lines = await read_body(request, self._max_bytes)
         room = await self._rooms.acquire(name, seeded=False)
         try:
-            await room.programs.quiet()  # What does not apply is nothing that is known.
-            state = room.document.encode()
+            state = (await room.programs.read()).encode()
             # A copy is asked, in a thread. What becomes of the room meanwhile does no harm: at
             # worst something is stored that it had come to know.
             intake = await anyio.to_thread.run_sync(lambda: take_in(state, decode_entries(lines)))

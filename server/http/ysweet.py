@@ -123,8 +123,7 @@ class YSweet:
         room = await self._rooms.acquire(name)
         try:
             await self._guard.renewed(permit)
-            room.content.flush()
-            update = room.document.encode()
+            update = (await room.programs.read()).encode()
         finally:
             self._rooms.release(room)
         return Response(update, media_type="application/octet-stream")

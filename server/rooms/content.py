@@ -288,10 +288,18 @@ class Content:
         """Returns when everything that came is in the document, and changes can be made in it.
 
         Raises:
-            ServerBusy: the document is made anew.
+            ServerBusy: the document takes none any more.
             CollabError: the room has ended.
         """
         await self.whole()
+        self.refuse_if_stopped()
+
+    def refuse_if_stopped(self) -> None:
+        """Raises that the document takes no changes any more, if so.
+
+        Raises:
+            ServerBusy: it does not.
+        """
         if self.stopped:
             raise ServerBusy(f"expected {self._name!r} to take changes, got one that is made anew")
 

@@ -1,7 +1,9 @@
-"""Programs: what this server's own programs change of a document that is open here."""
+"""Programs: what this server's own programs read and change of a document that is open here."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
+
+import anyio
 
 from collab.document import Document
 from collab.errors import PoisonedUpdate, ServerBusy
@@ -13,35 +15,46 @@ from collab.store import NewEntry
 
 
 class Programs:
-    """Takes in what REST and the embedding app change, and tells them when that is durable.
+    """Shows REST and the embedding app the document, and takes in what they change of it.
 
     They are no members: nobody holds them back, so each of them waits for the document and for
-    the store itself.
+    the store itself. While the document is rebuilt there is nothing to be read: the one that broke
+    may have what nobody else will see.
 
     Args:
         content: the document.
         publication: passes on what is new of it.
         persister: where their changes go.
+        rebuild_seconds: how long they wait for a document that is being rebuilt.
     """
 
-    __slots__ = ("_content", "_journal", "_persister", "_publication")
+    __slots__ = ("_content", "_journal", "_persister", "_publication", "_rebuild_seconds")
 
-    def __init__(self, content: Content, publication: Publication, persister: Persister) -> None:
+    def __init__(
+        self,
+        content: Content,
+        publication: Publication,
+        persister: Persister,
+        rebuild_seconds: float,
+    ) -> None:
         self._content = content
         self._publication = publication
         self._journal = publication.journal
         self._persister = persister
+        self._rebuild_seconds = rebuild_seconds
 
-    async def quiet(self) -> None:
-        """Returns when everything that came is in the document, and changes can be made in it.
+    async def read(self) -> Document:
+        """Gives the document with everything that came, to be read before the next await.
 
         Raises:
-            ServerBusy: too much waits for the store, or the document is made anew.
+            ServerBusy: it is being rebuilt, and that takes long.
             CollabError: the room has ended.
         """
-        if self._persister.backlog.full:
-            raise ServerBusy("expected the store to keep up, got too much that waits for it")
-        await self._content.quiet()
+        content = self._content
+        with anyio.move_on_after(self._rebuild_seconds):
+            await content.whole()
+            return content.document
+        raise ServerBusy("expected the document to be whole, got one that is being rebuilt")
 
     async def take_in(self, effect: bytes, entries: Sequence[NewEntry]) -> None:
         """Takes in changes that were made elsewhere and waits until they are durable.
@@ -54,9 +67,9 @@ class Programs:
 
         Raises:
             PoisonedUpdate: they cannot be applied; the document goes on without them.
-            ServerBusy: too much waits for the store.
+            ServerBusy: too much waits for the store, or the document is being rebuilt for long.
         """
-        await self.quiet()
+        await self._quiet()
         await self._take_saved(effect, entries)
 
     async def revise(
@@ -74,9 +87,9 @@ class Programs:
 
         Raises:
             PoisonedUpdate: it cannot be applied; the document goes on without it.
-            ServerBusy: too much waits for the store.
+            ServerBusy: too much waits for the store, or the document is being rebuilt for long.
         """
-        await self.quiet()
+        await self._quiet()
         update = revision(self._content.document)
         if update is None:
             await self.saved()
@@ -98,6 +111,18 @@ class Programs:
             self._persister.hasten()
             await journal.next_change()
             self._content.refuse_if_ended()
+
+    async def _quiet(self) -> None:
+        """Returns when everything that came is in the document, and changes can be made in it.
+
+        Raises:
+            ServerBusy: too much waits for the store, or the document takes no changes.
+            CollabError: the room has ended.
+        """
+        if self._persister.backlog.full:
+            raise ServerBusy("expected the store to keep up, got too much that waits for it")
+        await self.read()
+        self._content.refuse_if_stopped()
 
     async def _take_saved(self, effect: bytes, entries: Sequence[NewEntry]) -> None:
         refused: list[PoisonedUpdate] = []

@@ -102,7 +102,9 @@ class Room:
             seat=seat,
             gone=self._gone,
         )
-        self.programs = Programs(self.content, publication, facilities.persister)
+        self.programs = Programs(
+            self.content, publication, facilities.persister, settings.rebuild_seconds
+        )
         self.remote = Remote(
             self.name,
             self.content,
