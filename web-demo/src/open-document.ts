@@ -14,7 +14,7 @@ import { WhoWrote } from './history/who-wrote.js'
 import { type User, readUser } from './identity.js'
 import type { Notice } from './notice.js'
 import { PresenceList } from './presence.js'
-import { describe, explainRefusal } from './progress.js'
+import { describe, explainFull, explainRefusal } from './progress.js'
 import { selectionOf } from './remote-selections.js'
 import { RequestFailed } from './request.js'
 
@@ -176,6 +176,14 @@ export class OpenDocument {
       byId('refusal-text').textContent = text
       byId('retry').textContent = isLost && mayDelete() ? 'Bring it back' : 'Try again'
     })
+    provider.on('full', (full) => {
+      if (full) {
+        const [title, text] = explainFull(this.#copy.keeps)
+        byId('refusal-title').textContent = title
+        byId('refusal-text').textContent = text
+      }
+      show()
+    })
     const { signal } = this.#controls
     const [undo, redo] = [byId<HTMLButtonElement>('undo'), byId<HTMLButtonElement>('redo')]
     const showUndo = (): void => {
@@ -214,7 +222,8 @@ export class OpenDocument {
     this.editor.allow(this.#mayWrite && !isRefused)
     const progress = describe(provider, this.#settled, this.#copy.keeps, this.#mayWrite)
     if (this.#isStranger) progress.status = 'Not signed in'
-    byId('refusal').hidden = !isRefused
+    byId('refusal').hidden = !isRefused && !provider.full
+    byId('retry').hidden = !isRefused
     this.#history.standing = {
       isReachable: provider.status === 'connected',
       mayWrite: this.#mayWrite,

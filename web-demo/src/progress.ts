@@ -24,7 +24,10 @@ const STATUS: Record<Status, string> = {
  * @param mayWrite whether the server takes changes
  */
 export function describe(
-  { status, saved, pendingChanges, refusal }: Pick<Standing, 'status' | 'saved' | 'pendingChanges' | 'refusal'>,
+  { status, saved, pendingChanges, full, refusal }: Pick<
+    Standing,
+    'status' | 'saved' | 'pendingChanges' | 'full' | 'refusal'
+  >,
   settled: boolean,
   keeps: boolean,
   mayWrite: boolean,
@@ -34,16 +37,30 @@ export function describe(
   return { status: isDeleted ? 'Deleted' : STATUS[status], saved: savedText(), isSaved }
 
   function savedText(): string {
-    if (!mayWrite && pendingChanges === 0 && status !== 'refused') return 'Read only'
+    if (status === 'refused' && pendingChanges === 0) return ''
+    if (!mayWrite && pendingChanges === 0) return 'Read only'
     if (isSaved) return 'Saved'
     if (status === 'connecting') return ''
     // Of what a device kept from earlier nobody can say yet whether it waits.
+    if (full) return 'Not stored'
     if (status === 'connected') return pendingChanges > 0 ? 'Saving…' : ''
-    if (status === 'refused' && pendingChanges === 0) return ''
-    const place = keeps ? 'kept on this device' : 'keep this page open'
+    const place = keeps ? ' on this device' : ', keep this page open'
     if (pendingChanges === 0) return keeps ? 'Kept on this device' : ''
-    return `${pendingChanges} ${pendingChanges === 1 ? 'change' : 'changes'} waiting, ${place}`
+    return `${pendingChanges} ${pendingChanges === 1 ? 'change' : 'changes'} waiting${place}`
   }
+}
+
+/**
+ * What to tell a person whose document is as large as one may be: a title and a sentence.
+ *
+ * @param keeps whether this device keeps what is written
+ */
+export function explainFull(keeps: boolean): [title: string, text: string] {
+  const kept = keeps ? ' and is kept on this device alone' : ''
+  return [
+    'This document is full',
+    `What you write now is not stored by the server${kept}. Copy it into a new document to go on.`,
+  ]
 }
 
 /**

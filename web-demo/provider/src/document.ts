@@ -24,6 +24,8 @@ export interface Progress {
   readonly saved: boolean
   /** How many changes made here wait to be stored by the server. */
   readonly pendingChanges: number
+  /** Whether the document is as large as one may be: the server takes no more changes. */
+  readonly full: boolean
   /** What the server allows; null while it has not said. */
   readonly access: Access | null
   /** Why the server will not have this client, where it will not. */
@@ -46,6 +48,7 @@ export interface DocumentEvents {
   synced: (synced: boolean) => void
   saved: (saved: boolean) => void
   pending: (changes: number) => void
+  full: (full: boolean) => void
   refused: (refusal: Refusal) => void
 }
 
@@ -126,6 +129,10 @@ export class CollabDocument extends Emitter<
     return this.#progress.pendingChanges
   }
 
+  get full(): boolean {
+    return this.#progress.full
+  }
+
   get access(): Access | null {
     return this.#progress.access
   }
@@ -201,10 +208,11 @@ export class CollabDocument extends Emitter<
     const keys = Object.keys(progress) as (keyof Progress)[]
     if (keys.every((key) => progress[key] === before[key])) return
     this.#progress = progress
-    const { status, synced, saved, pendingChanges, refusal } = progress
+    const { status, synced, saved, pendingChanges, full, refusal } = progress
     if (status !== before.status) this.emit('status', [status])
     if (synced !== before.synced) this.emit('synced', [synced])
     if (pendingChanges !== before.pendingChanges) this.emit('pending', [pendingChanges])
+    if (full !== before.full) this.emit('full', [full])
     if (saved !== before.saved) this.emit('saved', [saved])
     if (refusal !== before.refusal) {
       if (refusal) this.emit('refused', [refusal])
@@ -216,12 +224,13 @@ export class CollabDocument extends Emitter<
   readonly #onDocDestroy = (): void => this.close()
 
   #measure(): Progress {
-    const { isSynced, isSaved, isAdmitted, pendingChanges, access, refusal } = this.#session
+    const { isSynced, isSaved, isFull, isAdmitted, pendingChanges, access, refusal } = this.#session
     return {
       status: refusal ? 'refused' : this.#statusOf(isAdmitted),
       synced: isSynced,
       saved: isSaved,
       pendingChanges,
+      full: isFull,
       access,
       refusal,
     }

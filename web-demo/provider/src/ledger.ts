@@ -7,6 +7,8 @@ interface Sent {
   /** How many of its messages have no receipt yet. */
   awaited: number
   isRefused: boolean
+  /** Whether it is all that the server lacked. */
+  isAnswer: boolean
 }
 
 /**
@@ -20,6 +22,7 @@ export class Ledger {
   #sent: Sent[] = []
   #unsent = 0
   #refused = 0
+  #hasRefusal = false
   /** Whether the document holds something of which nobody knows whether the server has it. */
   #isUnconfirmed = true
 
@@ -33,6 +36,11 @@ export class Ledger {
     return !this.#isUnconfirmed && !this.#sent.some(({ isNews }) => isNews)
   }
 
+  /** Whether the server has refused something on this connection, and has not taken it since. */
+  get hasRefusal(): boolean {
+    return this.#hasRefusal
+  }
+
   /** Notes a change that is not sent now; `local` where it was made by this page. */
   keep(local: boolean): void {
     if (local) this.#unsent += 1
@@ -41,7 +49,7 @@ export class Ledger {
 
   /** Notes a change that was sent, in so many messages. */
   send(local: boolean, messages = 1): void {
-    this.#sent.push({ changes: local ? 1 : 0, isNews: true, awaited: messages, isRefused: false })
+    this.#sent.push({ changes: local ? 1 : 0, isNews: true, awaited: messages, isRefused: false, isAnswer: false })
   }
 
   /**
@@ -53,7 +61,7 @@ export class Ledger {
   answer(hasContent: boolean, messages = 1): void {
     const isNews = hasContent || !this.isClear
     const changes = this.#unsent + this.#refused
-    this.#sent.push({ changes, isNews, awaited: messages, isRefused: false })
+    this.#sent.push({ changes, isNews, awaited: messages, isRefused: false, isAnswer: true })
     this.#unsent = this.#refused = 0
     this.#isUnconfirmed = false
   }
@@ -62,16 +70,18 @@ export class Ledger {
   receive(accepted: boolean): void {
     const sent = this.#sent[0]
     if (!sent) return
-    if (!accepted) sent.isRefused = this.#isUnconfirmed = true
+    if (!accepted) sent.isRefused = this.#hasRefusal = this.#isUnconfirmed = true
     sent.awaited -= 1
     if (sent.awaited > 0) return
     this.#sent.shift()
     if (sent.isRefused) this.#refused += sent.changes
+    else if (sent.isAnswer) this.#hasRefusal = false
   }
 
   /** Notes that the connection ended: nobody knows what became of what was sent. */
   interrupt(): void {
     if (!this.isClear) this.#isUnconfirmed = true
+    this.#hasRefusal = false
     this.#unsent += sum(this.#sent)
     this.#sent = []
   }

@@ -376,3 +376,25 @@ test.each(['disconnect', 'destroy'] as const)('%s() as soon as it is connected i
   await pass(60_000)
   expect([connection.status, wire.sockets.map(({ readyState }) => readyState)]).toEqual(['offline', [3]])
 })
+
+test('a document that is as large as one may be says so until the server takes what it refused', async () => {
+  const document = connect().open('a')
+  const told: boolean[] = []
+  document.on('full', (full) => told.push(full))
+  const text = document.doc.getText('content')
+  text.insert(0, 'stored')
+  await pass()
+  wire.isFull = true
+  text.insert(6, ' and not')
+  await pass()
+  expect([document.full, document.saved, document.pendingChanges]).toEqual([true, false, 1])
+  wire.last.end(1006)
+  expect(document.full).toBe(false) // Nobody knows.
+  await pass(100)
+  expect([document.full, document.saved, document.pendingChanges]).toEqual([true, false, 1])
+  wire.isFull = false
+  wire.last.end(1006)
+  await pass(200)
+  expect([document.full, document.saved, document.pendingChanges]).toEqual([false, true, 0])
+  expect(told).toEqual([true, false, true, false])
+})

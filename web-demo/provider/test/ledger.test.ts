@@ -114,3 +114,17 @@ test('parts that were sent when the connection ended are sent anew', () => {
   ledger.receive(true)
   expect([ledger.isClear, ledger.pending]).toEqual([true, 0])
 })
+
+test('a refusal stands until all that the server lacks was sent anew and taken', () => {
+  const ledger = new Ledger()
+  ledger.send(true)
+  ledger.send(true)
+  ledger.receive(false)
+  ledger.receive(true)
+  expect(ledger.hasRefusal).toBe(true)
+  ledger.answer(true, 2)
+  ledger.receive(true)
+  expect(ledger.hasRefusal).toBe(true)
+  ledger.receive(true)
+  expect(ledger.hasRefusal).toBe(false)
+})

@@ -15,6 +15,8 @@ export class Wire {
   isReachable = true
   /** Whether nothing that is sent arrives, either way. */
   isSilent = false
+  /** Whether documents are as large as they may be. */
+  isFull = false
   /** Decides on tokens: a close code refuses one, and undefined lets it in. */
   judge: (document: string, token: string) => number | undefined = () => undefined
   readonly tokens: string[] = []
@@ -131,8 +133,17 @@ export class WireSocket {
       this.tell(document, SYNC, 0, Y.encodeStateVector(doc))
       this.tell(document, SYNC, 1, Y.encodeStateAsUpdate(doc, body))
     } else {
-      Y.applyUpdate(doc, body)
-      this.tell(document, SYNC_STATUS, 1)
+      const isTaken = !this.#wire.isFull || !brings(doc, body)
+      if (isTaken) Y.applyUpdate(doc, body)
+      this.tell(document, SYNC_STATUS, isTaken ? 1 : 0)
     }
   }
+}
+
+/** Whether an update holds anything that a document lacks. */
+function brings(doc: Y.Doc, update: Uint8Array): boolean {
+  const after = new Y.Doc()
+  Y.applyUpdate(after, Y.encodeStateAsUpdate(doc))
+  Y.applyUpdate(after, update)
+  return !Y.equalSnapshots(Y.snapshot(doc), Y.snapshot(after))
 }

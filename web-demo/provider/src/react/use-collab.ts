@@ -13,6 +13,7 @@ const UNCONNECTED: Progress = {
   synced: false,
   saved: false,
   pendingChanges: 0,
+  full: false,
   access: null,
   refusal: null,
 }
