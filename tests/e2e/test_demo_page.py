@@ -322,3 +322,68 @@ async def test_who_may_only_read_is_told_so_and_cannot_type(browser: Browser) ->
         await wait_until(reader, "() => window.collab.provider.status === 'offline'")
         await type_at_end(reader, " hello.")
         await wait_shows(reader, "Dear reader, farewell.")
+
+
+async def test_a_document_that_is_full_says_so_and_what_becomes_of_what_is_written(
+    browser: Browser, store: Path
+) -> None:
+    with serve(store, options=["--document-max-bytes", "2000"]) as server:
+        page = await open_page(browser, server.port)
+        await page.get_by_test_id("editor").locator(".cm-content").focus()
+        await page.keyboard.insert_text("A long letter. " * 200)
+        await page.wait_for_selector(SAVED)
+        await type_at_end(page, "And more.")
+        told = page.get_by_test_id("refusal")
+        await expect(told).to_contain_text("This document is full")
+        await expect(told).to_contain_text("kept on this device alone")
+        await expect(told.get_by_role("button")).to_have_count(0)
+        await expect(page.get_by_test_id("saved")).to_have_text("Not stored")
+        await page.reload()
+        await expect(told).to_contain_text("This document is full")
+        await expect(page.get_by_test_id("saved")).to_have_text("Not stored")
+        await page.close()
+
+
+async def test_an_address_that_can_name_no_document_is_not_passed_over(
+    browser: Browser, server: Server
+) -> None:
+    page = await (await browser.new_context()).new_page()
+    await page.goto(f"{server.url}/?doc={'x' * 600}")
+    await expect(page.get_by_test_id("notice")).to_contain_text("at most 512 bytes")
+
+
+async def overflows(page: Page, selector: str) -> bool:
+    """Whether an element is too small for what is in it."""
+    return bool(
+        await page.locator(selector).evaluate(
+            "({ scrollWidth, clientWidth, scrollHeight, clientHeight }) =>"
+            " scrollWidth > clientWidth || scrollHeight > clientHeight"
+        )
+    )
+
+
+async def test_on_a_phone_what_waits_and_where_it_is_kept_can_be_read_to_the_end(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port, phone=True)
+    await page.context.set_offline(True)
+    await page.wait_for_selector(NOT_CONNECTED)
+    await type_at_end(page, "In the tunnel.")
+    await expect(page.get_by_test_id("saved")).to_have_text("14 changes waiting on this device")
+    assert not await overflows(page, ".marks")
+
+
+async def test_however_many_people_are_here_their_number_fits_its_mark(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port)
+    await page.evaluate(
+        """() => {
+          const { awareness } = window.collab.provider
+          const added = Array.from({ length: 200 }, (_, index) => index + 1)
+          for (const client of added) awareness.states.set(client, { user: { name: 'Ada' } })
+          awareness.emit('change', [{ added, updated: [], removed: [] }, 'test'])
+        }"""
+    )
+    await expect(page.locator(".avatar.rest")).to_have_text("+196")
+    assert not await overflows(page, ".avatar.rest")

@@ -180,7 +180,9 @@ function leave(): void {
 function show(): void {
   if (isShut) return
   const addressed = addressedDocument()
-  const name = addressed !== null && nameFault(addressed) === null ? addressed : null
+  const fault = addressed === null ? null : nameFault(addressed)
+  const name = fault === null ? addressed : null
+  if (fault !== null) notice.show(`The address names no document. ${fault}`)
   void opened?.destroy()
   opened = null
   delete window.collab
