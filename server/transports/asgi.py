@@ -18,10 +18,10 @@ from collab.server.auth.bearer import choose_subprotocol
 from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.endpoints import ENDPOINTS, Endpoint, Handshakes
 from collab.server.http.status import status_of
-from collab.server.limits.throttle import Throttle
 from collab.server.metrics import Metrics
 from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
+from collab.server.transports.intake import Intake
 
 _RISE = 1.01
 """How fast the known cost of a frame follows frames that take longer."""
@@ -49,15 +49,14 @@ class ASGIConnection:
         "_closing",
         "_cost",
         "_ended",
+        "_intake",
         "_metrics",
         "_paused",
         "_peer",
         "_queue",
         "_queued_bytes",
-        "_readable",
         "_send",
         "_settings",
-        "_throttle",
         "_wake",
         "heard",
         "told",
@@ -71,11 +70,10 @@ class ASGIConnection:
         self._cost = cost
         self._settings = settings
         self._metrics = metrics
-        self._throttle = Throttle(settings, time.monotonic())
+        self._intake = Intake(settings, metrics)
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._wake = anyio.Event()
-        self._readable: anyio.Event | None = None
         self._closing: tuple[CloseCode, str] | None = None
         self._ended = anyio.CancelScope()
         self._paused = False
@@ -109,6 +107,7 @@ class ASGIConnection:
         if self._closing is None:
             self._metrics.count_close(code)
             self._closing = (code, reason)
+            self._intake.end()
             self._ended.deadline = anyio.current_time() + GOODBYE_SECONDS
             self._wake.set()
 
@@ -118,14 +117,11 @@ class ASGIConnection:
 
     def pause_reading(self) -> None:
         """Takes no more frames until ``resume_reading``."""
-        if self._readable is None:
-            self._readable = anyio.Event()
+        self._intake.pause()
 
     def resume_reading(self) -> None:
         """Takes frames again."""
-        if self._readable is not None:
-            self._readable.set()
-            self._readable = None
+        self._intake.resume()
 
     def probe(self) -> bool:
         """ASGI has no pings."""
@@ -145,8 +141,7 @@ class ASGIConnection:
 
     async def _read(self, receive: Receive) -> None:
         while True:
-            while self._readable is not None:
-                await self._readable.wait()
+            await self._intake.opened()
             message = await receive()
             if message["type"] == "websocket.disconnect":
                 return
@@ -160,10 +155,7 @@ class ASGIConnection:
                 self.close(CloseCode.TOO_LARGE, "a message is too large")
             else:
                 self._peer.receive(bytes(frame))
-                wait = self._throttle.take(len(frame), time.monotonic())
-                if wait:
-                    self._metrics.count_limit("connection_messages_per_second")
-                    await anyio.sleep(wait)
+                self._intake.count(len(frame))
 
     async def _write(self) -> None:
         with suppress(OSError):  # What some servers raise once the peer has gone.

@@ -1,6 +1,5 @@
 """ResumableConnection: a connection that outlives the requests it is made of."""
 
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -13,11 +12,11 @@ from collab.event_stream import PADDING, SIGN_OF_LIFE
 from collab.protocol.fallback import Place, closed, frame_event, opened
 from collab.server.connection import GOODBYE_SECONDS, RESUME_SHARE
 from collab.server.http.streaming import QUIET_SECONDS
-from collab.server.limits.throttle import Throttle
 from collab.server.metrics import Metrics
 from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
 from collab.server.timers import Timer, Timers
+from collab.server.transports.intake import Intake
 
 _WRITE_BYTES = 64 * 1024
 """Frames that are written in one go, before base64."""
@@ -50,6 +49,7 @@ class ResumableConnection:
         "_finished",
         "_forget",
         "_forgotten",
+        "_intake",
         "_kept",
         "_last_post",
         "_metrics",
@@ -58,12 +58,8 @@ class ResumableConnection:
         "_peer_ended",
         "_poster",
         "_queue",
-        "_readable",
         "_reader",
-        "_rests_until",
-        "_sent",
         "_settings",
-        "_throttle",
         "_timers",
         "_wake",
         "heard",
@@ -87,8 +83,7 @@ class ResumableConnection:
         self._settings = settings
         self._timers = timers
         self._metrics = metrics
-        self._throttle = Throttle(settings, time.monotonic())
-        self._rests_until = 0.0
+        self._intake = Intake(settings, metrics)
         self._forget = forget
         self._queue: deque[bytes] = deque()
         self._bytes_queued = 0
@@ -97,7 +92,6 @@ class ResumableConnection:
         self._bytes_kept = 0
         self._forgotten = 0  # Frames from the first on that were written and are not kept.
         self._wake = anyio.Event()
-        self._readable: anyio.Event | None = None
         self._closing: tuple[CloseCode, str] | None = None
         self._reader: anyio.CancelScope | None = None
         self._poster: anyio.CancelScope | None = None
@@ -141,7 +135,7 @@ class ResumableConnection:
         self._metrics.count_close(code)
         self._closing = (code, reason)
         self._wake.set()
-        self.resume_reading()
+        self._intake.end()
         if self._reader is not None:
             self._reader.deadline = anyio.current_time() + GOODBYE_SECONDS
         # Later: rooms close members in the middle of other work.
@@ -154,14 +148,11 @@ class ResumableConnection:
 
     def pause_reading(self) -> None:
         """Takes no more frames until ``resume_reading``."""
-        if self._readable is None and self._closing is None:
-            self._readable = anyio.Event()
+        self._intake.pause()
 
     def resume_reading(self) -> None:
         """Takes frames again."""
-        if self._readable is not None:
-            self._readable.set()
-            self._readable = None
+        self._intake.resume()
 
     def probe(self) -> bool:
         """HTTP has no pings."""
@@ -236,14 +227,7 @@ class ResumableConnection:
 
     async def readable(self) -> None:
         """Waits until frames are taken in: the room can, and the client was not too fast."""
-        while True:
-            rest_seconds = self._rests_until - time.monotonic()
-            if self._readable is not None:
-                await self._readable.wait()
-            elif rest_seconds > 0 and self._closing is None:
-                await anyio.sleep(rest_seconds)
-            else:
-                return
+        await self._intake.opened()
 
     def receive(self, number: int, frames: list[bytes]) -> None:
         """Takes in a POST, once.
@@ -261,15 +245,10 @@ class ResumableConnection:
             raise OutOfTurn(f"expected POST {self._last_post + 1} of this session, got {number}")
         if number == self._last_post + 1:
             self._last_post = number
-            rest_seconds = 0.0
-            now = time.monotonic()
             for frame in frames:
                 if self._closing is None:
                     self._peer.receive(frame)
-                    rest_seconds = self._throttle.take(len(frame), now)
-            if rest_seconds:
-                self._metrics.count_limit("connection_messages_per_second")
-                self._rests_until = now + rest_seconds
+                    self._intake.count(len(frame))
         if self._closing is not None:
             code, reason = self._closing
             raise SessionEnded(f"expected an open session, got one closed with {code}: {reason}")
