@@ -80,8 +80,8 @@ class Settings:
             and a cursor, a hundred times over.
         viewer_presence: whether those who may only read can show that they are here. True: people
             like to know who watches.
-        handshake_seconds: how long a client may take to send its first request. 10 s: slow links
-            do, idle sockets do not.
+        handshake_seconds: how long a client may take to send its first request, and as long for
+            the TLS handshake before it. 10 s: slow links do, idle sockets do not.
         handshake_max_bytes: longest head of a WebSocket handshake. 16 KiB: cookies and tokens.
         trash_seconds: how long deleted documents can be brought back before they are erased. 30
             days: longer than most holidays.

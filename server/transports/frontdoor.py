@@ -108,14 +108,24 @@ class FrontDoor:
     async def _listen(self) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         backlog = self._config.backlog
+        patience = None if self._tls is None else self.settings.handshake_seconds
         if self.native:
             # picows passes headers on in a buffer that it soon writes over: aiofastnet's transports
             # copy what they cannot send at once, uvloop's own would send what is there later.
             return await aiofastnet.create_server(
-                loop, self._receive_guest, sock=self._listener, ssl=self._tls, backlog=backlog
+                loop,
+                self._receive_guest,
+                sock=self._listener,
+                ssl=self._tls,
+                ssl_handshake_timeout=patience,
+                backlog=backlog,
             )
         return await loop.create_server(
-            self._receive_guest, sock=self._listener, ssl=self._tls, backlog=backlog
+            self._receive_guest,
+            sock=self._listener,
+            ssl=self._tls,
+            ssl_handshake_timeout=patience,
+            backlog=backlog,
         )
 
     def _receive_guest(self) -> "_Guest":

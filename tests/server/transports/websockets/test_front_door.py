@@ -74,6 +74,20 @@ class TestFrontDoor:
                     assert await raw.reader.read() == b""
             await raw.close()
 
+    @pytest.mark.parametrize("native", [True, False])
+    async def test_a_tls_handshake_that_does_not_come_is_waited_for_as_long(
+        self, native: bool
+    ) -> None:
+        server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        trustme.CA().issue_cert("localhost").configure_cert(server_tls)
+        app = Collab(MemoryStore(), settings=Settings(handshake_seconds=0.05))
+        async with front_door(app, native=native, tls=server_tls) as port:
+            raw = await Raw.open(port)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                with contextlib.suppress(ConnectionResetError):  # So an aborted one may end.
+                    assert await raw.reader.read() == b""
+            await raw.close()
+
     @pytest.mark.parametrize(
         "line", ["CONNECT localhost:443", "GET http://localhost:99999/ws/room"]
     )
