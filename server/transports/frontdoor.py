@@ -40,6 +40,7 @@ from collab.server.transports.native import NativeConnection
 
 _READ_BUFFER_BYTES = 2048
 """What picows reads into, for each connection; it grows with longer messages."""
+_HEAD_END = b"\r\n\r\n"
 _CORK: int | None = getattr(socket, "TCP_CORK", None)
 _CLOSE_SECONDS = 2.0
 """How long HTTP requests under way may take when the server stops."""
@@ -249,7 +250,7 @@ class _Guest(asyncio.Protocol):
         self._received += data
         # Hypercorn has a bound of its own for heads that are longer.
         most = self._door.settings.handshake_max_bytes
-        if b"\r\n\r\n" not in self._received and len(self._received) < most:
+        if _HEAD_END not in self._received and len(self._received) < most:
             return
         if self._patience is not None:
             self._patience.cancel()
@@ -357,10 +358,11 @@ class _Guest(asyncio.Protocol):
 
 def _read_handshake(received: bytes) -> Scope | None:
     """Reads a request head: the ASGI scope of a WebSocket handshake, or None for other requests."""
+    head, end, _ = received.partition(_HEAD_END)
     request = _RequestHead()
     parser = httptools.HttpRequestParser(request)
     try:
-        parser.feed_data(received)
+        parser.feed_data(head + end)  # What follows may be another request.
     except httptools.HttpParserUpgrade:
         pass
     except httptools.HttpParserError:

@@ -16,7 +16,7 @@ from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from tests.core import poison
 from tests.server.hosts import HOSTS, STREAM_WRITERS, front_door
-from tests.server.transports.websockets.raw import Raw
+from tests.server.transports.websockets.raw import Raw, handshake
 from tests.server.transports.websockets.serving import (
     DEADLINE_SECONDS,
     heard,
@@ -43,6 +43,16 @@ class TestHTTP:
             head = await raw.read_head()
             assert b" 200 " in head
             await raw.reader.readexactly(len(b'{"status":"ok"}'))
+        await raw.close()
+
+    async def test_a_handshake_behind_a_request_is_read_for_itself(self, port: int) -> None:
+        """The path of the one and the path of the other are not one path."""
+        raw = await Raw.open(port)
+        raw.write(b"GET /ws/no HTTP/1.1\r\nHost: localhost\r\n\r\n", handshake("/ws/room"))
+        head = await raw.read_head()
+        assert head.startswith(b"HTTP/1.1 426 ")
+        size = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        await raw.reader.readexactly(size)
         await raw.close()
 
     async def test_a_plain_request_to_a_websocket_is_answered_over_http_2_too(self) -> None:
