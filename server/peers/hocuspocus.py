@@ -23,6 +23,11 @@ class HocuspocusPeer:
         self._most = most
         self._seats: dict[bytes, Seat] = {}
 
+    @property
+    def known(self) -> bool:
+        """Whether a token has opened a document."""
+        return self._shared.taken
+
     def opened(self, connection: Connection) -> None:
         """Waits for the client to open documents."""
         self._shared.open(connection)

@@ -11,6 +11,11 @@ class Peer(Protocol):
     ``opened`` comes first and once, ``ended`` last and once. Nothing here blocks or raises.
     """
 
+    @property
+    def known(self) -> bool:
+        """Whether it was found to be somebody who may read a document; before, it is a stranger."""
+        ...
+
     def opened(self, connection: Connection) -> None:
         """The handshake is done."""
         ...

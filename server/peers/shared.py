@@ -89,6 +89,11 @@ class SharedConnection:
             self._patience.cancel()
         self._visit.end()
 
+    @property
+    def taken(self) -> bool:
+        """Whether any seat is taken."""
+        return self._taken > 0
+
     # What seats call.
 
     def check_user(self, user: str | None) -> None:

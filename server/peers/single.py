@@ -65,6 +65,11 @@ class SinglePeer:
         self._early: list[bytes] = []
         self._ended = False
 
+    @property
+    def known(self) -> bool:
+        """See ``Peer.known``: the handshake told who comes."""
+        return True
+
     def opened(self, connection: Connection) -> None:
         """Takes the seat at once where the room is in memory."""
         self._seat = Member(connection, self._session)

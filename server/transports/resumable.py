@@ -160,6 +160,18 @@ class ResumableConnection:
 
     # What requests call.
 
+    @property
+    def closed(self) -> bool:
+        """Whether it is only there to say why it was closed."""
+        return self._closing is not None
+
+    @property
+    def post_max_bytes(self) -> int:
+        """How long a POST may be, by who is known to send it."""
+        if self._peer.known:
+            return self._settings.message_max_bytes
+        return min(self._settings.unauthenticated_max_bytes, self._settings.message_max_bytes)
+
     def can_resume(self, number: int) -> bool:
         """Whether all that was written after the frame of this number is still here."""
         return self._forgotten <= number <= self._forgotten + len(self._kept)

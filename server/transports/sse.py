@@ -84,6 +84,8 @@ class Sessions:
             metrics.count_refusal(status_of(error))
             raise
         if len(self._open) >= self._settings.fallback_sessions:
+            self._forget_closed()
+        if len(self._open) >= self._settings.fallback_sessions:
             metrics.count_limit("fallback_sessions")
             raise ServerBusy(
                 f"expected at most {self._settings.fallback_sessions} sessions, got one more"
@@ -97,6 +99,11 @@ class Sessions:
         self._open[key] = connection
         connection.open()
         return connection
+
+    def _forget_closed(self) -> None:
+        """Makes room: whoever was closed and has not asked why yet is not told any more."""
+        for connection in [each for each in self._open.values() if each.closed]:
+            connection.abort()
 
     def _forget(self, key: tuple[Endpoint, str, Secret]) -> None:
         self._open.pop(key, None)
@@ -189,7 +196,7 @@ class Fallback:
         deadline = anyio.current_time() + self._settings.post_seconds
         body: bytes | None = None
         with connection.posting(deadline) as turn:
-            body = await read_body(request, self._settings.message_max_bytes)
+            body = await read_body(request, connection.post_max_bytes)
             frames = split_frames(body)
             await connection.readable()
             connection.receive(number, frames)

@@ -28,6 +28,7 @@ class Recorder:
     """A peer that writes down what it is told."""
 
     def __init__(self) -> None:
+        self.known = True
         self.calls: list[str] = []
         self.frames: list[bytes] = []
         self.is_over = anyio.Event()

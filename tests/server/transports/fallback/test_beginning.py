@@ -110,6 +110,16 @@ class TestBeginning:
             async with FallbackClient(http):
                 pass
 
+    async def test_who_was_closed_and_does_not_ask_why_keeps_nobody_out(self) -> None:
+        async with serving(Settings(fallback_sessions=1)) as http:
+            async with FallbackClient(http, poll=True) as first:
+                assert (await first.post(b"\xff")).status_code == 410
+            async with FallbackClient(http) as second:
+                await synced(second)
+                with pytest.raises(httpx.HTTPStatusError) as caught:
+                    await FallbackClient(http).connect()
+            assert caught.value.response.status_code == 503
+
 
 @pytest.mark.parametrize("anyio_backend", ["trio"])
 async def test_it_runs_on_trio(anyio_backend: str, poll: bool) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 import httpx
+import pycrdt
 import pytest
 from websockets.asyncio.client import connect
 
@@ -155,6 +156,17 @@ class TestPosts:
             answer = await client.post(bytes(SMALL.message_max_bytes + 1), number=1)
             assert answer.status_code == 413
             await synced(client)
+
+    async def test_who_has_no_token_taken_yet_sends_no_more_than_strangers_may(self) -> None:
+        few = Settings(unauthenticated_max_bytes=100)
+        a = write_var_string("a")
+        async with serving(few) as http, FallbackClient(http, "/sse", poll=True) as client:
+            long = a + yjs.update(pycrdt.Doc({"text": pycrdt.Text("x" * 200)}).get_update())
+            assert (await client.post(long, number=1)).status_code == 413
+            await client.say(a + b"\x02\x00" + write_var_string("anything"))
+            assert await client.frame() == a + READ_WRITE
+            await client.say(long)
+            await client.until(a + APPLIED)
 
     async def test_a_body_that_is_no_frames_is_refused(self) -> None:
         async with serving() as http, FallbackClient(http) as client:
