@@ -53,6 +53,11 @@ export class Connection extends Emitter<
   readonly #base: URL
   readonly #timings: Timings
   readonly #documents = new Map<string, CollabDocument>()
+  /** The same, by what they are called on the connection. */
+  readonly #byAddress = new Map<string, CollabDocument>()
+  /** What was closed on this transport. */
+  readonly #closed = new Set<string>()
+  #reopened = 0
   readonly #listeners = new Listeners()
   readonly #ladder: Ladder
   #status: ConnectionStatus = 'offline'
@@ -108,7 +113,9 @@ export class Connection extends Emitter<
     if (this.#documents.has(name)) {
       throw new DocumentOpen(`expected a document that is not open, got "${name}"`)
     }
+    const address = this.#addressOf(name)
     const document: CollabDocument = new CollabDocument(name, options, {
+      address,
       getToken: this.#options.getToken ?? null,
       timings: this.#timings,
       listeners: this.#listeners,
@@ -117,10 +124,13 @@ export class Connection extends Emitter<
       onwish: () => this.#follow(),
       onclose: () => {
         this.#documents.delete(name)
+        this.#byAddress.delete(address)
+        if (this.#transport) this.#closed.add(name)
         this.#follow()
       },
     })
     this.#documents.set(name, document)
+    this.#byAddress.set(address, document)
     if (this.#isOpen) document.connected()
     this.#follow()
     return document
@@ -150,6 +160,18 @@ export class Connection extends Emitter<
     for (const document of [...this.#documents.values()]) document.close()
     this.#rest()
     super.destroy()
+  }
+
+  /**
+   * What a document is to be called on the connection.
+   *
+   * Where it was closed a moment ago, answers to what was said of it then may be on their way, and would
+   * be taken for answers to what is said now. The server repeats the name, NUL and what is behind it.
+   */
+  #addressOf(name: string): string {
+    if (!this.#closed.has(name)) return name
+    this.#reopened += 1
+    return `${name}\0${this.#reopened}`
   }
 
   /** Connects or rests, as the documents wish. */
@@ -279,9 +301,9 @@ export class Connection extends Emitter<
     this.#hasHeard = true
     clearTimeout(this.#probing)
     try {
-      const { document, message } = readFrame(frame)
+      const { address, message } = readFrame(frame)
       if (message.type === 'admitted') this.#isRenewing = false
-      this.#documents.get(document)?.receive(message)
+      this.#byAddress.get(address)?.receive(message)
     } catch (error) {
       if (error instanceof FrameError) {
         this.#detach()?.close()
@@ -300,6 +322,7 @@ export class Connection extends Emitter<
     this.#climber = null
     const transport = this.#transport
     this.#transport = null
+    this.#closed.clear()
     if (!this.#isOpen) return transport
     this.#isOpen = false
     if (Date.now() - this.#openedAtMs >= this.#timings.backoffCapMs) this.#attempt = 0

@@ -54,6 +54,8 @@ export interface DocumentEvents {
 
 /** What a document needs of its connection. */
 export interface Seat {
+  /** What the document is called on the connection. */
+  address: string
   getToken: GetToken | null
   timings: Timings
   listeners: Listeners
@@ -95,6 +97,7 @@ export class CollabDocument extends Emitter<
     this.messages = new Messages(name, (text) => this.#session.say(text), seat.listeners)
     this.#session = new Session({
       name,
+      address: seat.address,
       doc: this.doc,
       awareness: this.awareness,
       getToken: seat.getToken,

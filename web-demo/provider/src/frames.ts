@@ -40,15 +40,15 @@ export type Message =
   | { type: 'unknown' }
 
 /**
- * Reads a frame: the document it is about, and what is said.
+ * Reads a frame: what the document is called that it is about, and what is said.
  *
  * @throws FrameError where the bytes end too early
  */
-export function readFrame(frame: Uint8Array): { document: string; message: Message } {
+export function readFrame(frame: Uint8Array): { address: string; message: Message } {
   try {
     const decoder = decoding.createDecoder(frame)
-    const document = decoding.readVarString(decoder)
-    return { document, message: readMessage(decoder) }
+    const address = decoding.readVarString(decoder)
+    return { address, message: readMessage(decoder) }
   } catch (error) {
     throw new FrameError(`expected a whole frame, got ${frame.byteLength} bytes`, { cause: error })
   }
@@ -109,47 +109,47 @@ function readRefusal(decoder: decoding.Decoder): { code: number | null; reason: 
   return { reason, code: decoding.hasContent(decoder) ? decoding.readVarUint(decoder) : null }
 }
 
-export const writeStep1 = (document: string, stateVector: Uint8Array): Uint8Array =>
-  sync(document, STEP_1, stateVector)
-export const writeStep2 = (document: string, update: Uint8Array): Uint8Array =>
-  sync(document, STEP_2, update)
-export const writeUpdate = (document: string, update: Uint8Array): Uint8Array =>
-  sync(document, UPDATE, update)
+export const writeStep1 = (address: string, stateVector: Uint8Array): Uint8Array =>
+  sync(address, STEP_1, stateVector)
+export const writeStep2 = (address: string, update: Uint8Array): Uint8Array =>
+  sync(address, STEP_2, update)
+export const writeUpdate = (address: string, update: Uint8Array): Uint8Array =>
+  sync(address, UPDATE, update)
 
-export function writeToken(document: string, token: string): Uint8Array {
-  return write(document, AUTH, (encoder) => {
+export function writeToken(address: string, token: string): Uint8Array {
+  return write(address, AUTH, (encoder) => {
     encoding.writeVarUint(encoder, TOKEN)
     encoding.writeVarString(encoder, token)
     encoding.writeVarString(encoder, VERSION)
   })
 }
 
-export function writeAwareness(document: string, update: Uint8Array): Uint8Array {
-  return write(document, AWARENESS, (encoder) => encoding.writeVarUint8Array(encoder, update))
+export function writeAwareness(address: string, update: Uint8Array): Uint8Array {
+  return write(address, AWARENESS, (encoder) => encoding.writeVarUint8Array(encoder, update))
 }
 
-export function writeStateless(document: string, payload: string): Uint8Array {
-  return write(document, STATELESS, (encoder) => encoding.writeVarString(encoder, payload))
+export function writeStateless(address: string, payload: string): Uint8Array {
+  return write(address, STATELESS, (encoder) => encoding.writeVarString(encoder, payload))
 }
 
-export function writeClose(document: string): Uint8Array {
-  return write(document, CLOSE, () => undefined)
+export function writeClose(address: string): Uint8Array {
+  return write(address, CLOSE, () => undefined)
 }
 
-function sync(document: string, step: number, body: Uint8Array): Uint8Array {
-  return write(document, SYNC, (encoder) => {
+function sync(address: string, step: number, body: Uint8Array): Uint8Array {
+  return write(address, SYNC, (encoder) => {
     encoding.writeVarUint(encoder, step)
     encoding.writeVarUint8Array(encoder, body)
   })
 }
 
 function write(
-  document: string,
+  address: string,
   type: number,
   writeBody: (encoder: encoding.Encoder) => void,
 ): Uint8Array {
   const encoder = encoding.createEncoder()
-  encoding.writeVarString(encoder, document)
+  encoding.writeVarString(encoder, address)
   encoding.writeVarUint(encoder, type)
   writeBody(encoder)
   return encoding.toUint8Array(encoder)

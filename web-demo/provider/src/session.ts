@@ -31,6 +31,8 @@ export type GetToken = (document: string) => Promise<string> | string
 /** What a session needs of its document and its connection. */
 export interface SessionOptions {
   name: string
+  /** What the document is called on the connection, of all that were opened there this one alone. */
+  address: string
   doc: Y.Doc
   awareness: Awareness
   getToken: GetToken | null
@@ -153,7 +155,7 @@ export class Session {
 
   /** Sends an application's text to the room; tells whether it could. */
   say(text: string): boolean {
-    if (this.isAdmitted) this.#options.send(writeStateless(this.#options.name, text))
+    if (this.isAdmitted) this.#options.send(writeStateless(this.#options.address, text))
     return this.isAdmitted
   }
 
@@ -166,13 +168,13 @@ export class Session {
 
   /** Leaves the document for good. */
   destroy(): void {
-    const { name, doc, awareness, send } = this.#options
+    const { address, doc, awareness, send } = this.#options
     this.#hasEnded = true
     if (this.#isGreeted) {
       if (awareness.meta.has(doc.clientID)) {
-        send(writeAwareness(name, encodeAwarenessUpdate(awareness, [doc.clientID], new Map())))
+        send(writeAwareness(address, encodeAwarenessUpdate(awareness, [doc.clientID], new Map())))
       }
-      send(writeClose(name))
+      send(writeClose(address))
     }
     doc.off('beforeTransaction', this.#onTransaction)
     doc.off('update', this.#onUpdate)
@@ -195,7 +197,7 @@ export class Session {
   }
 
   #take(message: Message): void {
-    const { name, doc, awareness, send, onmessage } = this.#options
+    const { address, doc, awareness, send, onmessage } = this.#options
     switch (message.type) {
       case 'step1':
         this.#answer(message.stateVector)
@@ -215,11 +217,10 @@ export class Session {
         break
       case 'queryAwareness':
         // An empty list says that this client lives, where it shows nothing.
-        if (!this.#sendPresence()) send(writeAwareness(name, Uint8Array.of(0)))
+        if (!this.#sendPresence()) send(writeAwareness(address, Uint8Array.of(0)))
         break
       case 'askToken':
-        // Who has not shown one yet is about to: it was put to who had the document open before.
-        if (this.#isGreeted) void this.#refresh()
+        void this.#refresh()
         break
       case 'admitted':
         this.#admit(message.access)
@@ -267,7 +268,7 @@ export class Session {
     if (this.#isAnswered && this.access === 'read-write') {
       const parts = split(update, PART_BYTES)
       this.#ledger.send(transaction.local, parts.length)
-      for (const part of parts) this.#options.send(writeUpdate(this.#options.name, part))
+      for (const part of parts) this.#options.send(writeUpdate(this.#options.address, part))
     } else {
       this.#ledger.keep(transaction.local)
     }
@@ -287,8 +288,8 @@ export class Session {
     clearTimeout(this.#retry)
     const token = await this.#obtainToken()
     if (token === null) return
-    const { name, send } = this.#options
-    send(writeToken(name, token))
+    const { address, send } = this.#options
+    send(writeToken(address, token))
     this.#ask()
     this.#isGreeted = true
     this.#sendPresence()
@@ -298,7 +299,7 @@ export class Session {
   async #refresh(): Promise<void> {
     this.#token = null
     const token = await this.#obtainToken()
-    if (token !== null) this.#options.send(writeToken(this.#options.name, token))
+    if (token !== null) this.#options.send(writeToken(this.#options.address, token))
   }
 
   /** The token to show; null where it came too late, or where it is tried again later. */
@@ -331,18 +332,18 @@ export class Session {
 
   /** Asks for what the server has; it asks back, and is answered with all that it lacks. */
   #ask(): void {
-    const { name, doc, send } = this.#options
-    send(writeStep1(name, Y.encodeStateVector(doc)))
+    const { address, doc, send } = this.#options
+    send(writeStep1(address, Y.encodeStateVector(doc)))
   }
 
   #answer(stateVector: Uint8Array): void {
-    const { name, doc, send } = this.#options
+    const { address, doc, send } = this.#options
     const update = Y.encodeStateAsUpdate(doc, stateVector)
     const parts = split(update, PART_BYTES)
     this.#ledger.answer(!holdsNothing(update), parts.length)
     this.#isAnswered = true
     // Each as a step 2: of those the server takes deletions it knows also from who may only read.
-    for (const part of parts) send(writeStep2(name, part))
+    for (const part of parts) send(writeStep2(address, part))
   }
 
   /** The server has refused the token, or closed the document. */
@@ -404,9 +405,9 @@ export class Session {
 
   /** Sends what this client shows; tells whether it has ever shown anything. */
   #sendPresence(): boolean {
-    const { name, doc, awareness, send } = this.#options
+    const { address, doc, awareness, send } = this.#options
     if (!this.#isGreeted || !awareness.meta.has(doc.clientID)) return false
-    send(writeAwareness(name, encodeAwarenessUpdate(awareness, [doc.clientID])))
+    send(writeAwareness(address, encodeAwarenessUpdate(awareness, [doc.clientID])))
     return true
   }
 }

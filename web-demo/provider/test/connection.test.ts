@@ -190,6 +190,42 @@ test('a token that the server asks for is brought without a break', async () => 
   expect([wire.tokens, a.synced, wire.sockets.length]).toEqual([['t1', 't2'], true, 1])
 })
 
+test('a document that is opened again is synced by the answer to its own question', async () => {
+  const known = new Y.Doc()
+  known.getText().insert(0, 'kept')
+  Y.applyUpdate(wire.docOf('a'), Y.encodeStateAsUpdate(known))
+  wire.isPrompt = false
+  const connection = connect()
+  connection.open('a', { doc: known })
+  await pass()
+  connection.documents.get('a')!.close()
+  const again = connection.open('a')
+  const synced: string[] = []
+  again.on('synced', () => synced.push(again.doc.getText().toString()))
+  await pass()
+  wire.last.deliver()
+  expect(synced).toEqual(['kept'])
+})
+
+test('what the server says to who has closed a document refuses nobody who opens it again', async () => {
+  const connection = connect()
+  connection.open('a')
+  await pass()
+  for (let times = 0; times < 3; times += 1) {
+    const addressed = wire.last.said.at(-1)![0]
+    connection.documents.get('a')!.close()
+    const again = connection.open('a')
+    await pass()
+    wire.last.closeDocument(addressed, 4404, 'it was deleted')
+    expect([again.status, again.synced, again.refusal]).toEqual(['connected', true, null])
+  }
+  wire.last.end(1006)
+  connection.documents.get('a')!.close()
+  connection.open('a')
+  await pass(1_000)
+  expect(wire.last.said[0]![0]).toBe('a')
+})
+
 test('a question for another token, put to who had the document open before, changes nothing', async () => {
   const giving: ((token: string) => void)[] = []
   const connection = connect({ getToken: () => new Promise((resolve) => giving.push(resolve)) })

@@ -113,6 +113,7 @@ test('what the server has is here although a listener fails for it', () => {
   const changes = vi.fn()
   const session = new Session({
     name: 'a',
+    address: 'a',
     doc: own,
     awareness: new Awareness(own),
     getToken: null,

@@ -52,7 +52,7 @@ test('there is a reading for each frame of the server', () => {
 })
 
 test.each(Object.entries(SAID))('%s is read as the server means it', (name, message) => {
-  expect(readFrame(frameOf(name))).toEqual({ document, message })
+  expect(readFrame(frameOf(name))).toEqual({ address: document, message })
 })
 
 test.each(Object.keys(SAID))('a %s frame that was cut off is refused or says less', (name) => {

@@ -72,6 +72,28 @@ async function read(name: string): Promise<Y.Doc> {
   return reader.doc
 }
 
+test('a document that is opened again at once has all of it when it is synced', { timeout: 60_000 }, async () => {
+  await serve(Server.start())
+  const connection = connect()
+  const known = new Y.Doc()
+  const first = connection.open('a', { doc: known })
+  write(first, 'kept')
+  await agreed(first)
+  for (let times = 0; times < 5; times += 1) {
+    connection.documents.get('a')!.close()
+    connection.open('a', { doc: known })
+    await new Promise(setImmediate) // It has asked by now, and has no answer.
+    connection.documents.get('a')!.close()
+    const again = connection.open('a')
+    const synced: string[] = []
+    again.on('synced', () => synced.push(text(again).toString()))
+    write(again, '.')
+    await until(() => again.synced && again.saved)
+    expect(synced).toEqual([expect.stringMatching(/kept/)])
+  }
+  expect((await read('a')).getText('content').toString().replaceAll('.', '')).toBe('kept')
+})
+
 test('many documents share one WebSocket, and each is its own', { timeout: 60_000 }, async () => {
   await serve(Server.start())
   const [ada, grace] = [connect(), connect()]

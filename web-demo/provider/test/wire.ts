@@ -17,6 +17,8 @@ export class Wire {
   isSilent = false
   /** Whether documents are as large as they may be. */
   isFull = false
+  /** Whether what the server says arrives at once, and not only with `deliver`. */
+  isPrompt = true
   /** Decides on tokens: a close code refuses one, and undefined lets it in. */
   judge: (document: string, token: string) => number | undefined = () => undefined
   readonly tokens: string[] = []
@@ -35,7 +37,9 @@ export class Wire {
     return this.sockets.at(-1)!
   }
 
-  docOf(name: string): Y.Doc {
+  /** What the server has of the document that is called this on a connection. */
+  docOf(address: string): Y.Doc {
+    const name = address.split('\0')[0]!
     const doc = this.docs.get(name) ?? new Y.Doc()
     this.docs.set(name, doc)
     return doc
@@ -55,6 +59,7 @@ export class WireSocket {
   /** Where it leads. */
   readonly url: string
   readonly #wire: Wire
+  #underWay: ArrayBuffer[] = []
 
   constructor(wire: Wire, url: string) {
     this.url = url
@@ -90,7 +95,15 @@ export class WireSocket {
       else encoding.writeVarUint8Array(encoder, part)
     }
     const bytes = encoding.toUint8Array(encoder)
-    this.onmessage?.({ data: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer })
+    this.#underWay.push(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer)
+    if (this.#wire.isPrompt) this.deliver()
+  }
+
+  /** What the server has said until now arrives. */
+  deliver(): void {
+    const arriving = this.#underWay
+    this.#underWay = []
+    for (const data of arriving) this.onmessage?.({ data })
   }
 
   /** The server closes one document. */
