@@ -32,7 +32,8 @@ beforeEach(async () => {
 })
 
 afterEach(() => {
-  connection.destroy()
+  connection.destroy() // Listeners that fail hear of it, and are reported once more.
+  vi.unstubAllGlobals()
   vi.useRealTimers()
 })
 
@@ -100,7 +101,6 @@ test('listeners of the connection and of a document that fail stop neither', asy
   await pass()
   expect([document.status, document.saved, heard]).toEqual(['connected', true, [false, true]])
   expect(reported).toHaveBeenCalled()
-  vi.unstubAllGlobals()
 })
 
 test('what the server has is here although a listener fails for it', () => {
