@@ -97,6 +97,11 @@ class Content:
         self._end: CollabError | None = None
 
     @property
+    def epoch(self) -> str | None:
+        """Id of the document's life; None where nothing of it is known to be committed."""
+        return self._journal.epoch
+
+    @property
     def seq(self) -> int:
         """The seq up to which the document has every committed entry."""
         return self._journal.seq

@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 
-from collab.errors import PoisonedUpdate
+from collab.errors import PoisonedUpdate, StoreError
 from collab.happenings import Changed
 from collab.merging import merge
 from collab.protocol import yjs
@@ -42,12 +42,14 @@ class Remote:
         "_feeds",
         "_journal",
         "_lacks",
+        "_learns",
         "_load",
         "_name",
         "_publication",
         "_readback",
         "_recovery",
         "_seat",
+        "_spawn",
     )
 
     def __init__(
@@ -69,7 +71,9 @@ class Remote:
         self._feeds = facilities.feeds
         self._load = load
         self._seat = seat
+        self._spawn = facilities.spawn
         self._lacks = False
+        self._learns = False
         self._readback = Readback(
             entries_after,
             self._journal,
@@ -143,11 +147,26 @@ class Remote:
         if recovery.incomplete or recovery.under_way:
             self._readback.look()  # It was opened anew before, perhaps, and is without it then.
         elif seqs and not self._content.stopped:
+            if self._journal.epoch is None and not self._learns:
+                self._learns = True
+                self._spawn(self._learn_epoch)
             if self._feeds.are_followed(self._name):
                 self._readback.look()  # For what else its entries say.
             else:
                 self._journal.marked(seqs)
         self._journal.release()
+
+    async def _learn_epoch(self) -> None:
+        """Others have begun the document: what is written here is to come into no other one."""
+        try:
+            epoch = (await self._load()).stored.epoch
+        except StoreError as error:
+            logger.error("looking for what others have begun of %r: %s", self._name, error)
+        else:
+            if epoch is not None and self._journal.epoch is None:
+                self._journal.began(epoch)
+        finally:
+            self._learns = False
 
     async def stores(self, updates: Sequence[bytes]) -> bool:
         """Whether the store has changes that another instance has passed on.

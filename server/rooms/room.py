@@ -118,7 +118,6 @@ class Room:
         self._showing = Showing(self.name, self._delivery, facilities, relay)
         self.presence = self._showing.presence
         self._lineage = Lineage(document.state_vector if opened.seeded else None)
-        self._journal = publication.journal
         self._end: Farewell | None = None
         self._reading = 0
         self._was_read: anyio.Event | None = None
@@ -411,7 +410,7 @@ class Room:
                 "it or of none (epoch %s): changes of %d clients, %s...",
                 self.name,
                 member.session.identity.author or "unnamed",
-                self._journal.epoch,
+                self.content.epoch,
                 len(strangers),
                 ", ".join(map(str, strangers[:3])),
             )

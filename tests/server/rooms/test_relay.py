@@ -10,6 +10,7 @@ import pycrdt
 import pytest
 
 from collab.access import Access, Identity
+from collab.close import CloseCode
 from collab.document import Document
 from collab.happenings import Changed
 from collab.server.bus.link import LONGEST_BYTES
@@ -100,6 +101,33 @@ async def test_a_document_opened_later_has_what_is_not_committed_yet(
         async with SQLiteStore(tmp_path / "collab.db") as opened:
             assert (await opened.load("d")).seq == 0
         store.let_append()
+
+
+async def test_a_document_that_another_instance_began_is_left_alone_once_it_is_made_anew(
+    store: Path, make_bus: MakeBus
+) -> None:
+    async with pair(store, make_bus) as (one, other):
+        ann, bob = await come(one, 1), await come(other, 2)
+        room = other.rooms.find("d")
+        assert room is not None
+        ann.type("old")
+        while room.content.epoch is None:
+            await one.persister.settle()
+            ann.type(".")  # It brings along what of those before it is durable.
+            await bob.read_until(lambda: bob.text == ann.text)
+        await one.persister.settle()
+        async with SQLiteStore(store) as elsewhere:
+            await elsewhere.delete("d", time_ms=1)
+            await elsewhere.erase("d")
+            await elsewhere.readmit("d")
+            doc: pycrdt.Doc[Any] = pycrdt.Doc()
+            doc["text"] = pycrdt.Text("new")
+            entry = NewEntry(update=doc.get_update(), time_ms=1)
+            await elsewhere.append([Append(document="d", entries=[entry])])
+            bob.type("late")
+            await bob.wire.until(lambda: bob.wire.closed is not None)
+            assert bob.wire.closed == (CloseCode.NOT_FOUND, "the document was deleted")
+            assert text_of(Document.load(await elsewhere.load("d"))) == "new"
 
 
 async def test_writers_on_three_instances_converge(store: Path, make_bus: MakeBus) -> None:
