@@ -6,7 +6,7 @@ export const CloseCode = {
   POLICY: 1008,
   /** A message longer than the server's bound. */
   TOO_LARGE: 1009,
-  /** The server restarts: come back at once. */
+  /** The server restarts: come back, to another one where there are several. */
   RESTART: 1012,
   /** A bound is reached: come back later. */
   TRY_AGAIN_LATER: 1013,
@@ -35,8 +35,6 @@ export interface Refusal {
 export type Verdict =
   /** Come back, after the usual wait. */
   | 'return'
-  /** Come back without a wait beyond the jitter. */
-  | 'hurry'
   /** Come back after a longer wait. */
   | 'wait'
   /** Come back with another token. */
@@ -58,8 +56,6 @@ export function judge(code: number): Verdict {
     case CloseCode.TRY_AGAIN_LATER:
     case CloseCode.RATE:
       return 'wait'
-    case CloseCode.RESTART:
-      return 'hurry'
     case CloseCode.POLICY:
     case CloseCode.TOO_LARGE:
     case CloseCode.MALFORMED:

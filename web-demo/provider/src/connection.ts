@@ -343,8 +343,6 @@ export class Connection extends Emitter<
       }
     } else if (verdict === 'doubt') {
       if (this.#doubts.add(Date.now())) return this.#refuse({ code, reason })
-    } else if (verdict === 'hurry') {
-      this.#attempt = 0
     }
     this.#later(verdict === 'wait' ? this.#timings.tryAgainMs : 0)
   }

@@ -434,3 +434,14 @@ test('a document that is as large as one may be says so until the server takes w
   expect([document.full, document.saved, document.pendingChanges]).toEqual([false, true, 0])
   expect(told).toEqual([true, false, true, false])
 })
+
+test.each([1006, 1012])('a server that ends each connection with %i at once is tried ever more rarely', async (code) => {
+  const connection = connect()
+  connection.on('transport', (kind) => {
+    if (kind !== null) queueMicrotask(() => wire.last.end(code))
+  })
+  connection.open('a')
+  await pass(60_000)
+  expect(wire.sockets.length).toBeGreaterThan(10)
+  expect(wire.sockets.length).toBeLessThan(20)
+})
