@@ -324,6 +324,32 @@ async def test_who_may_only_read_is_told_so_and_cannot_type(browser: Browser) ->
         await wait_shows(reader, "Dear reader, farewell.")
 
 
+async def test_what_a_device_has_no_room_for_is_not_said_to_be_kept(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port)
+    await type_at_end(page, "kept")
+    await page.wait_for_selector(SAVED)
+    # As a browser does that is out of space.
+    await page.evaluate(
+        """() => {
+          const { add } = IDBObjectStore.prototype
+          IDBObjectStore.prototype.add = function (...values) {
+            const adding = add.apply(this, values)
+            this.transaction.abort()
+            return adding
+          }
+        }"""
+    )
+    await page.context.set_offline(True)
+    await page.wait_for_selector(NOT_CONNECTED)
+    await type_at_end(page, ".!")
+    await expect(page.get_by_test_id("saved")).to_have_text(
+        "2 changes waiting, keep this page open"
+    )
+    await page.close()  # Its console tells of what could not be kept.
+
+
 async def test_a_document_that_is_full_says_so_and_what_becomes_of_what_is_written(
     browser: Browser, store: Path
 ) -> None:

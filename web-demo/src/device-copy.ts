@@ -28,7 +28,7 @@ export class DeviceCopy {
     await this.#persistence?.destroy().catch(() => undefined)
   }
 
-  /** Stops keeping what is written where the database is gone, as it is once another tab has deleted it. */
+  /** Stops saying that the device keeps what is written where it cannot: it is full, or another tab has deleted the database. */
   #guard(persistence: IndexeddbPersistence): void {
     const { doc } = persistence
     const store = persistence._storeUpdate
@@ -44,6 +44,9 @@ export class DeviceCopy {
       }
     }
     doc.on('update', persistence._storeUpdate)
+    // Where a device is full only this says so; what comes later builds on what is not there.
+    const onabort = (): void => void (this.#loaded = false)
+    persistence._db.then((database) => database.addEventListener('abort', onabort), () => undefined)
   }
 
   #settle(persistence: IndexeddbPersistence): Promise<void> {
