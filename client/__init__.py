@@ -3,6 +3,7 @@
 It needs nothing of the server's packages.
 """
 
+from collab.access import Access
 from collab.client.blocking import BlockingDocument, connect_blocking
 from collab.client.credentials import Token
 from collab.client.document import RemoteDocument, connect
@@ -10,6 +11,7 @@ from collab.client.line import Status
 from collab.client.timing import Timing
 
 __all__ = [
+    "Access",
     "BlockingDocument",
     "RemoteDocument",
     "Status",

@@ -15,6 +15,7 @@ import pycrdt
 from anyio.abc import TaskStatus
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from collab.access import Access
 from collab.app_messages import AppMessage
 from collab.client.credentials import Token
 from collab.client.document import RemoteDocument, because_of, connect
@@ -173,6 +174,16 @@ class BlockingDocument:
     def status(self) -> Status:
         """Where it stands with its server: ``offline``, ``connected`` or ``refused``."""
         return self._ask(self._counterpart.status)
+
+    @property
+    def access(self) -> Access | None:
+        """What the token allows; None while there is no connection."""
+        return self._ask(lambda: self._remote.access)
+
+    @property
+    def outage(self) -> str | None:
+        """Why there is no connection now; None where there is one, or none has failed yet."""
+        return self._ask(lambda: self._remote.outage)
 
     @property
     def pending_changes(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pycrdt
 
-from collab.access import check_name
+from collab.access import Access, check_name
 from collab.app_messages import AppMessage
 from collab.client.conversation import Conversation
 from collab.client.credentials import Credentials, Token
@@ -56,6 +56,14 @@ class RemoteDocument:
     def status(self) -> Status:
         """Where it stands with its server: ``offline``, ``connected`` or ``refused``."""
         return self._line.status
+
+    @property
+    def access(self) -> Access | None:
+        """What the token allows: ``Access.READ`` or ``Access.WRITE``.
+
+        None while there is no connection: what was allowed may have changed.
+        """
+        return self._replica.access
 
     @property
     def pending_changes(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import pycrdt
 
 from collab import lib0, state_vector
+from collab.access import Access
 from collab.client.conversation import Conversation
 from collab.client.frames import (
     PING,
@@ -92,6 +93,13 @@ class Replica:
         self._subscription = doc.observe(self._changed)
         if doc.get_state() != EMPTY_STATE_VECTOR:
             self.ledger.make()
+
+    @property
+    def access(self) -> Access | None:
+        """What the server lets us do; None while it has not said, on this connection."""
+        if not self.admitted:
+            return None
+        return Access.WRITE if self.may_write else Access.READ
 
     # A connection.
 

@@ -15,7 +15,7 @@ import pycrdt
 import pytest
 
 import collab
-from collab.client import BlockingDocument, Status, Timing
+from collab.client import Access, BlockingDocument, Status, Timing
 from collab.errors import (
     AccessDenied,
     ConnectionEnded,
@@ -150,6 +150,8 @@ def test_who_waits_in_vain_is_told_why_there_is_no_connection(
         deadline = time.monotonic() + WITHIN_SECONDS
         while not re.search(why, complaint_about(document)):
             assert time.monotonic() < deadline, complaint_about(document)
+        assert re.search(why.removeprefix("no connection: "), document.outage or "")
+        assert document.access is None
 
 
 def test_more_changes_than_wait_for_the_connection_all_arrive(server: Server, room: str) -> None:
@@ -255,6 +257,7 @@ def test_a_refusal_is_raised_where_it_is_waited_for(store: Path) -> None:
     def write_as_a_reader(url: str) -> None:
         with collab.connect_blocking(url, "notes", token=give) as reader:
             reader.synced(within_seconds=WITHIN_SECONDS)
+            assert reader.access is Access.READ
             write(reader, "hello")
 
     with serve(store, options=["--jwt-secret", SECRET]) as server:

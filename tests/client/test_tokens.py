@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 import collab
-from collab.client import RemoteDocument, Status
+from collab.client import Access, RemoteDocument, Status
 from collab.errors import AccessDenied, DocumentDeleted, Unauthenticated
 from tests.client.gate import gate_to
 from tests.client.writing import WITHIN_SECONDS, text_of, until, until_shows, write
@@ -105,11 +105,15 @@ async def test_a_document_that_the_token_does_not_open_is_refused(address: str) 
 async def test_changes_of_a_reader_are_not_saved(guarded: Server, address: str, room: str) -> None:
     async with collab.connect(guarded.url, room, token=token()) as writer:
         write(writer, "hello")
+        await writer.saved()
+        assert writer.access is Access.WRITE
 
     async def write_as_a_reader() -> None:
         reading = token(user="ben", docs={room: "read"})
         async with collab.connect(address, room, token=reading) as reader:
+            assert reader.access is None
             await until_shows(reader, "hello")
+            assert reader.access is Access.READ
             write(reader, " world")
 
     with pytest.raises(AccessDenied, match="read-only"):
