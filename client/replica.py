@@ -31,6 +31,7 @@ from collab.home_thread import HomeThread
 from collab.merging import merge
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.messages import (
+    EMPTY_AWARENESS,
     EMPTY_STATE_VECTOR,
     AwarenessUpdate,
     QueryAwareness,
@@ -89,6 +90,7 @@ class Replica:
         self._answered = False  # What the server lacked was sent: changes may follow.
         self._outgoing: list[bytes] = []
         self._changes: list[bytes] = []
+        self._shown: bytes | None = None  # The presence to send: the latest says it all.
         self._applying = False
         self._subscription = doc.observe(self._changed)
         if doc.get_state() != EMPTY_STATE_VECTOR:
@@ -114,6 +116,7 @@ class Replica:
         """The connection ended, and what was not sent on it is not to be sent."""
         self._outgoing.clear()
         self._changes.clear()
+        self._shown = None
         self._answered = self.admitted = self.synced = self.asked_for_token = False
         self.presence.forget_others()
         self._conversation.interrupt()
@@ -139,7 +142,7 @@ class Replica:
 
     def has_something_to_send(self) -> bool:
         """Whether ``take`` would give something."""
-        return bool(self._outgoing or self._changes)
+        return bool(self._outgoing or self._changes or self._shown)
 
     def take(self) -> list[bytes]:
         """Takes out what is to be sent."""
@@ -147,6 +150,10 @@ class Replica:
         if changes:
             self._bring(merge(changes), yjs.update)
         outgoing, self._outgoing = self._outgoing, []
+        if self._shown is not None:
+            # Before we answer the server's question: so it knows us for who was here before.
+            outgoing.insert(0, self._address + yjs.awareness(self._shown))
+            self._shown = None
         return outgoing
 
     def close(self) -> None:
@@ -163,8 +170,9 @@ class Replica:
 
     def send_presence(self, payload: bytes) -> None:
         """Says something of one's presence; who is not admitted yet does when it is."""
-        if self.admitted:
-            self._send(yjs.awareness(payload))
+        if self.admitted and (self._shown is None or payload != EMPTY_AWARENESS):
+            self._shown = payload
+            self._notify()
 
     def say(self, text: str) -> None:
         """Sends an application's message."""
@@ -192,9 +200,9 @@ class Replica:
         elif isinstance(message, AwarenessUpdate):
             answer = self.presence.receive(message.payload)
             if answer is not None:
-                self._send(yjs.awareness(answer))
+                self.send_presence(answer)
         elif isinstance(message, QueryAwareness):
-            self._send(yjs.awareness(self.presence.renew()))
+            self.send_presence(self.presence.renew())
         elif isinstance(message, Stateless):
             self._conversation.hear(message.payload)
         elif isinstance(message, Admitted):
@@ -206,8 +214,7 @@ class Replica:
                 self._send(yjs.sync_step1(self._doc.get_state()))
             self.admitted = True
             self.may_write = message.may_write
-            # Before we answer its question: so the server knows us for who was here before.
-            self._send(yjs.awareness(self.presence.renew()))
+            self.send_presence(self.presence.renew())
         elif isinstance(message, AskedForToken):
             self.asked_for_token = True
         else:

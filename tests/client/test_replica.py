@@ -1,5 +1,6 @@
 """A replica through whatever a network and a server do to it: a state machine."""
 
+import json
 import re
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from collab import lib0
+from collab.awareness import decode_entries
 from collab.client.conversation import Conversation
 from collab.client.pulse import Pulse
 from collab.client.replica import Replica
 from collab.errors import ConnectionEnded, ProtocolError
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.hocuspocus import HOCUSPOCUS
-from collab.protocol.messages import SyncStep1, SyncStep2, Update
+from collab.protocol.messages import AwarenessUpdate, SyncStep1, SyncStep2, Update
+from collab.render.values import Json
 
 _LONG = "-" * 300_000
 """What makes a change go in parts."""
@@ -352,6 +355,34 @@ def test_whatever_a_server_says_is_taken_in_or_ends_the_connection(bodies: list[
         for body in bodies:
             replica.receive(lib0.write_var_string("notes") + body)
     replica.take()
+    replica.close()
+
+
+def presence_in(frames: list[bytes]) -> list[dict[int, Json]]:
+    """What frames say of who is here; GONE as None."""
+    bodies = [hocuspocus.split_address(frame)[1] for frame in frames]
+    messages = [HOCUSPOCUS.decode(body) for body in bodies if body[0] != hocuspocus.AUTH]
+    return [
+        {client: json.loads(state) for client, _, state in decode_entries(message.payload)}
+        for message in messages
+        if isinstance(message, AwarenessUpdate)
+    ]
+
+
+def test_of_what_is_shown_while_nothing_is_taken_the_latest_is_sent() -> None:
+    doc: Doc = pycrdt.Doc(client_id=1)
+    replica = Replica("notes", doc, Conversation(Pulse()), lambda: None)
+    replica.connect("")
+    replica.receive(lib0.write_var_string("notes") + hocuspocus.authenticated(may_write=True))
+    replica.take()
+    for cursor in range(1000):
+        replica.send_presence(replica.presence.show({"cursor": cursor}))
+    assert presence_in(replica.take()) == [{1: {"cursor": 999}}]
+    replica.send_presence(replica.presence.show(None))
+    question = HOCUSPOCUS.probe(doc.get_state())  # Answered with nothing, which hides nothing.
+    replica.receive(lib0.write_var_string("notes") + question)
+    assert presence_in(replica.take()) == [{1: None}]
+    assert not replica.has_something_to_send()
     replica.close()
 
 
