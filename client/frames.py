@@ -6,7 +6,6 @@
 from dataclasses import dataclass
 
 from collab import lib0
-from collab.errors import ProtocolError
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.messages import (
     AwarenessUpdate,
@@ -81,11 +80,14 @@ ServerMessage = (
 )
 
 
-def read_frame(body: bytes) -> ServerMessage:
+def read_frame(body: bytes) -> ServerMessage | None:
     """Decodes a frame without its address.
 
+    Returns:
+        What it says; None where it is of a type that only later servers have a use for.
+
     Raises:
-        ProtocolError: it is none that a server sends.
+        ProtocolError: its type is known, and it is malformed.
     """
     kind, position = lib0.read_var_uint(body, 0)
     if kind in _SYNC_AND_AWARENESS:
@@ -104,7 +106,7 @@ def read_frame(body: bytes) -> ServerMessage:
         status, position = lib0.read_var_uint(body, position)
         lib0.expect_end(body, position)
         return SyncStatus(durable=status == 1)
-    raise ProtocolError(f"expected a message of a server, got one of type {kind}")
+    return None
 
 
 def send_token(token: str) -> bytes:

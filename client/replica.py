@@ -137,7 +137,9 @@ class Replica:
         else:
             address, body = hocuspocus.split_address(frame)
             if address == self._address:
-                self._take(read_frame(body))
+                message = read_frame(body)
+                if message is not None:
+                    self._take(message)
         self._notify()
 
     def has_something_to_send(self) -> bool:

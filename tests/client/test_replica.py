@@ -358,6 +358,15 @@ def test_whatever_a_server_says_is_taken_in_or_ends_the_connection(bodies: list[
     replica.close()
 
 
+def test_what_only_later_servers_say_is_passed_over() -> None:
+    replica = Replica("notes", pycrdt.Doc(), Conversation(Pulse()), lambda: None)
+    replica.connect("")
+    replica.receive(lib0.write_var_string("notes") + b"\x7e and more")
+    replica.receive(lib0.write_var_string("notes") + hocuspocus.authenticated(may_write=True))
+    assert replica.admitted
+    replica.close()
+
+
 def presence_in(frames: list[bytes]) -> list[dict[int, Json]]:
     """What frames say of who is here; GONE as None."""
     bodies = [hocuspocus.split_address(frame)[1] for frame in frames]
