@@ -12,10 +12,11 @@ Absence
 Undelete
     Brings everything back as it was: log, checkpoint, versions, epoch.
 Erase
-    Leaves nothing of the content in the store, the quarantine of its name included, and on a disk
-    nothing in the files of the store. A reader that is under way may hold some of it in the
-    write-ahead log until that is used up; a database server overwrites what it deleted in its own
-    time; authors' ids may stay.
+    Leaves nothing of the content in the store, the quarantine of its name included. On a disk what
+    is deleted is overwritten. What a reader holds in the write-ahead log goes with a later write;
+    a database moves rows, and leaves copies of some where nothing reads them until it is written
+    anew (``Archive.rebuild``); a database server overwrites what it deleted in its own time;
+    authors' ids may stay.
 Epoch
     Each document has an id of its life in this store, drawn at random when it begins and kept with
     it. A document made anew under an erased name, and a copy, have another.

@@ -136,6 +136,8 @@ def prepare(path: Path, *, create: bool, busy_seconds: float) -> None:
                 raise StoreError(f"expected a collab store in {path}, got an empty database")
         elif not pending(connection) and not create:
             return
+        # A step may copy what is in the store, and leave pages behind.
+        connection.execute("PRAGMA secure_delete = ON")
         if is_blank(connection):  # It takes effect before the first page alone.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         mode = _use_write_ahead_log(connection, busy_seconds=busy_seconds)

@@ -21,6 +21,10 @@ _T = TypeVar("_T")
 _MAX_CACHED = 16_384
 """Documents, and authors, whose row ids are remembered: about 4 MB. Emptied when full."""
 
+_EMPTYING_SECONDS = 0.25
+"""How long erasing waits for readers to let go of the write-ahead log. A read takes milliseconds; a
+backup may take minutes, and nobody writes while this waits."""
+
 _KEEP_CONNECTION = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL})
 
 
@@ -42,6 +46,7 @@ class LogWriter:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._closed = False
+        self._to_empty = False  # Whether the write-ahead log may hold what was erased.
         self._version = -1
         self._heads: dict[str, tuple[int, int, str]] = {}  # name -> row id, seq, epoch
         self._author_ids: dict[str, int] = {}
@@ -56,11 +61,13 @@ class LogWriter:
         }
         return self._commit(lambda connection: self._write(connection, appends, checkpoints))
 
-    def transact(self, write: Callable[[sqlite3.Connection], _T]) -> _T:
+    def transact(self, write: Callable[[sqlite3.Connection], _T], *, erases: bool = False) -> _T:
         """Calls ``write`` within a transaction of its own, durable when this returns.
 
         Args:
             write: takes the connection and may change any row; it neither begins nor commits.
+            erases: whether what it deletes must not stay in the write-ahead log, either. That is
+                then moved into the file and cut; while somebody reads it, with a later write.
 
         Returns:
             What ``write`` returned.
@@ -70,7 +77,7 @@ class LogWriter:
             self._forget()  # It may change the rows that are remembered.
             return write(connection)
 
-        return self._commit(write_and_forget)
+        return self._commit(write_and_forget, _EMPTYING_SECONDS if erases else None)
 
     def close(self) -> None:
         """Closes the connection, with the write-ahead log emptied unless somebody reads it.
@@ -81,18 +88,12 @@ class LogWriter:
             self._closed = True
             connection, self._connection = self._connection, None
             if connection is not None:
-                _empty_log(connection)
+                _empty_log(connection, wait_seconds=0)
                 connection.close()
 
-    def empty_log(self) -> None:
-        """Moves the write-ahead log into the file and cuts it, unless somebody reads it."""
-        with self._lock, store_errors(self._path):
-            if self._connection is not None:
-                _empty_log(self._connection)
-                busy_ms = int(self._busy_seconds * 1000)
-                self._connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
-
-    def _commit(self, write: Callable[[sqlite3.Connection], _T]) -> _T:
+    def _commit(
+        self, write: Callable[[sqlite3.Connection], _T], emptying_seconds: float | None = None
+    ) -> _T:
         with self._lock, store_errors(self._path):
             if self._closed:
                 raise StoreError(f"expected {self._path} to be open, got a store that is closed")
@@ -101,6 +102,9 @@ class LogWriter:
                 connection = self._connection = connect_writer(
                     self._path, synchronous=self._synchronous, busy_seconds=self._busy_seconds
                 )
+                self._empty(
+                    connection, wait_seconds=0
+                )  # Who erased something may have been killed.
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 written = write(connection)
@@ -108,7 +112,13 @@ class LogWriter:
             except BaseException as error:
                 self._roll_back(connection, error)
                 raise
+            if self._to_empty or emptying_seconds is not None:
+                self._empty(connection, wait_seconds=emptying_seconds or 0)
             return written
+
+    def _empty(self, connection: sqlite3.Connection, *, wait_seconds: float) -> None:
+        self._to_empty = not _empty_log(connection, wait_seconds=wait_seconds)
+        connection.execute(f"PRAGMA busy_timeout = {int(self._busy_seconds * 1000)}")
 
     def _write(
         self,
@@ -233,10 +243,16 @@ class LogWriter:
         self._author_ids.clear()
 
 
-def _empty_log(connection: sqlite3.Connection) -> None:
+def _empty_log(connection: sqlite3.Connection, *, wait_seconds: float) -> bool:
+    """Moves the write-ahead log into the file and cuts it.
+
+    Returns:
+        False where it could not: somebody reads it, or the disk fails.
+    """
     try:
-        connection.execute("PRAGMA busy_timeout = 0")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        connection.execute(f"PRAGMA busy_timeout = {int(wait_seconds * 1000)}")
+        (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.OperationalError:
         # Everything committed is safe in the write-ahead log; the next writer moves it.
-        return
+        return False
+    return not busy

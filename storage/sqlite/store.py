@@ -129,8 +129,11 @@ class SQLiteStore(RowStore[sqlite3.Connection]):
 
     async def erase(self, document: str, *, deleted_ms: int | None = None) -> None:
         """Erases a deleted document; see ``Trash.erase``."""
-        await super().erase(document, deleted_ms=deleted_ms)
-        await anyio.to_thread.run_sync(self._writer.empty_log, limiter=self._write_limiter)
+        self._check_open()
+        erase = partial(rows.erase_rows, document=document, deleted_ms=deleted_ms)
+        await anyio.to_thread.run_sync(
+            partial(self._writer.transact, erase, erases=True), limiter=self._write_limiter
+        )
 
     def _check_open(self) -> None:
         if not self._open:
