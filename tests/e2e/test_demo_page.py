@@ -216,32 +216,6 @@ async def test_the_whole_text_is_printed_and_nothing_else(browser: Browser, serv
     await expect(page.get_by_role("button")).to_have_count(0)
 
 
-async def test_a_page_whose_text_is_kept_nowhere_else_asks_before_it_is_left(
-    browser: Browser, server: Server
-) -> None:
-    context = await browser.new_context()
-    page = await context.new_page()
-    await page.add_init_script("Object.defineProperty(window, 'indexedDB', { value: undefined })")
-    await page.goto(f"{server.url}/?doc={DOCUMENT}")
-    await page.wait_for_selector(CONNECTED)
-    await type_at_end(page, "stored")
-    await page.wait_for_selector(SAVED)
-    await context.set_offline(True)
-    await page.wait_for_selector(NOT_CONNECTED)
-    await type_at_end(page, " and not")
-    await expect(page.get_by_test_id("saved")).to_contain_text("keep this page open")
-    async with page.expect_event("dialog") as asked:
-        await page.close(run_before_unload=True)
-    question = await asked.value
-    assert question.type == "beforeunload"
-    await question.dismiss()
-
-    await context.set_offline(False)
-    await page.wait_for_selector(SAVED)
-    async with page.expect_event("close"):
-        await page.close(run_before_unload=True)
-
-
 async def test_each_line_runs_as_its_own_letters_do(browser: Browser, server: Server) -> None:
     page = await open_page(browser, server.port)
     await type_at_end(page, "- שלום (hello) 123.\nDear reader,\n")
@@ -324,60 +298,6 @@ async def test_who_may_only_read_is_told_so_and_cannot_type(browser: Browser) ->
         await wait_shows(reader, "Dear reader, farewell.")
 
 
-async def test_what_a_device_has_no_room_for_is_not_said_to_be_kept(
-    browser: Browser, server: Server
-) -> None:
-    page = await open_page(browser, server.port)
-    await type_at_end(page, "kept")
-    await page.wait_for_selector(SAVED)
-    # As a browser does that is out of space.
-    await page.evaluate(
-        """() => {
-          const { add } = IDBObjectStore.prototype
-          IDBObjectStore.prototype.add = function (...values) {
-            const adding = add.apply(this, values)
-            this.transaction.abort()
-            return adding
-          }
-        }"""
-    )
-    await page.context.set_offline(True)
-    await page.wait_for_selector(NOT_CONNECTED)
-    await type_at_end(page, ".!")
-    await expect(page.get_by_test_id("saved")).to_have_text(
-        "2 changes waiting, keep this page open"
-    )
-    await page.close()  # Its console tells of what could not be kept.
-
-
-async def test_a_document_that_is_full_says_so_and_what_becomes_of_what_is_written(
-    browser: Browser, store: Path
-) -> None:
-    with serve(store, options=["--document-max-bytes", "2000"]) as server:
-        page = await open_page(browser, server.port)
-        await page.get_by_test_id("editor").locator(".cm-content").focus()
-        await page.keyboard.insert_text("A long letter. " * 200)
-        await page.wait_for_selector(SAVED)
-        await type_at_end(page, "And more.")
-        told = page.get_by_test_id("refusal")
-        await expect(told).to_contain_text("This document is full")
-        await expect(told).to_contain_text("kept on this device alone")
-        await expect(told.get_by_role("button")).to_have_count(0)
-        await expect(page.get_by_test_id("saved")).to_have_text("Not stored")
-        await page.reload()
-        await expect(told).to_contain_text("This document is full")
-        await expect(page.get_by_test_id("saved")).to_have_text("Not stored")
-        await page.close()
-
-
-async def test_an_address_that_can_name_no_document_is_not_passed_over(
-    browser: Browser, server: Server
-) -> None:
-    page = await (await browser.new_context()).new_page()
-    await page.goto(f"{server.url}/?doc={'x' * 600}")
-    await expect(page.get_by_test_id("notice")).to_contain_text("at most 512 bytes")
-
-
 async def overflows(page: Page, selector: str) -> bool:
     """Whether an element is too small for what is in it."""
     return bool(
@@ -413,3 +333,21 @@ async def test_however_many_people_are_here_their_number_fits_its_mark(
     )
     await expect(page.locator(".avatar.rest")).to_have_text("+196")
     assert not await overflows(page, ".avatar.rest")
+
+
+async def test_in_forced_colours_people_keep_theirs_and_what_is_current_is_marked(
+    browser: Browser, server: Server
+) -> None:
+    context = await browser.new_context(forced_colors="active")
+    page = await context.new_page()
+    await page.goto(f"{server.url}/?doc={DOCUMENT}")
+    other = await open_page(browser, server.port)
+    await type_at_end(other, "Dear reader,")
+    caret = page.locator(".cm-remote-caret")
+    own = await caret.evaluate("caret => getComputedStyle(caret).getPropertyValue('--person')")
+    assert own
+    shown = await caret.evaluate("caret => getComputedStyle(caret, '::before').backgroundColor")
+    red, green, blue = (int(own[at : at + 2], 16) for at in (1, 3, 5))
+    assert shown == f"rgb({red}, {green}, {blue})"
+    current = page.get_by_test_id("document-list").get_by_role("link", name=DOCUMENT)
+    await expect(current).to_have_css("outline-style", "solid")

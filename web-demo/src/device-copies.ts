@@ -1,8 +1,9 @@
 import { RECENT_KEY, copyName } from './device-copy.js'
+import { onDevice } from './kept.js'
 
 /** Names of the documents whose copies hold what the server has not stored, as far as this device saw. */
 export function unsentDocuments(): string[] {
-  const stored: unknown = JSON.parse(localStorage.getItem(key()) ?? '[]')
+  const stored: unknown = JSON.parse(onDevice.get(key()) ?? '[]')
   return Array.isArray(stored) ? stored.filter((name) => typeof name === 'string') : []
 }
 
@@ -11,7 +12,7 @@ export function noteUnsent(name: string, isUnsent: boolean): void {
   const names = unsentDocuments()
   if (names.includes(name) === isUnsent) return
   const others = names.filter((other) => other !== name)
-  localStorage.setItem(key(), JSON.stringify(isUnsent ? [...others, name] : others))
+  onDevice.set(key(), JSON.stringify(isUnsent ? [...others, name] : others))
 }
 
 /**
@@ -20,8 +21,8 @@ export function noteUnsent(name: string, isUnsent: boolean): void {
  * @returns whether all are gone; otherwise another tab has some open, and they go when it is closed
  */
 export async function removeCopies(): Promise<boolean> {
-  localStorage.removeItem(RECENT_KEY)
-  localStorage.removeItem(key())
+  onDevice.set(RECENT_KEY, null)
+  onDevice.set(key(), null)
   const kept = await indexedDB.databases()
   const names = kept.flatMap(({ name }) => (name?.startsWith(copyName('')) ? [name] : []))
   return (await Promise.all(names.map(remove))).every(Boolean)

@@ -1,6 +1,8 @@
 import { IndexeddbPersistence } from 'y-indexeddb'
 import type * as Y from 'yjs'
 
+import { onDevice } from './kept.js'
+
 /** How long opening a document waits for its copy on this device, milliseconds. */
 const PATIENCE_MS = 3_000
 
@@ -73,12 +75,12 @@ const RECENT_MOST = 50
 
 /** Names of the documents opened on this device, the latest first. */
 export function recentDocuments(): string[] {
-  const stored: unknown = JSON.parse(localStorage.getItem(RECENT_KEY) ?? '[]')
+  const stored: unknown = JSON.parse(onDevice.get(RECENT_KEY) ?? '[]')
   return Array.isArray(stored) ? stored.filter((name) => typeof name === 'string') : []
 }
 
 /** Notes that a document was opened on this device. */
 export function noteRecent(name: string): void {
   const names = [name, ...recentDocuments().filter((other) => other !== name)]
-  localStorage.setItem(RECENT_KEY, JSON.stringify(names.slice(0, RECENT_MOST)))
+  onDevice.set(RECENT_KEY, JSON.stringify(names.slice(0, RECENT_MOST)))
 }

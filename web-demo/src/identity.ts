@@ -1,4 +1,5 @@
 import { PALETTE, safeColor, tint } from './colors.js'
+import { onDevice } from './kept.js'
 
 /** A person as the others see them. */
 export interface User {
@@ -30,10 +31,10 @@ export class Identity {
   constructor(onchange: (user: User) => void) {
     this.#onchange = onchange
     const draw = Math.floor(Math.random() * 1_000)
-    this.#name = cleanName(localStorage.getItem(NAME_KEY) ?? `Guest ${ANIMALS[draw % ANIMALS.length]}`)
-    this.#color = safeColor(localStorage.getItem(COLOR_KEY), draw)
-    localStorage.setItem(NAME_KEY, this.#name)
-    localStorage.setItem(COLOR_KEY, this.#color)
+    this.#name = cleanName(onDevice.get(NAME_KEY) ?? `Guest ${ANIMALS[draw % ANIMALS.length]}`)
+    this.#color = safeColor(onDevice.get(COLOR_KEY), draw)
+    onDevice.set(NAME_KEY, this.#name)
+    onDevice.set(COLOR_KEY, this.#color)
   }
 
   get user(): User {
@@ -50,7 +51,7 @@ export class Identity {
 
   rename(name: string): void {
     this.#name = cleanName(name)
-    localStorage.setItem(NAME_KEY, this.#name)
+    onDevice.set(NAME_KEY, this.#name)
     this.#onchange(this.user)
   }
 
@@ -58,7 +59,7 @@ export class Identity {
   recolor(): void {
     const at = (PALETTE as readonly string[]).indexOf(this.#color)
     this.#color = PALETTE[(at + 1) % PALETTE.length]!
-    localStorage.setItem(COLOR_KEY, this.#color)
+    onDevice.set(COLOR_KEY, this.#color)
     this.#onchange(this.user)
   }
 }

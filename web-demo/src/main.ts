@@ -240,5 +240,6 @@ show()
 account.ask().catch(() => undefined)
 
 if (import.meta.env.PROD && 'serviceWorker' in navigator) {
-  void navigator.serviceWorker.register(new URL('service-worker.js', document.baseURI))
+  // Where it is forbidden the page needs the server to be loaded again.
+  navigator.serviceWorker.register(new URL('service-worker.js', document.baseURI)).catch(() => undefined)
 }

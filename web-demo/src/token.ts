@@ -1,15 +1,16 @@
+import { inTab } from './kept.js'
+
 /** The part of the address that brings a token: a fragment, which no server and no log gets to see. */
 const PARAMETER = 'token'
 
 /** The token that this tab has; null where it has none. */
 export function keptToken(): string | null {
-  return sessionStorage.getItem(key())
+  return inTab.get(key())
 }
 
 /** Keeps a token for as long as this tab is there; null lets go of it. */
 export function keepToken(token: string | null): void {
-  if (token === null) sessionStorage.removeItem(key())
-  else sessionStorage.setItem(key(), token)
+  inTab.set(key(), token)
 }
 
 /** Takes the token out of the page's address, so that nobody sees or shares it there, and keeps it. */

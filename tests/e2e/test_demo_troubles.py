@@ -1,0 +1,132 @@
+"""The demo where something is missing: room, what a browser keeps, a document's name."""
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.e2e.pages import (
+    CONNECTED,
+    DOCUMENT,
+    NOT_CONNECTED,
+    SAVED,
+    open_page,
+    type_at_end,
+)
+from tests.e2e.serving import Server, serve
+
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.anyio,
+    pytest.mark.browser,
+    pytest.mark.slow,
+]
+
+WITHIN_MS = 20_000
+
+expect.set_options(timeout=WITHIN_MS)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # Playwright's.
+
+
+async def test_a_page_whose_text_is_kept_nowhere_else_asks_before_it_is_left(
+    browser: Browser, server: Server
+) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.add_init_script("Object.defineProperty(window, 'indexedDB', { value: undefined })")
+    await page.goto(f"{server.url}/?doc={DOCUMENT}")
+    await page.wait_for_selector(CONNECTED)
+    await type_at_end(page, "stored")
+    await page.wait_for_selector(SAVED)
+    await context.set_offline(True)
+    await page.wait_for_selector(NOT_CONNECTED)
+    await type_at_end(page, " and not")
+    await expect(page.get_by_test_id("saved")).to_contain_text("keep this page open")
+    async with page.expect_event("dialog") as asked:
+        await page.close(run_before_unload=True)
+    question = await asked.value
+    assert question.type == "beforeunload"
+    await question.dismiss()
+
+    await context.set_offline(False)
+    await page.wait_for_selector(SAVED)
+    async with page.expect_event("close"):
+        await page.close(run_before_unload=True)
+
+
+async def test_what_a_device_has_no_room_for_is_not_said_to_be_kept(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port)
+    await type_at_end(page, "kept")
+    await page.wait_for_selector(SAVED)
+    # As a browser does that is out of space.
+    await page.evaluate(
+        """() => {
+          const { add } = IDBObjectStore.prototype
+          IDBObjectStore.prototype.add = function (...values) {
+            const adding = add.apply(this, values)
+            this.transaction.abort()
+            return adding
+          }
+        }"""
+    )
+    await page.context.set_offline(True)
+    await page.wait_for_selector(NOT_CONNECTED)
+    await type_at_end(page, ".!")
+    await expect(page.get_by_test_id("saved")).to_have_text(
+        "2 changes waiting, keep this page open"
+    )
+    await page.close()  # Its console tells of what could not be kept.
+
+
+async def test_a_document_that_is_full_says_so_and_what_becomes_of_what_is_written(
+    browser: Browser, store: Path
+) -> None:
+    with serve(store, options=["--document-max-bytes", "2000"]) as server:
+        page = await open_page(browser, server.port)
+        await page.get_by_test_id("editor").locator(".cm-content").focus()
+        await page.keyboard.insert_text("A long letter. " * 200)
+        await page.wait_for_selector(SAVED)
+        await type_at_end(page, "And more.")
+        told = page.get_by_test_id("refusal")
+        await expect(told).to_contain_text("This document is full")
+        await expect(told).to_contain_text("kept on this device alone")
+        await expect(told.get_by_role("button")).to_have_count(0)
+        await expect(page.get_by_test_id("saved")).to_have_text("Not stored")
+        await page.reload()
+        await expect(told).to_contain_text("This document is full")
+        await expect(page.get_by_test_id("saved")).to_have_text("Not stored")
+        await page.close()
+
+
+async def test_an_address_that_can_name_no_document_is_not_passed_over(
+    browser: Browser, server: Server
+) -> None:
+    page = await (await browser.new_context()).new_page()
+    await page.goto(f"{server.url}/?doc={'x' * 600}")
+    await expect(page.get_by_test_id("notice")).to_contain_text("at most 512 bytes")
+
+
+async def test_where_the_browser_keeps_nothing_the_page_works_until_it_is_left(
+    browser: Browser, server: Server
+) -> None:
+    page = await (await browser.new_context()).new_page()
+    # As it does where all cookies are blocked.
+    await page.add_init_script(
+        """for (const name of ['localStorage', 'sessionStorage']) {
+          const get = () => { throw new DOMException('denied', 'SecurityError') }
+          Object.defineProperty(window, name, { get })
+        }"""
+    )
+    await page.goto(f"{server.url}/?doc={DOCUMENT}")
+    await type_at_end(page, "Dear reader,")
+    await page.wait_for_selector(SAVED)
+    await page.get_by_test_id("user-name").fill("Ada")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector(CONNECTED)
+    await expect(page.get_by_test_id("presence").get_by_role("button")).to_have_text(["A"])
