@@ -289,6 +289,10 @@ const theme = EditorView.baseTheme({
     borderRadius: '0.5em',
   },
   '.cm-remote-named > .cm-remote-name, .cm-remote-caret:hover > .cm-remote-name': { opacity: '1' },
+  '@media (forced-colors: active)': {
+    '.cm-remote-caret, .cm-remote-selection': { forcedColorAdjust: 'none' },
+    '.cm-remote-selection': { color: 'CanvasText' },
+  },
   '@media print': {
     '.cm-remote-caret': { display: 'none' },
     '.cm-remote-selection': { backgroundColor: 'transparent' },
