@@ -139,7 +139,7 @@ def read_deletions(update: bytes, position: int | None = None) -> Iterator[Delet
         ProtocolError: these bytes are no update.
     """
     if position is None:
-        position = _exhaust(read_structs(update))
+        position = find_deletions(update)
     sections, position = read_var_uint(update, position)
     clients: set[int] = set()
     for _ in range(sections):
@@ -168,10 +168,16 @@ def check_nesting(update: bytes) -> None:
             cannot be read.
     """
     if update.count(b"\x75") + update.count(b"\x76") > MAX_NESTING:
-        _exhaust(read_structs(update))
+        find_deletions(update)
 
 
-def _exhaust(structs: Generator[Struct, None, int]) -> int:
+def find_deletions(update: bytes) -> int:
+    """Reads an update's structs; returns the index of its delete set.
+
+    Raises:
+        ProtocolError: these bytes are no update.
+    """
+    structs = read_structs(update)
     while True:
         try:
             next(structs)

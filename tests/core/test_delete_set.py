@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collab.delete_set import DeleteSet
-from collab.errors import ProtocolError
 from collab.lib0 import write_var_uint
 from collab.protocol.messages import EMPTY_UPDATE
 from tests.core import poison
@@ -52,8 +50,3 @@ def test_structs_are_read_over() -> None:
     typed = poison.HELLO[:-1]
     assert DeleteSet(typed + deleting({1: [(0, 5)]})[1:]).covers(deleting({1: [(4, 1)]}))
     assert DeleteSet(deleting({})).covers(EMPTY_UPDATE)
-
-
-def test_what_is_no_update_is_refused() -> None:
-    with pytest.raises(ProtocolError):
-        DeleteSet(b"\x00\x01\x05")
