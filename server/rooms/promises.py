@@ -69,11 +69,18 @@ class Promises:
         given = self._given.setdefault(instance, _Given())
         before = given.awaited_bytes
         given.mark(durable)
-        self._free(before - given.awaited_bytes)
+        self._backlog.passed_on_bytes -= before - given.awaited_bytes
+        if self._backlog.waiting:
+            self._backlog.offer()
 
     def wanted(self) -> Sequence[tuple[str, int]]:
         """The instances that have not kept theirs, and the number of the newest of each."""
         return [(name, given.number) for name, given in self._given.items() if given.newest]
+
+    def durable(self, instance: str) -> int:
+        """Number of the last change that an instance has told to be durable."""
+        given = self._given.get(instance)
+        return given.durable if given is not None else 0
 
     def number(self, instance: str) -> int:
         """Number of the last change of an instance that came."""
@@ -84,6 +91,14 @@ class Promises:
         """What may not be durable of an instance's changes."""
         given = self._given.get(instance)
         return given.left(now) if given is not None else Left((), whole=False)
+
+    def keep(self, instance: str, place: int) -> None:
+        """An instance's changes up to a place are durable: somebody else has logged them."""
+        given = self._given.get(instance)
+        if given is not None:
+            before = given.awaited_bytes
+            given.keep(place)
+            self._free(before - given.awaited_bytes)
 
     def all_left(self, now: float) -> "Left":
         """The same of all instances."""
@@ -120,13 +135,15 @@ class Left:
     Attributes:
         updates: the changes that may not be durable, in their order.
         whole: whether there are more, which are not known apart any more.
+        last: place of the last of them; 0 where they are several instances'.
     """
 
-    __slots__ = ("updates", "whole")
+    __slots__ = ("last", "updates", "whole")
 
-    def __init__(self, updates: Sequence[bytes], *, whole: bool) -> None:
+    def __init__(self, updates: Sequence[bytes], *, whole: bool, last: int = 0) -> None:
         self.updates = updates
         self.whole = whole
+        self.last = last
 
 
 class _Promise:
@@ -199,10 +216,15 @@ class _Given:
         while self._promises and (self._promises[0].number or 0) <= durable:
             self._drop()
 
+    def keep(self, place: int) -> None:
+        while self._promises and self._promises[0].place <= place:
+            self._drop()
+
     def left(self, now: float) -> Left:
         self._bound(now)
         kept = [promise.update for promise in self._promises if promise.update]
-        return Left(kept, whole=self._stripped > 0)
+        last = self._promises[-1].place if self._promises else 0
+        return Left(kept, whole=self._stripped > 0, last=last)
 
     def _bound(self, now: float) -> None:
         promises = self._promises

@@ -65,7 +65,7 @@ class Relay:
         self.promises = Promises(backlog)
         self._passed_on: dict[str, int] = {}
         self._wanted = 0
-        self._securing: set[str] = set()
+        self._securing: dict[str, int] = {}  # With what each had told when it was last heard of.
         self._looking_up: set[str] = set()
         self._returns = False
 
@@ -290,20 +290,27 @@ class Relay:
 
     def _look_after(self, room: TiedRoom, instance: str, seconds: float) -> None:
         """Has what an instance passed on logged here, unless it is; that is seen after a while."""
+        told = self.promises.durable(instance)
         if instance in self._securing:
+            self._securing[instance] = told
             return
         left = self.promises.left(instance, time.monotonic())
         if left.updates or left.whole:
-            self._securing.add(instance)
+            self._securing[instance] = told
             room.spawn(partial(self._secure, room, instance, seconds))
         else:
             self._keep(room, instance)
 
     async def _secure(self, room: TiedRoom, instance: str, seconds: float) -> None:
-        """Logs what an instance has passed on and not committed, unless another one has."""
+        """Logs what an instance has passed on and not committed, unless another one has.
+
+        More may come meanwhile, of one that was only cut off too: that is looked after likewise,
+        until the instance tells itself again what is durable.
+        """
         try:
-            while True:
+            while self.promises.durable(instance) <= self._securing[instance]:
                 await anyio.sleep(seconds)
+                seconds = _CUT_OFF_SECONDS
                 left = self.promises.left(instance, time.monotonic())
                 try:
                     await room.remote.secure(left)
@@ -311,11 +318,11 @@ class Relay:
                     if room.ended:
                         return
                     logger.error("looking after what an instance left of %r: %s", self._name, error)
-                    if not isinstance(error, (ServerBusy, StoreError)):
-                        break
-                    seconds = _CUT_OFF_SECONDS
-                else:
-                    break
-            self._keep(room, instance)
+                    if isinstance(error, (ServerBusy, StoreError)):
+                        continue
+                self.promises.keep(instance, left.last)
+                room.remote.mark(())
+                if instance not in self.promises.instances:
+                    return
         finally:
-            self._securing.discard(instance)
+            del self._securing[instance]

@@ -14,7 +14,7 @@ from collab import relay
 from collab.access import ANYONE, Access
 from collab.document import Document
 from collab.errors import StoreUnavailable
-from collab.lib0 import write_var_bytes, write_var_uint
+from collab.lib0 import write_var_bytes, write_var_string, write_var_uint
 from collab.protocol import yjs
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.protocol.ysweet import Y_SWEET
@@ -236,6 +236,28 @@ async def test_what_a_server_left_that_died_while_the_document_was_opened_is_log
         assert sorted(str(stored.doc.get("text", type=pycrdt.Text))) == sorted("hello!")
 
 
+async def test_what_a_server_passes_on_while_it_is_looked_after_is_not_taken_for_logged() -> None:
+    store = SteeredStore()
+    async with house(store, bus=Exchange().bus()) as server:
+        bob = await come(server, 2)
+        assert server.relays is not None
+        server.relays.changed("d", poison.HELLO, "another", 1)
+        await bob.read_until(lambda: bob.text == "hello")
+        store.hold_loads()
+        loads = len(store.loads)
+        server.relays.died("another", turn=0)
+        while len(store.loads) == loads:
+            await anyio.lowlevel.checkpoint()
+        # It was cut off, and not dead; or this was under way.
+        late = poison.update_of(poison.in_root(4, write_var_string("late")), client=7)
+        server.relays.changed("d", late, "another", 2)
+        bob.type("!")
+        store.let_load()
+        await bob.read_until(lambda: came_back(bob, b"!"))
+        logged = Document.load(await store.load("d"))
+        assert sorted(str(logged.doc.get("text", type=pycrdt.Text))) == sorted("hellolate!")
+
+
 class QuestionedBus(InProcessBus):
     """A bus that counts what this instance wants to know of others."""
 
@@ -364,6 +386,17 @@ class TestPlaces:
             promises.mark("one", 1)
             assert promises.kept(newest)
             assert promises.newest == 0
+
+    def test_what_was_seen_to_be_left_may_be_kept_without_what_came_since(self) -> None:
+        promises = Promises(Backlog(math.inf))
+        promises.add("one", 1, b"a", 0.0)
+        left = promises.left("one", 0.0)
+        promises.add("one", 2, b"b", 0.0)
+        promises.keep("one", left.last)
+        assert promises.kept(1)
+        assert not promises.kept(2)
+        promises.mark("one", 2)
+        assert promises.newest == 0
 
     def test_what_is_too_much_to_keep_is_still_waited_for(self) -> None:
         promises = Promises(Backlog(math.inf))
