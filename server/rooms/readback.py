@@ -90,8 +90,9 @@ class Readback:
                 taken = taken and self._take(batch)
         except DocumentNotFound:
             return  # Whoever has written has not committed it yet, or it was deleted.
-        except StoreError as error:
-            logger.error("reading what others wrote: %s", error)
+        except Exception as error:
+            unforeseen = None if isinstance(error, StoreError) else error
+            logger.error("reading what others wrote: %s", error, exc_info=unforeseen)
             taken = False
         if not taken:
             self.look()

@@ -228,8 +228,10 @@ class Recovery:
             except DocumentDeleted as error:
                 self._gone(error)
                 return Document()
-            except StoreError as error:
-                logger.error("rebuilding %r: %s", self._name, error)
+            except Exception as error:
+                # Whatever it is, a room that waits for ever would be worse than trying again.
+                unforeseen = None if isinstance(error, StoreError) else error
+                logger.error("rebuilding %r: %s", self._name, error, exc_info=unforeseen)
                 await anyio.sleep(_RETRY_SECONDS)
 
 

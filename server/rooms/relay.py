@@ -10,7 +10,7 @@ import anyio
 
 from collab import relay
 from collab.access import ANYONE, Access
-from collab.errors import CollabError, ProtocolError, ServerBusy, StoreError
+from collab.errors import CollabError, DocumentDeleted, PoisonedUpdate, ProtocolError
 from collab.presence import Elsewhere, Present
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.bus.bus import Bus
@@ -314,12 +314,20 @@ class Relay:
                 left = self.promises.left(instance, time.monotonic())
                 try:
                     await room.remote.secure(left)
-                except CollabError as error:
+                except (PoisonedUpdate, DocumentDeleted) as error:  # No store takes it any more.
+                    logger.error("what an instance left of %r is of no use: %s", self._name, error)
+                except Exception as error:
                     if room.ended:
                         return
-                    logger.error("looking after what an instance left of %r: %s", self._name, error)
-                    if isinstance(error, (ServerBusy, StoreError)):
-                        continue
+                    # Whatever it is, those who wait for ever would be worse than trying again.
+                    unforeseen = None if isinstance(error, CollabError) else error
+                    logger.error(
+                        "looking after what an instance left of %r: %s",
+                        self._name,
+                        error,
+                        exc_info=unforeseen,
+                    )
+                    continue
                 self.promises.keep(instance, left.last)
                 room.remote.mark(())
                 if instance not in self.promises.instances:

@@ -284,8 +284,9 @@ async def test_others_are_asked_for_who_wants_to_know_right_after_their_change()
         assert bus.questions == 1
 
 
+@pytest.mark.parametrize("failure", [StoreUnavailable("gone"), OSError("gone")])
 async def test_a_store_that_cannot_be_read_is_asked_again_before_anything_is_acknowledged(
-    tmp_path: Path, make_bus: MakeBus, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, make_bus: MakeBus, caplog: pytest.LogCaptureFixture, failure: Exception
 ) -> None:
     async with pair(tmp_path, make_bus) as (held, one, failing, other):
         ann, bob = await come(one, 1), await come(other, 2)
@@ -295,7 +296,7 @@ async def test_a_store_that_cannot_be_read_is_asked_again_before_anything_is_ack
         moved = await move(ann, other)
         assert one.relays is not None
         assert other.relays is not None
-        failing.load_failure = StoreUnavailable("gone")
+        failing.load_failure = failure
         other.relays.died(one.relays.instance, turn=0)
         with anyio.fail_after(DEADLINE_SECONDS):
             while "looking after what an instance left" not in caplog.text:

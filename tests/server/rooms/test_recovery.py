@@ -134,8 +134,9 @@ async def test_who_leaves_during_the_recovery_keeps_nobodys_turn() -> None:
         assert joiner.text == "hello"
 
 
+@pytest.mark.parametrize("failure", [StoreUnavailable("disk on fire"), OSError("disk on fire")])
 async def test_a_store_that_fails_delays_the_recovery_and_loses_nothing(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, failure: Exception
 ) -> None:
     store = SteeredStore()
     async with house(store) as server:
@@ -143,7 +144,7 @@ async def test_a_store_that_fails_delays_the_recovery_and_loses_nothing(
         hostile, writer = (Client(room, client_id=n).connect() for n in (91, 2))
         hostile.say(yjs.update(poison.HELLO))
         await room.content.settle()
-        store.load_failure = StoreUnavailable("disk on fire")
+        store.load_failure = failure
         hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
         writer.type("x")
         while "disk on fire" not in caplog.text:

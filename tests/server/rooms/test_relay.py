@@ -17,7 +17,7 @@ from collab.server.bus.link import LONGEST_BYTES
 from collab.server.rooms.promises import Left
 from collab.server.settings import Settings
 from collab.storage.sqlite import SQLiteStore
-from collab.store import Append, NewEntry
+from collab.store import Append, Entry, NewEntry
 from tests.server.rooms.conftest import MakeBus
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client, House, house
@@ -249,6 +249,33 @@ async def test_what_is_written_past_the_bus_is_read_with_the_next_commit(tmp_pat
             await opened.append([Append(document="d", entries=[entry])])
         ann.type("b")
         await ann.read_until(lambda: "elsewhere" in ann.text)
+
+
+class BrokenOnce(SteeredStore):
+    """A store whose log fails the first time that it is read, with what nobody foresaw."""
+
+    broke = False
+
+    def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
+        if not self.broke:
+            self.broke = True
+            raise OSError("disk on fire")
+        return super().entries(document, after_seq)
+
+
+async def test_a_log_that_cannot_be_read_now_is_read_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = BrokenOnce()
+    async with house(store) as server:
+        ann = await come(server, 1)
+        doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=9)
+        doc["text"] = pycrdt.Text("elsewhere")
+        entry = NewEntry(update=doc.get_update(), time_ms=0)
+        await store.append([Append(document="d", entries=[entry])])
+        ann.room.remote.read_back()
+        await ann.read_until(lambda: ann.text == "elsewhere")
+        assert "disk on fire" in caplog.text
 
 
 async def test_what_an_instance_does_not_commit_any_more_is_logged_by_another_one_once(
