@@ -75,7 +75,11 @@ class Subscription:
 
 
 class Feeds:
-    """The feeds of all documents, in memory or not. Where nobody follows, nothing is done."""
+    """The feeds of all documents, in memory or not. Where nobody follows, nothing is done.
+
+    A change may be told twice, by its commit and by who has read it back before that returned, and
+    what other servers write may be told late: who follows goes by the seq.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

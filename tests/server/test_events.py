@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,18 @@ from starlette.requests import HTTPConnection
 from collab.access import Access, Identity
 from collab.app_messages import AppMessage
 from collab.event_stream import Event, EventReader
+from collab.happenings import Changed
 from collab.protocol import yjs
 from collab.server.app import Collab
 from collab.server.bus.in_process import Exchange
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from collab.storage.sqlite import SQLiteStore
-from collab.store import Append, NewEntry
+from collab.store import Append, Appended, NewEntry
 from tests.core import poison
 from tests.server.fallback import DEADLINE_SECONDS, FallbackClient
 from tests.server.hosts import HOSTS, STREAM_WRITERS, front_door
+from tests.server.stores import SteeredStore
 from tests.server.transports.fallback.serving import SHOWS_ITSELF, http_to, synced
 
 pytestmark = [
@@ -192,6 +194,42 @@ async def test_what_another_server_writes_comes_where_nobody_has_the_document_op
         await program.next_of("presence")
         await write(other, 1)
         assert (await program.next_of("change"))["seq"] == 1
+
+
+class LateStore(SteeredStore):
+    """A store whose first append takes a while to return what it has committed already."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.committed, self.may_return = asyncio.Event(), asyncio.Event()
+
+    async def append(self, appends: Sequence[Append]) -> Sequence[Appended]:
+        appended = await super().append(appends)
+        self.committed.set()
+        await self.may_return.wait()
+        return appended
+
+
+async def test_what_is_read_back_before_its_commit_is_told_comes_once() -> None:
+    store = LateStore()
+    app = Collab(store, authenticate=by_token)
+    async with front_door(app) as port, http_to(port) as http, following(http) as program:
+        await program.next_of("presence")
+        async with FallbackClient(http, token="ada") as client, asyncio.timeout(DEADLINE_SECONDS):
+            await synced(client)
+            await client.say(yjs.update(poison.HELLO))
+            await store.committed.wait()
+            room = app.running.rooms.find("room")
+            assert room is not None
+            with app.running.feeds.follow("room", lambda _: True) as feed:
+                room.remote.read_back()
+                assert (await program.next_of("change"))["seq"] == 1
+                store.may_return.set()
+                await write(http, 1, start=2)
+                assert (await program.next_of("change"))["seq"] == 2
+                told = [await anext(feed) for _ in range(3)]
+        seqs = [happening.entry.seq for happening in told if isinstance(happening, Changed)]
+        assert seqs == [1, 1, 2]  # What follows a feed goes by the seq, as the stream does.
 
 
 async def test_an_entry_that_does_not_apply_is_told_of_with_those_that_came_with_it(
