@@ -185,9 +185,9 @@ class FallbackWire:
             raise ConnectionEnded(None, f"HTTP status {answer.status_code} and {kind or 'nothing'}")
 
     async def _take(self, event: Event) -> None:
-        self._retries.reset()
         try:
             if event.type == FRAME:
+                self._retries.reset()  # Not by ``open``: streams may be cut right after that.
                 await self._frames_in.send(base64.b64decode(event.text, validate=True))
                 self._last_id = event.id  # It counts as read only when it is.
             elif event.type == OPEN:

@@ -1,0 +1,39 @@
+"""FallbackWire: a session over requests that fail."""
+
+import anyio
+import pytest
+from anyio.abc import SocketAttribute, SocketStream
+
+from collab.client.fallback import open_fallback
+from collab.client.server_address import read_address
+from collab.errors import ConnectionEnded
+from tests.client.writing import WITHIN_SECONDS
+
+pytestmark = pytest.mark.anyio
+
+_OPENED = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    b'event: open\nid: s.0\ndata: {"session": "s", "resumed": true}\n\n'
+)
+
+
+async def test_a_session_whose_streams_all_end_at_once_is_given_up() -> None:
+    asked: list[bytes] = []
+
+    async def answer(stream: SocketStream) -> None:
+        async with stream:
+            asked.append(await stream.receive())
+            await stream.send(_OPENED)
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.serve, answer)
+        server = read_address(f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}")
+        with anyio.fail_after(WITHIN_SECONDS):
+            async with open_fallback(server, None) as wire:
+                with pytest.raises(ConnectionEnded, match="the stream ended"):
+                    await wire.receive()
+        tasks.cancel_scope.cancel()
+    assert sum(request.startswith(b"GET") for request in asked) < 10
