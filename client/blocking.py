@@ -357,6 +357,7 @@ def connect_blocking(
     name: str,
     *,
     token: Token = None,
+    author: str | None = None,
     doc: "pycrdt.Doc[Any] | None" = None,
     timing: Timing | None = None,
     tls: ssl.SSLContext | None = None,
@@ -372,12 +373,14 @@ def connect_blocking(
         name: document name.
         token: what to show; or a function that gives it, which is called in a thread of its own,
             or on the connection's event loop where it is async.
+        author: what the history calls who writes here, on a server that authenticates nobody; it is
+            a claim, and kept as one. None for nobody.
         doc: the Doc to keep in sync, with what is in it already; None for a new one.
         timing: how patient the client is; None for the defaults.
         tls: how the server's certificate is checked; None for as usual.
 
     Raises:
-        InvalidName: this cannot name a document.
+        InvalidName: this cannot name a document, or an author.
         InvalidQuery: the URL is none of a server.
         NotSaved: on leaving: changes have not become durable in time.
         CollabError: on leaving: what ``BlockingDocument.saved`` raises.
@@ -389,7 +392,9 @@ def connect_blocking(
         # With the same client id, which presence has too: others take both for one client.
         twin: pycrdt.Doc[Any] = pycrdt.Doc(client_id=client_id)
         shown = _in_worker(token)
-        async with connect(url, name, token=shown, doc=twin, timing=timing, tls=tls) as remote:
+        async with connect(
+            url, name, token=shown, author=author, doc=twin, timing=timing, tls=tls
+        ) as remote:
             counterpart = _Counterpart(remote)
             task_status.started((remote, counterpart))
             await counterpart.until_left()

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -197,6 +198,7 @@ async def connect(
     name: str,
     *,
     token: Token = None,
+    author: str | None = None,
     doc: "pycrdt.Doc[Any] | None" = None,
     timing: Timing | None = None,
     tls: ssl.SSLContext | None = None,
@@ -212,22 +214,27 @@ async def connect(
         name: document name.
         token: what to show; or a function, async or not, that gives it, and is asked for another
             one when the server wants that.
+        author: what the history calls who writes here, on a server that authenticates nobody; it is
+            a claim, and kept as one. None for nobody.
         doc: the Doc to keep in sync, with what is in it already; None for a new one.
         timing: how patient the client is; None for the defaults.
         tls: how the server's certificate is checked; None for as usual.
 
     Raises:
-        InvalidName: this cannot name a document.
+        InvalidName: this cannot name a document, or an author.
         InvalidQuery: the URL is none of a server.
         NotSaved: on leaving: changes have not become durable in time.
         CollabError: on leaving: what ``RemoteDocument.saved`` raises.
     """
     timing = timing or Timing()
+    server = read_address(url)
+    if author is not None:
+        server = replace(server, author=check_name(author))
     pulse = Pulse()
     conversation = Conversation(pulse)
     doc = pycrdt.Doc() if doc is None else doc
     replica = Replica(check_name(name), doc, conversation, pulse.beat)
-    line = Line(read_address(url), name, replica, Credentials(token), pulse, timing, tls)
+    line = Line(server, name, replica, Credentials(token), pulse, timing, tls)
     document = RemoteDocument(name, doc, replica, conversation, line, pulse)
     failure: BaseException | None = None
     async with anyio.create_task_group() as tasks:

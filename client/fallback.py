@@ -168,7 +168,7 @@ class FallbackWire:
         self._polls = opening.cancelled_caught
 
     async def _poll(self) -> None:
-        answer = await self._request("GET", "?poll=1")
+        answer = await self._request("GET", polls=True)
         await answer.aread()
         self._check(answer)
         for event in EventReader().feed(answer.content):
@@ -178,7 +178,7 @@ class FallbackWire:
         if answer.status_code in _LATER:
             raise ConnectionEnded(CloseCode.TRY_AGAIN_LATER, f"HTTP status {answer.status_code}")
         if answer.status_code == HTTPStatus.NOT_FOUND:
-            where = f"HTTP status 404 at {self._address}"
+            where = f"HTTP status 404 at {self._address.partition('?')[0]}"
             raise ConnectionEnded(None, f"{where}: collab is mounted elsewhere, or not there")
         kind = answer.headers.get("Content-Type", "")
         if answer.status_code != HTTPStatus.OK or not kind.startswith(MEDIA_TYPE):
@@ -235,8 +235,9 @@ class FallbackWire:
             raise self._ended
 
     async def _request(
-        self, method: str, query: str = "", *, content: bytes = b"", post: str | None = None
+        self, method: str, *, polls: bool = False, content: bytes = b"", post: str | None = None
     ) -> httpx.Response:
+        poll = f"{'&' if '?' in self._address else '?'}poll=1" if polls else ""
         host = urlsplit(self._address).netloc.rpartition("@")[2]
         headers = {"Host": host, "Accept": MEDIA_TYPE}  # A request with a stream is given none.
         if self._session:
@@ -247,7 +248,7 @@ class FallbackWire:
             headers |= {POST_HEADER: post, "Content-Type": "application/octet-stream"}
             headers["Content-Length"] = str(len(content))
         request = httpx.Request(
-            method, self._address + query, headers=headers, stream=_Body(content)
+            method, self._address + poll, headers=headers, stream=_Body(content)
         )
         if post is not None:
             request.extensions["timeout"] = httpx.Timeout(_POST_SECONDS).as_dict()

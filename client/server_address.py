@@ -15,23 +15,29 @@ class ServerAddress:
 
     Attributes:
         base: ``http://HOST/PREFIX`` or ``https://...``, without a slash at the end.
+        author: what who writes there is called, by its own account; empty for nothing.
     """
 
     base: str
+    author: str = ""
 
     @property
     def websocket(self) -> str:
         """Where it speaks the Hocuspocus dialect."""
-        return f"ws{self.base.removeprefix('http')}/hocuspocus"
+        return f"ws{self.base.removeprefix('http')}/hocuspocus{self._introduction}"
 
     @property
     def fallback(self) -> str:
         """Where it speaks the same without WebSockets."""
-        return f"{self.base}/sse"
+        return f"{self.base}/sse{self._introduction}"
 
     def events(self, document: str) -> str:
         """Where it tells what happens in a document."""
         return f"{self.base}/api/docs/{quote(document, safe='')}/events"
+
+    @property
+    def _introduction(self) -> str:
+        return f"?name={quote(self.author, safe='')}" if self.author else ""
 
 
 def read_document_address(url: str, mount: str = "") -> tuple[ServerAddress, str]:

@@ -89,7 +89,11 @@ class Gate:
                     if self.blocks_websockets and "/hocuspocus" in line:
                         near.sendall(_FORBIDDEN)
                         break
-                    if self.holds_back_streams and line.startswith("GET /sse HTTP"):
+                    if (
+                        self.holds_back_streams
+                        and line.startswith("GET /sse")
+                        and "poll" not in line
+                    ):
                         continue
                 if self.allowance is not None:
                     self.allowance -= len(piece)

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import anyio
+import httpx
 import pycrdt
 import pytest
 
@@ -94,6 +95,13 @@ def test_what_was_written_is_durable_when_the_context_was_left(server: Server, r
         document.synced(within_seconds=WITHIN_SECONDS)
         assert str(text_of(document)) == "hello"
         assert document.status is Status.CONNECTED
+
+
+def test_the_history_knows_what_an_author_calls_itself(server: Server, room: str) -> None:
+    with collab.connect_blocking(server.url, room, author="Ada") as document:
+        write(document, "hello")
+    path = f"{server.url}/api/docs/{room.replace('/', '%2F')}/attribution"
+    assert httpx.get(path).json()["texts"][0]["runs"][0]["author"] == "~Ada"
 
 
 def test_people_see_each_other_write(server: Server, room: str) -> None:

@@ -22,6 +22,13 @@ from tests.e2e.serving import Server
 pytestmark = pytest.mark.anyio
 
 
+def authors(server: Server, room: str) -> list[str | None]:
+    """Who wrote the runs of a document's text."""
+    path = f"{server.url}/api/docs/{room.replace('/', '%2F')}/attribution"
+    (text,) = httpx.get(path).json()["texts"]
+    return [run["author"] for run in text["runs"]]
+
+
 def content(server: Server, room: str) -> str:
     """What the server says a document is."""
     path = f"{server.url}/api/docs/{room.replace('/', '%2F')}/content"
@@ -38,6 +45,22 @@ async def test_what_was_written_is_durable_when_the_context_was_left(
         await document.synced()
         assert str(text_of(document)) == "hello"
         assert document.status is Status.CONNECTED
+
+
+@pytest.mark.parametrize(
+    ("blocks_websockets", "holds_back_streams"),
+    [(False, False), (True, False), (True, True)],
+    ids=["websocket", "stream", "polls"],
+)
+async def test_the_history_knows_what_an_author_calls_itself(
+    server: Server, room: str, blocks_websockets: bool, holds_back_streams: bool
+) -> None:
+    with gate_to(server.port) as gate:
+        gate.blocks_websockets = blocks_websockets
+        gate.holds_back_streams = holds_back_streams
+        async with collab.connect(gate.url, room, author="Ada & co. 👋") as document:
+            write(document, "hello")
+    assert authors(server, room) == ["~Ada & co. 👋"]
 
 
 async def test_people_see_each_other_write(server: Server, room: str) -> None:
@@ -213,6 +236,12 @@ async def test_who_waits_for_an_answer_is_told_that_the_document_was_left(
 async def test_an_address_of_no_server_is_refused(url: str) -> None:
     with pytest.raises(InvalidQuery, match="expected"):
         async with collab.connect(url, "notes"):
+            pass
+
+
+async def test_a_name_of_no_author_is_refused(server: Server, room: str) -> None:
+    with pytest.raises(InvalidName):
+        async with collab.connect(server.url, room, author="Ada\n"):
             pass
 
 
