@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 from starlette.types import Message, Receive, Send
 
+from collab.errors import CollabError
 from collab.event_stream import MEDIA_TYPE
 
 _HEADERS = {
@@ -36,14 +37,25 @@ async def write_piece(send: Send, piece: bytes) -> None:
 
 @asynccontextmanager
 async def while_there(receive: Receive) -> AsyncIterator[None]:
-    """Cancels what is done in it when the client goes away."""
+    """Cancels what is done in it when the client goes away.
+
+    Raises:
+        CollabError: the request is refused for its body, which nobody else reads.
+    """
+    refusal: CollabError | None = None
 
     async def until_gone() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        nonlocal refusal
+        try:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        except CollabError as error:  # Raised below, outside of the group it would come out in.
+            refusal = error
         tasks.cancel_scope.cancel()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(until_gone)
         yield
         tasks.cancel_scope.cancel()
+    if refusal is not None:
+        raise refusal

@@ -24,6 +24,7 @@ from tests.server.transports.fallback.serving import (
     serving,
     synced,
 )
+from tests.server.transports.websockets.raw import Raw
 
 pytestmark = [
     pytest.mark.anyio,
@@ -84,6 +85,19 @@ class TestBeginning:
     async def test_a_poll_has_an_end_that_proxies_know(self, http: httpx.AsyncClient) -> None:
         answer = await http.get("/sse/room", params={"poll": "1"})
         assert int(answer.headers["Content-Length"]) == len(answer.content)
+
+    async def test_a_poll_whose_own_body_never_comes_is_refused(self) -> None:
+        settings = Settings(post_seconds=0.05)
+        async with serving(settings) as http, FallbackClient(http, poll=True) as client:
+            assert await client.frame() == READ_WRITE
+            assert client.last_id is not None
+            raw = await Raw.open(http.base_url.port or 0)
+            raw.write(
+                b"GET /sse/room?poll=1 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n"
+                + f"Last-Event-ID: {client.last_id}\r\n\r\n".encode()
+            )
+            assert (await raw.read_head()).startswith(b"HTTP/1.1 408 ")
+            await raw.close()
 
     async def test_pages_of_listed_origins_may_come_and_others_may_not(self) -> None:
         app = Collab(MemoryStore(), allow_origins=["https://example.org"])
