@@ -19,6 +19,7 @@
     ├── InvalidMessage           not an application message, or one too long
     ├── BodyTooLarge             a request brings more than it may
     ├── BodyTooSlow              a request takes longer than it may to bring it
+    ├── HeadTooLarge             the head of a handshake is longer than it may be
     ├── SessionEnded             a request belongs to a session that is over
     ├── OutOfTurn                a request of a session came when it was another's turn
     ├── SourceError              what is to be imported cannot be read
@@ -217,6 +218,18 @@ class BodyTooSlow(CollabError):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"expected a body within {seconds:g} s, got a part of it")
         self.seconds = seconds
+
+
+class HeadTooLarge(CollabError):
+    """The head of a WebSocket handshake is longer than the configured bound.
+
+    Attributes:
+        max_bytes: the bound.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"expected a head of at most {max_bytes} bytes, got more")
+        self.max_bytes = max_bytes
 
 
 class SessionEnded(CollabError):

@@ -27,7 +27,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # public in 
 from starlette.types import ASGIApp, Scope
 from wsproto.extensions import PerMessageDeflate
 
-from collab.errors import CollabError, SettingsError
+from collab.errors import CollabError, HeadTooLarge, SettingsError
 from collab.server.auth.bearer import choose_subprotocol
 from collab.server.connection import GOODBYE_SECONDS
 from collab.server.endpoints import Endpoint, Handshakes, find_endpoint
@@ -250,7 +250,8 @@ class _Guest(asyncio.Protocol):
         self._received += data
         # Hypercorn has a bound of its own for heads that are longer.
         most = self._door.settings.handshake_max_bytes
-        if _HEAD_END not in self._received and len(self._received) < most:
+        end = self._received.find(_HEAD_END)
+        if end < 0 and len(self._received) < most:
             return
         if self._patience is not None:
             self._patience.cancel()
@@ -258,6 +259,9 @@ class _Guest(asyncio.Protocol):
         found = find_endpoint(handshake["path"]) if handshake is not None else None
         if handshake is None or found is None:
             self._door.serve_http(self._transport, self._received)
+            return
+        if end > most:  # It came all at once.
+            self._refuse(HeadTooLarge(most))
             return
         handshake["scheme"] = "wss" if self._transport.get_extra_info("ssl_object") else "ws"
         handshake["client"] = (self._transport.get_extra_info("peername") or ("", 0))[:2]

@@ -84,6 +84,14 @@ class TestFrontDoor:
                     assert await raw.reader.read() == b""
             await raw.close()
 
+    async def test_a_head_that_is_too_long_is_refused_where_it_comes_at_once(self) -> None:
+        async with front_door(Collab(MemoryStore())) as port:
+            raw = await Raw.open(port)
+            padding = b"X-Padding: " + b"x" * 20_000
+            raw.write(handshake().removesuffix(b"\r\n"), padding, b"\r\n\r\n")
+            assert (await raw.read_head()).startswith(b"HTTP/1.1 431 ")
+            await raw.close()
+
     @pytest.mark.parametrize("native", [True, False])
     async def test_a_tls_handshake_that_does_not_come_is_waited_for_as_long(
         self, native: bool
