@@ -157,7 +157,7 @@ class Running:
             *Compaction(store, guard, retention).routes(),
             *(demo_routes() if demo else []),
         ]
-        self.app = answering(self.routes, origins, settings.post_seconds)
+        self.app = answering(self.routes, origins, guard, settings.post_seconds)
         tasks.start_soon(self.timers.run)
         tasks.start_soon(self.persister.run)
         tasks.start_soon(Eraser(store, settings.trash_seconds).run)

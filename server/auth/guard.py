@@ -17,6 +17,9 @@ Authenticate = Callable[[HTTPConnection], Awaitable[Identity | None]]
 Authorize = Callable[[Identity, str], Awaitable[Access]]
 """Says what an identity may do with the document of this name."""
 
+_PERMIT = "collab.permit"
+"""Key of an ASGI scope: what its request was last admitted for, and what that needs."""
+
 _ALLOWS = {Access.READ: "read", Access.WRITE: "change", Access.ADMIN: "administer"}
 
 
@@ -103,7 +106,33 @@ class Guard:
             Unauthenticated: nobody is known by its credentials.
             AccessDenied: somebody is, who may not do that.
         """
-        return await self.permit(await self.identify(connection), document, access)
+        return await self.admit_as(await self.identify(connection), connection, document, access)
+
+    async def admit_as(
+        self,
+        identity: Identity,
+        connection: HTTPConnection,
+        document: str | None = None,
+        access: Access = Access.READ,
+    ) -> Permit:
+        """The same where it is known already who a request speaks for.
+
+        Raises:
+            Unauthenticated: they were known, and are to be believed no longer.
+            AccessDenied: they may not do that.
+        """
+        permit = await self.permit(identity, document, access)
+        connection.scope[_PERMIT] = permit, access
+        return permit
+
+    async def check_admitted(self, connection: HTTPConnection) -> None:
+        """Looks again at what a request was last admitted for; at nothing where it was not yet.
+
+        Raises:
+            CollabError: what ``renewed`` raises.
+        """
+        if _PERMIT in connection.scope:
+            await self.renewed(*connection.scope[_PERMIT])
 
     async def permit(
         self, identity: Identity, document: str | None = None, access: Access = Access.READ

@@ -71,7 +71,7 @@ class Passes:
         token = find_token(connection)
         bearer = self._bearer(token, document) if token is not None else None
         if bearer is not None:
-            return await self._guard.permit(bearer, document, access)
+            return await self._guard.admit_as(bearer, connection, document, access)
         if token is not None and self._guard.open:
             # Where anyone may do anything, only passes for less are given out.
             raise Unauthenticated("expected a pass that is still good, got another token")

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collab.errors import CollabError
 from collab.protocol.fallback import POST_HEADER, SESSION_HEADER
+from collab.server.auth.guard import Guard
 from collab.server.auth.origins import OriginCheck, Origins
 from collab.server.http.body import BodyTime
 from collab.server.http.precautions import Precautions
@@ -21,17 +22,29 @@ from collab.server.http.status import status_of
 from collab.server.http.unanswered import Unanswered
 
 
-def answering(routes: Sequence[BaseRoute], origins: Origins, body_seconds: float) -> ASGIApp:
+def answering(
+    routes: Sequence[BaseRoute], origins: Origins, guard: Guard, body_seconds: float
+) -> ASGIApp:
     """Makes an app of routes.
 
     Args:
         routes: what is asked for.
         origins: the web pages that may ask, and be shown the answers.
+        guard: asked again before an error is told: what is not there, or there already, is told by
+            errors, and not to who lost their rights while it was looked for.
         body_seconds: how long the body of a request may take.
     """
     timed = BodyTime(Router(routes), body_seconds)
     checked = OriginCheck(timed, origins)
-    handlers = {CollabError: _explain, HTTPException: Unanswered(routes).explain}
+
+    async def explain(request: Request, error: Exception) -> Response:
+        try:
+            await guard.check_admitted(request)
+        except CollabError as refusal:
+            error = refusal
+        return _explain(error)
+
+    handlers = {CollabError: explain, HTTPException: Unanswered(routes).explain}
     explained = ExceptionMiddleware(checked, handlers=handlers)
     return _encoded_paths(Precautions(_shared(explained, origins)))
 
@@ -66,7 +79,7 @@ def _shared(app: ASGIApp, origins: Origins) -> ASGIApp:
     )
 
 
-async def _explain(request: Request, error: Exception) -> Response:
+def _explain(error: Exception) -> Response:
     assert isinstance(error, CollabError)
     status = status_of(error)
     # RFC 9110, section 11.6.1: who is told 401 is told how to authenticate.

@@ -13,7 +13,6 @@ from collab.checking import check_update
 from collab.errors import DocumentExists, InvalidQuery, InvalidSeed
 from collab.seeding import TEXT_ROOT, parse_roots, seed_roots, seed_text
 from collab.server.auth.guard import Guard
-from collab.server.documents.admitting import Admit, refused_to
 from collab.server.documents.catalogue import Catalogue
 from collab.server.http.body import read_body
 from collab.server.http.path import document_of
@@ -44,35 +43,22 @@ class PutContent:
         root = request.query_params.get("root", TEXT_ROOT)
         body = await read_body(request, self._max_bytes)
         admit = partial(self._guard.renewed, permit, Access.WRITE)
-        async with refused_to(admit):
-            if media_type.startswith("text/"):
-                made = await self._put_text(name, body, root, author, admit)
-            else:
-                update = await anyio.to_thread.run_sync(_update_of, body, media_type)
-                await self._catalogue.create(name, update, author=author, admit=admit)
-                made = True
-        return Response(status_code=HTTPStatus.CREATED if made else HTTPStatus.NO_CONTENT)
-
-    async def _put_text(
-        self, name: str, body: bytes, root: str, author: str | None, admit: Admit
-    ) -> bool:
-        """Makes a document of a text, or replaces a text of one; tells whether it was made.
-
-        Raises:
-            CollabError: what ``Catalogue.create`` and ``Catalogue.replace_text`` raise.
-            InvalidSeed: it is no UTF-8.
-        """
+        await admit()  # Before it is told what is there.
+        if not media_type.startswith("text/"):
+            update = await anyio.to_thread.run_sync(_update_of, body, media_type)
+            await self._catalogue.create(name, update, author=author, admit=admit)
+            return Response(status_code=HTTPStatus.CREATED)
         try:
             text = body.decode()
         except UnicodeDecodeError as error:
             raise InvalidSeed(f"expected UTF-8, got: {error}") from error
-        update = await anyio.to_thread.run_sync(seed_text, text, root)
         try:
+            update = await anyio.to_thread.run_sync(seed_text, text, root)
             await self._catalogue.create(name, update, author=author, admit=admit)
         except DocumentExists:
             await self._catalogue.replace_text(name, text, root, author=author, admit=admit)
-            return False
-        return True
+            return Response(status_code=HTTPStatus.NO_CONTENT)
+        return Response(status_code=HTTPStatus.CREATED)
 
 
 def _update_of(body: bytes, media_type: str) -> bytes:

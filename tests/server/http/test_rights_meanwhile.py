@@ -96,6 +96,21 @@ WAITING = [
 ]
 
 
+TELLING = [
+    ("PUT", "/api/docs/d/content", NEW, "application/octet-stream", 409),
+    ("PUT", "/api/docs/d/content?root=map", b"new", "text/plain", 400),
+    ("POST", "/api/docs/d/duplicate", b'{"name": "map"}', "", 409),
+    ("POST", "/api/docs/nowhere/duplicate", b'{"name": "copy"}', "", 404),
+    ("DELETE", "/api/docs/nowhere", b"", "", 404),
+    ("GET", "/api/docs/nowhere", b"", "", 404),
+    ("GET", "/api/docs/nowhere/content", b"", "", 404),
+    ("GET", "/api/docs/d/content?root=nothing", b"", "", 404),
+    ("GET", "/api/docs/d/diff?from=nothing", b"", "", 404),
+    ("POST", "/api/docs/d/versions", b'{"name": "v"}', "", 409),
+    ("POST", "/api/docs/nowhere/restore", b'{"to": 1}', "", 404),
+]
+"""What is answered with an error that tells what is there, and its status."""
+
 ALL = WAITING + [(*request, *BODIES[request]) for request in sorted(WITH_A_BODY_ONLY)]
 
 
@@ -265,14 +280,8 @@ async def test_whose_token_ends_meanwhile_is_refused(
 
 @pytest.mark.parametrize(
     ("method", "path", "body", "media_type", "status"),
-    [
-        ("PUT", "/api/docs/d/content", NEW, "application/octet-stream", 409),
-        ("PUT", "/api/docs/d/content?root=map", b"new", "text/plain", 400),
-        ("POST", "/api/docs/d/duplicate", b'{"name": "map"}', "", 409),
-        ("POST", "/api/docs/nowhere/duplicate", b'{"name": "copy"}', "", 404),
-        ("DELETE", "/api/docs/nowhere", b"", "", 404),
-    ],
-    ids=["update", "root", "copy", "source", "deleted"],
+    TELLING,
+    ids=[f"{method} {path} {status}" for method, path, _, _, status in TELLING],
 )
 async def test_who_is_revoked_meanwhile_is_not_told_what_exists(
     method: str, path: str, body: bytes, media_type: str, status: int
