@@ -102,9 +102,8 @@ class LogWriter:
                 connection = self._connection = connect_writer(
                     self._path, synchronous=self._synchronous, busy_seconds=self._busy_seconds
                 )
-                self._empty(
-                    connection, wait_seconds=0
-                )  # Who erased something may have been killed.
+                # Who has erased something may have been killed right after.
+                self._empty(connection, wait_seconds=0)
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 written = write(connection)

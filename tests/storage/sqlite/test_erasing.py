@@ -61,6 +61,15 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("ROLLBACK")
 
 
+def erase_and_be_killed(path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ERASING, str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "erased\n"
+        process.kill()
+
+
 async def test_what_a_reader_held_in_the_write_ahead_log_goes_with_the_next_write(
     tmp_path: Path,
 ) -> None:
@@ -85,15 +94,8 @@ async def test_what_a_killed_process_left_there_goes_with_the_first_write_of_ano
     async with SQLiteStore(path) as store:
         await delete(store)
     with another_process(path) as connection:
-        with (
-            reading(connection),
-            subprocess.Popen(
-                [sys.executable, "-c", ERASING, str(path)], stdout=subprocess.PIPE, text=True
-            ) as process,
-        ):
-            assert process.stdout is not None
-            assert process.stdout.readline() == "erased\n"
-            process.kill()
+        with reading(connection):
+            erase_and_be_killed(path)
         assert files_with(tmp_path)
         async with SQLiteStore(path) as store:
             await store.append([adding("other", b"1")])
