@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from collab.store import Append, NewEntry
 from tests.docs.pages import DOCS, blocks, commands
 from tests.docs.running import edit
 from tests.e2e.serving import COLLAB, serve
+from tests.needs import find_program
 
 
 def shopping() -> "pycrdt.Doc[pycrdt.Text]":
@@ -78,8 +78,8 @@ def test_commands_print_what_the_page_says(tmp_path: Path, page: str) -> None:
     found = commands(DOCS / page)
     assert found
     for tool in ("curl", "sqlite3"):
-        if shutil.which(tool) is None and any(tool in command.line for command in found):
-            pytest.skip(f"needs {tool}")
+        if any(tool in command.line for command in found):
+            find_program(tool)
     with serve(tmp_path / "collab.db") as server:
         for name, write in DOCUMENTS[page].items():
             with edit(f"{server.websockets}/{name}", doc=write()) as editor:
@@ -106,8 +106,7 @@ def test_a_broken_document_is_found_and_mended_as_the_page_says(tmp_path: Path) 
                 await store.append([Append(document=name, entries=entries)])
 
     anyio.run(write)
-    if shutil.which("sqlite3") is None:
-        pytest.skip("needs sqlite3")
+    find_program("sqlite3")
     for command in commands(page):
         output = run(command.line, tmp_path)
         assert command.prints(output), f"{command.line} prints {output!r}"

@@ -1,9 +1,7 @@
 """The editors on the documentation's pages, in a real browser against a real server."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,19 +12,12 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.docs.pages import DOCS, ROOT, blocks
 from tests.docs.running import run
-from tests.e2e.conftest import skip_or_fail
 from tests.e2e.serving import Server, serve
+from tests.needs import BROWSER_FLAGS, find_program
 
 pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.node]
 
 EDITORS = ROOT / "tests" / "docs" / "editors"
-CHROMIUM = os.environ.get("COLLAB_CHROMIUM", "/usr/bin/chromium")
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-]
 (TUTORIAL,) = blocks(DOCS / "tutorial.md", "js")
 CONNECTION, CODEMIRROR, TIPTAP, QUILL, HOCUSPOCUS, Y_SWEET = blocks(
     DOCS / "how-to" / "connect-editors.md", "js"
@@ -69,22 +60,19 @@ SERVED = """
 @pytest.fixture(scope="module")
 def installed() -> None:
     """Installs the pinned editors where the lock is newer than what is there."""
-    if shutil.which("npm") is None:
-        skip_or_fail("Node 20 with npm")
+    npm = find_program("npm")
     stamp = EDITORS / "node_modules" / ".package-lock.json"
     lock = EDITORS / "package-lock.json"
     if not stamp.exists() or stamp.stat().st_mtime < lock.stat().st_mtime:
-        command = ["npm", "ci", "--no-audit", "--no-fund"]
-        subprocess.run(command, cwd=EDITORS, check=True, timeout=100)
+        subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=EDITORS, check=True, timeout=100)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A real Chromium."""
-    if not Path(CHROMIUM).exists():
-        skip_or_fail("Chromium")
+    program = find_program("chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=program, args=BROWSER_FLAGS)
         yield browser
         browser.close()
 

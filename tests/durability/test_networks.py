@@ -10,7 +10,7 @@ import pytest
 
 from tests.durability.editor import Crowd, check_account, online, words_on_disk
 from tests.durability.servers import ROOM, group, ready, rooms, type_more
-from tests.e2e.conftest import skip_or_fail
+from tests.needs import skip_or_fail
 from tests.valkey import ValkeyProcess, running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]

@@ -14,8 +14,8 @@ from collab.storage.sqlite import SQLiteStore
 from tests.client.gate import gate_to
 from tests.durability.editor import Crowd, check_account, online, words_on_disk
 from tests.durability.servers import ROOM, group, ready, rooms, type_more
-from tests.e2e.conftest import skip_or_fail
 from tests.e2e.serving import locked
+from tests.needs import skip_or_fail
 from tests.valkey import ValkeyProcess, cluster, running, wait_until, watched
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]

@@ -1,7 +1,6 @@
 """Real balancers before several servers, set up by the very text of the documentation."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -10,7 +9,7 @@ from grp import getgrgid
 from pathlib import Path
 
 from tests.docs.pages import DOCS, blocks
-from tests.e2e.conftest import skip_or_fail
+from tests.needs import find_program
 from tests.server.hosts import listen
 
 _PAGE = DOCS / "how-to" / "several-servers.md"
@@ -23,7 +22,7 @@ Balancer = Callable[[Path, Sequence[int]], AbstractContextManager[int]]
 @contextmanager
 def nginx(folder: Path, servers: Sequence[int]) -> Iterator[int]:
     """Runs nginx as the page has it."""
-    program = _find("nginx")
+    program = find_program("nginx")
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = "\n".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     with listen() as listener:
@@ -49,7 +48,7 @@ def nginx(folder: Path, servers: Sequence[int]) -> Iterator[int]:
 @contextmanager
 def haproxy(folder: Path, servers: Sequence[int]) -> Iterator[int]:
     """Runs HAProxy as the page has it."""
-    program = _find("haproxy")
+    program = find_program("haproxy")
     with listen() as listener:
         page = _before("haproxy", servers).replace("bind :80", f"bind fd@{listener.fileno()}")
         configuration = folder / "haproxy.cfg"
@@ -70,14 +69,6 @@ def _before(language: str, servers: Sequence[int]) -> str:
         example = example.replace(named, f"127.0.0.1:{port}")
     assert "10.0.0." not in example
     return example
-
-
-def _find(name: str) -> str:
-    program = shutil.which(name) or shutil.which(name, path="/usr/sbin")
-    if program is None:
-        skip_or_fail(name)
-        raise AssertionError("not reached")
-    return program
 
 
 @contextmanager

@@ -1,6 +1,5 @@
-"""Real clients: Node's and a browser; and what to do where they cannot be had."""
+"""Real clients: Node's and a browser."""
 
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,31 +10,17 @@ import collab.server
 from tests.clients.driver import Driver, drive
 from tests.clients.installation import install
 from tests.e2e.pages import check_consoles
-from tests.e2e.serving import Server, in_ci, serve
+from tests.e2e.serving import Server, serve
+from tests.needs import BROWSER_FLAGS, find_program, skip_or_fail
 
 DEMO = Path(collab.server.__file__).parent / "static" / "demo" / "index.html"
-
-_FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-]
-
-
-def skip_or_fail(missing: str) -> None:
-    """Skips what cannot run here; in CI that is a failure."""
-    if in_ci():
-        pytest.fail(f"expected {missing} in CI, got none")
-    pytest.skip(f"needs {missing}")
 
 
 @pytest.fixture(scope="session")
 def node_clients() -> None:
     """Installs the npm clients, where that is to be done."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        skip_or_fail("Node 20 with npm")
+    find_program("node")
+    find_program("npm")
     install()
 
 
@@ -72,13 +57,11 @@ def served(request: pytest.FixtureRequest) -> None:
 @pytest.fixture
 async def browser(served: None) -> AsyncIterator[Browser]:
     """Debian's Chromium; Playwright's own is not downloaded. Consoles must stay clean in it."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        skip_or_fail("chromium")
+    program = find_program("chromium")
     if not DEMO.exists():
         skip_or_fail("the built demo (make run builds it)")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+        browser = await playwright.chromium.launch(executable_path=program, args=BROWSER_FLAGS)
         yield browser
         await check_consoles(browser)
         await browser.close()

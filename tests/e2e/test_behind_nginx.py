@@ -1,7 +1,6 @@
 """The fallback through a real proxy that is not told about it, and through one that buffers."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,8 +13,8 @@ import pytest
 
 from collab.protocol import yjs
 from tests.core import poison
-from tests.e2e.conftest import skip_or_fail
 from tests.e2e.serving import serve
+from tests.needs import find_program
 from tests.server.fallback import DEADLINE_SECONDS, FallbackClient
 from tests.server.hosts import listen
 from tests.server.transports.fallback.serving import APPLIED, READ_WRITE, SHOWS_ITSELF, synced
@@ -49,10 +48,7 @@ def nginx(folder: Path, upstream: str, location: str = "") -> Iterator[str]:
         upstream: the server's address.
         location: more directives.
     """
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
-        skip_or_fail("nginx")
-        return
+    program = find_program("nginx")
     with listen() as listener:
         port = listener.getsockname()[1]
         kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import skip_or_fail
 from tests.fuzz import corpus
 from tests.fuzz.campaign import Length, fuzz, reproduce
 from tests.fuzz.pieces import joined, pieces
 from tests.fuzz.targets import TARGETS
+from tests.needs import skip_or_fail
 
 FRESH_INPUTS = 1000
 """Tried after the corpus: so many, however long it takes, and always from the same seed.
