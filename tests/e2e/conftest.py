@@ -45,7 +45,7 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def served(request: pytest.FixtureRequest) -> None:
-    """The test's own server, where it has one: begun before the browser, it ends after it.
+    """The test's own server, where it has one: begun before the pages, it ends after them.
 
     A page that asks something of a server in the moment it stops is answered 503, and its browser
     says so in the console.
@@ -54,17 +54,27 @@ def served(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("server")
 
 
-@pytest.fixture
-async def browser(served: None) -> AsyncIterator[Browser]:
-    """Debian's Chromium; Playwright's own is not downloaded. Consoles must stay clean in it."""
+@pytest.fixture(scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    """Debian's Chromium, for all tests of a module; Playwright's own is not downloaded."""
     program = find_program("chromium")
     if not DEMO.exists():
         skip_or_fail("the built demo (make run builds it)")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=BROWSER_FLAGS)
-        yield browser
-        await check_consoles(browser)
-        await browser.close()
+        chromium = await playwright.chromium.launch(executable_path=program, args=BROWSER_FLAGS)
+        yield chromium
+        await chromium.close()
+
+
+@pytest.fixture
+async def browser(served: None, chromium: Browser) -> AsyncIterator[Browser]:
+    """A browser with no page open and no profile kept; consoles must stay clean in it."""
+    yield chromium
+    try:
+        await check_consoles(chromium)
+    finally:
+        for context in chromium.contexts:
+            await context.close()
 
 
 @pytest.fixture

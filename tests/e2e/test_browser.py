@@ -34,7 +34,7 @@ OFFLINE = "[data-testid=status][data-status=offline]"
 LONGER = "least => window.collab.doc.getText('content').length > Number(least)"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"  # Playwright's.
 

@@ -25,7 +25,7 @@ EPOCH_MS = 1_760_000_000_000
 expect.set_options(timeout=WITHIN_MS)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"  # Playwright's.
 

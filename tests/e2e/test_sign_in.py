@@ -35,7 +35,7 @@ SYNCED = "() => window.collab?.provider.synced"
 expect.set_options(timeout=WITHIN_SECONDS * 1000)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"  # Playwright's.
 
