@@ -393,7 +393,7 @@ test('a token that is about to expire is replaced without a break', { timeout: 9
   await serve(Server.startGuarded())
   let asked = 0
   // The server asks for the next one up to 30 s before the end.
-  const getToken = (): string => tokenFor('ada', { '**': 'write' }, asked++ === 0 ? 25 : 600)
+  const getToken = (): string => tokenFor('ada', { '**': 'write' }, asked++ === 0 ? 8 : 600)
   const ada = connect({ getToken }).open('a')
   await until(() => ada.saved)
   let breaks = 0
