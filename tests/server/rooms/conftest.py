@@ -13,6 +13,13 @@ from tests.valkey import one_server
 
 MakeBus = Callable[[], Bus]
 
+over_each_bus = pytest.mark.parametrize(
+    ("anyio_backend", "make_bus"),
+    [("asyncio", "in process"), ("trio", "in process"), ("asyncio", "valkey")],
+    indirect=["make_bus"],
+)
+"""Runs a test over each kind of bus; the client of Valkey knows asyncio alone."""
+
 
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[Standalone]:
@@ -20,11 +27,10 @@ def valkey() -> Iterator[Standalone]:
         yield Standalone(Entrance("redis", "", ""), (server.host, server.port))
 
 
-@pytest.fixture(params=["in process", "valkey"])
-def make_bus(request: pytest.FixtureRequest, anyio_backend_name: str, tmp_path: Path) -> MakeBus:
+@pytest.fixture
+def make_bus(request: pytest.FixtureRequest, tmp_path: Path) -> MakeBus:
+    """Instances of the kind of bus that ``over_each_bus`` names."""
     if request.param == "in process":
         return Exchange().bus
-    if anyio_backend_name != "asyncio":
-        pytest.skip("the client of Valkey needs asyncio")
     deployment = request.getfixturevalue("valkey")
     return lambda: ValkeyBus(deployment, prefix=str(tmp_path))

@@ -18,7 +18,7 @@ from collab.storage.memory import MemoryStore
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, NewEntry
 from tests.core import poison
-from tests.server.rooms.conftest import MakeBus
+from tests.server.rooms.conftest import MakeBus, over_each_bus
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client, House, Wire, house
 
@@ -149,6 +149,7 @@ async def test_a_program_is_told_that_what_cuts_pairs_does_not_apply() -> None:
         assert await stored_equally(room, store)
 
 
+@over_each_bus
 async def test_another_instance_takes_in_however_many_were_cut(
     tmp_path: Path, make_bus: MakeBus
 ) -> None:

@@ -27,7 +27,7 @@ from collab.storage.memory import MemoryStore
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Entry
 from tests.core import poison
-from tests.server.rooms.conftest import MakeBus
+from tests.server.rooms.conftest import MakeBus, over_each_bus
 from tests.server.stores import SteeredStore
 from tests.server.wire import DEADLINE_SECONDS, Client, House, Wire, house
 
@@ -83,6 +83,7 @@ async def entries(tmp_path: Path) -> int:
         return len([entry async for entry in opened.entries("d")])
 
 
+@over_each_bus
 async def test_who_comes_with_a_change_is_acknowledged_when_its_first_server_has_committed_it(
     tmp_path: Path, make_bus: MakeBus
 ) -> None:
@@ -105,6 +106,7 @@ async def test_who_comes_with_a_change_is_acknowledged_when_its_first_server_has
         await bob.read_until(lambda: came_back(bob, b" there"))
 
 
+@over_each_bus
 async def test_what_a_server_does_not_commit_any_more_is_logged_and_then_acknowledged(
     tmp_path: Path, make_bus: MakeBus
 ) -> None:
@@ -123,6 +125,7 @@ async def test_what_a_server_does_not_commit_any_more_is_logged_and_then_acknowl
         held.let_append()
 
 
+@over_each_bus
 async def test_who_is_cut_off_logs_what_others_may_not_have_committed_and_acknowledges_it(
     tmp_path: Path, make_bus: MakeBus
 ) -> None:
@@ -140,6 +143,7 @@ async def test_who_is_cut_off_logs_what_others_may_not_have_committed_and_acknow
         held.let_append()
 
 
+@over_each_bus
 async def test_what_a_server_committed_before_it_died_is_found_in_the_store(
     tmp_path: Path, make_bus: MakeBus
 ) -> None:
@@ -160,6 +164,7 @@ async def test_what_a_server_committed_before_it_died_is_found_in_the_store(
         assert await entries(tmp_path) == 2
 
 
+@over_each_bus
 async def test_what_a_server_that_leaves_could_not_commit_is_logged_and_then_acknowledged(
     tmp_path: Path, make_bus: MakeBus
 ) -> None:
@@ -285,6 +290,7 @@ async def test_others_are_asked_for_who_wants_to_know_right_after_their_change()
 
 
 @pytest.mark.parametrize("failure", [StoreUnavailable("gone"), OSError("gone")])
+@over_each_bus
 async def test_a_store_that_cannot_be_read_is_asked_again_before_anything_is_acknowledged(
     tmp_path: Path, make_bus: MakeBus, caplog: pytest.LogCaptureFixture, failure: Exception
 ) -> None:
@@ -309,6 +315,7 @@ async def test_a_store_that_cannot_be_read_is_asked_again_before_anything_is_ack
         held.let_append()
 
 
+@over_each_bus
 async def test_an_exchange_that_goes_well_reads_nothing_from_the_store(
     tmp_path: Path, make_bus: MakeBus
 ) -> None:

@@ -18,7 +18,7 @@ from collab.server.rooms.promises import Left
 from collab.server.settings import Settings
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, Entry, NewEntry
-from tests.server.rooms.conftest import MakeBus
+from tests.server.rooms.conftest import MakeBus, over_each_bus
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client, House, house
 
@@ -56,6 +56,7 @@ async def entries(store: Path) -> list[bytes]:
         return [entry.update async for entry in opened.entries("d")]
 
 
+@over_each_bus
 async def test_what_is_typed_on_one_instance_is_seen_on_the_other(
     store: Path, make_bus: MakeBus
 ) -> None:
@@ -70,6 +71,7 @@ async def test_what_is_typed_on_one_instance_is_seen_on_the_other(
         assert len(await entries(store)) == 2
 
 
+@over_each_bus
 async def test_a_paste_of_many_megabytes_is_seen_on_the_other_and_what_is_typed_around_it(
     store: Path, make_bus: MakeBus
 ) -> None:
@@ -85,6 +87,7 @@ async def test_a_paste_of_many_megabytes_is_seen_on_the_other_and_what_is_typed_
         assert bob.text == ann.text
 
 
+@over_each_bus
 async def test_a_document_opened_later_has_what_is_not_committed_yet(
     tmp_path: Path, make_bus: MakeBus
 ) -> None:
@@ -103,6 +106,7 @@ async def test_a_document_opened_later_has_what_is_not_committed_yet(
         store.let_append()
 
 
+@over_each_bus
 async def test_a_document_that_another_instance_began_is_left_alone_once_it_is_made_anew(
     store: Path, make_bus: MakeBus
 ) -> None:
@@ -130,6 +134,7 @@ async def test_a_document_that_another_instance_began_is_left_alone_once_it_is_m
             assert text_of(Document.load(await elsewhere.load("d"))) == "new"
 
 
+@over_each_bus
 async def test_writers_on_three_instances_converge(store: Path, make_bus: MakeBus) -> None:
     async with (
         pair(store, make_bus) as (one, two),
@@ -144,6 +149,7 @@ async def test_writers_on_three_instances_converge(store: Path, make_bus: MakeBu
         assert len({client.text for client in clients}) == 1
 
 
+@over_each_bus
 async def test_a_new_document_opened_on_both_at_once_becomes_one(
     store: Path, make_bus: MakeBus
 ) -> None:
@@ -163,6 +169,7 @@ async def test_a_new_document_opened_on_both_at_once_becomes_one(
         assert clients[0].text == clients[1].text
 
 
+@over_each_bus
 async def test_presence_is_seen_on_the_other_and_goes_with_its_client(
     store: Path, make_bus: MakeBus
 ) -> None:
@@ -174,6 +181,7 @@ async def test_presence_is_seen_on_the_other_and_goes_with_its_client(
         await bob.read_until(lambda: bob.room.presence.states() == {})
 
 
+@over_each_bus
 async def test_who_opens_a_document_sees_who_is_there_on_the_other(
     store: Path, make_bus: MakeBus
 ) -> None:
@@ -184,6 +192,7 @@ async def test_who_opens_a_document_sees_who_is_there_on_the_other(
         await bob.read_until(lambda: bob.room.presence.states() == {1: {"name": "ann"}})
 
 
+@over_each_bus
 async def test_a_client_that_moves_is_not_taken_for_gone(store: Path, make_bus: MakeBus) -> None:
     async with pair(store, make_bus) as (one, other):
         user = "ann"
@@ -202,6 +211,7 @@ async def test_a_client_that_moves_is_not_taken_for_gone(store: Path, make_bus: 
         assert 1 in bob.room.presence.states()
 
 
+@over_each_bus
 async def test_presence_of_an_instance_that_leaves_goes_with_it(
     store: Path, make_bus: MakeBus
 ) -> None:
@@ -214,6 +224,7 @@ async def test_presence_of_an_instance_that_leaves_goes_with_it(
         await ann.read_until(lambda: ann.room.presence.states() == {})
 
 
+@over_each_bus
 async def test_what_the_other_has_logged_is_read_back_in_seq_and_told_to_who_follows(
     store: Path, make_bus: MakeBus
 ) -> None:
@@ -278,6 +289,7 @@ async def test_a_log_that_cannot_be_read_now_is_read_later(
         assert "disk on fire" in caplog.text
 
 
+@over_each_bus
 async def test_what_an_instance_does_not_commit_any_more_is_logged_by_another_one_once(
     tmp_path: Path, make_bus: MakeBus
 ) -> None:
@@ -325,6 +337,7 @@ async def test_a_checkpoint_that_waits_while_others_write_does_not_hide_what_the
     assert text_of(Document.load(stored)) == ann.text
 
 
+@over_each_bus
 async def test_a_checkpoint_waits_for_what_another_instance_has_yet_to_log(
     tmp_path: Path, make_bus: MakeBus
 ) -> None:
