@@ -74,6 +74,7 @@ class NativeConnection(WSListener):
         # picows takes any code; its enumeration names the registered ones alone.
         self._transport.send_close(int(code), reason)  # type: ignore[arg-type]
         self._goodbye = asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.abort)
+        self.resume_reading()  # For the answer; what comes before it is not received.
 
     def abort(self) -> None:
         """Ends the connection at once."""
@@ -82,7 +83,9 @@ class NativeConnection(WSListener):
 
     def pause_reading(self) -> None:
         """Takes no more frames until ``resume_reading``."""
-        if self._transport is not None and not self._held_back and not self._ended:
+        if self._transport is None or self._ended or self._goodbye is not None:
+            return
+        if not self._held_back:
             self._held_back = True
             if self._rest is None:
                 self._transport.underlying_transport.pause_reading()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import struct
 
+import httpx
 import pycrdt
 import pytest
 
@@ -89,6 +90,25 @@ class TestBytes:
             raw.write(masked(payload[:2], opcode=8))
             async with asyncio.timeout(DEADLINE_SECONDS):
                 assert await raw.reader.read() == b""
+        await raw.close()
+
+    async def test_who_is_refused_a_document_is_let_go_as_soon_as_it_has_answered(
+        self, port: int
+    ) -> None:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}/api/docs", headers={"Authorization": "Bearer admin"}
+        ) as http:
+            (await http.post("room/updates", content=poison.HELLO)).raise_for_status()
+            (await http.delete("room")).raise_for_status()
+        raw = await Raw.open(port)
+        raw.write(handshake())
+        await raw.read_head()
+        opcode, payload = await raw.read_frame()
+        assert (opcode, struct.unpack("!H", payload[:2])[0]) == (8, CloseCode.NOT_FOUND)
+        raw.write(masked(yjs.sync_step1(b"\x00")), masked(payload[:2], opcode=8))
+        # Where nobody reads the answer, the connection is cut after a while: it is reset.
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            assert await raw.reader.read() == b""
         await raw.close()
 
     async def test_a_close_without_a_code_is_answered_with_none_or_a_valid_one(
