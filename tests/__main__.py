@@ -17,8 +17,8 @@ import pytest
 
 from tests.lanes import Lane
 
-_PROCESSES = min(4, 1 + (os.cpu_count() or 1))
-"""One more than there are processors: many tests wait for a moment to come."""
+_PROCESSES = min(6, 2 * (os.cpu_count() or 1))
+"""Two for each processor: half the time is spent in waiting for others, or for a moment to come."""
 _UNSTEADY_MAX = 3
 """A machine's bad moment fails so many tests; where more fail, something is broken."""
 _TIMES_AGAIN = 2
@@ -31,7 +31,7 @@ def _run(*arguments: str) -> int:
 
 def _run_lane(lane: Lane, unsteady: list[str], *options: str) -> int:
     _LAST_FAILED.unlink(missing_ok=True)
-    outcome = _run(f"--lane={lane}", *options, *sys.argv[1:])
+    outcome = _run(f"--lane={lane}", "-rs", *options, *sys.argv[1:])
     if outcome != pytest.ExitCode.TESTS_FAILED or not _LAST_FAILED.exists():
         return outcome
     failed = sorted(json.loads(_LAST_FAILED.read_text()))

@@ -2,7 +2,8 @@
 
 ``python -m tests`` runs one lane after the other. In the shared lane several processes take
 modules in turns; the tests of a module stay together and in order, for the sake of the fixtures
-they share, and so do those that fill the matrix. Marked ``alone`` is what bounds time or memory.
+they share, and so do those that fill the matrix. Marked ``alone`` is what measures how fast an
+answer comes, or how much memory something takes; a deadline that leaves room is no reason for it.
 """
 
 from enum import StrEnum
@@ -14,6 +15,8 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.matrix import MATRIX_MODULES
 
 _WHOLE = "whole"
+_LONG = ("tests/durability/", "tests/e2e/", "tests/load/", "tests/soak/")
+"""Where modules take long, most of it in waiting for clients and servers."""
 
 
 class Lane(StrEnum):
@@ -81,4 +84,4 @@ def _lane(item: pytest.Item) -> Lane:
 def _turn(item: pytest.Item) -> int:
     if item.nodeid.partition("::")[0] in MATRIX_MODULES:
         return 0
-    return 1 if item.nodeid.startswith("tests/e2e/") else 2
+    return 1 if item.nodeid.startswith(_LONG) else 2

@@ -106,7 +106,6 @@ def test_deleted_elements_are_not_read() -> None:
     assert read(doc, "list", max_looked_up=1) == [1, 4]
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("fill", [at_the_root, nested])
 def test_long_arrays_are_shown_and_compared_in_time(
@@ -120,7 +119,6 @@ def test_long_arrays_are_shown_and_compared_in_time(
     assert len(difference.edits) == (MANY if fill is at_the_root else 1)
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(60)
 def test_long_arrays_are_attributed_in_time() -> None:
     document = filled(nested)
@@ -129,7 +127,6 @@ def test_long_arrays_are_attributed_in_time() -> None:
     assert attribute(document, deliveries) == []
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(60)
 def test_what_long_arrays_lack_is_put_back_in_time() -> None:
     here: pycrdt.Doc[Any] = pycrdt.Doc()

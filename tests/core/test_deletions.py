@@ -103,7 +103,6 @@ def test_the_more_waits_the_fewer_are_the_first() -> None:
     assert not picked(update, document, 1 << 40)
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(40)
 def test_deletions_of_what_never_comes_are_kept_in_time() -> None:
     """It took the CRDT minutes: each of the first ones had it look at all that wait."""
@@ -114,7 +113,6 @@ def test_deletions_of_what_never_comes_are_kept_in_time() -> None:
     assert document.pending_bytes > 20 * 4 * MANY
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(60)
 def test_every_second_value_is_deleted_in_time() -> None:
     """It took the CRDT a minute, in which nothing else ran."""

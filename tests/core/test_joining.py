@@ -177,7 +177,6 @@ def test_long_bytes_that_are_no_update_are_left_as_they_came() -> None:
     assert join_pieces(cut_off) is cut_off
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(60)
 def test_what_was_added_one_by_one_is_taken_in_in_time() -> None:
     update = one_by_one(values(MANY))

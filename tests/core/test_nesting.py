@@ -116,7 +116,6 @@ def test_types_that_came_before_what_they_lie_in_count() -> None:
         apply_all(document, range(20 * step, -1, -step), step)
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(30)
 def test_a_document_is_not_read_whole_for_what_only_looks_like_levels() -> None:
     """It took seconds for each such update of a few kilobytes, where there were many structs."""

@@ -81,7 +81,6 @@ def test_a_state_vector_gives_one_for_each_client(clocks: dict[int, int]) -> Non
     assert set(Places.of_clocks(clocks)) == {Id(*place) for place in clocks.items()}
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(60)
 def test_a_million_are_taken_in_and_out_in_time() -> None:
     """It took many minutes, as each moved all that were behind it."""

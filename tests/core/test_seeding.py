@@ -82,7 +82,6 @@ def test_the_bytes_are_those_of_a_doc_filled_in_one_transaction(content: dict[st
     assert seed == doc.get_update()
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(60)
 def test_a_long_list_is_made_in_time() -> None:
     """Filling an array with so many values takes the CRDT minutes."""

@@ -15,7 +15,7 @@ from tests.docs.running import run
 from tests.e2e.serving import Server, serve
 from tests.needs import BROWSER_FLAGS, find_program
 
-pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.node]
+pytestmark = [pytest.mark.browser, pytest.mark.node]
 
 EDITORS = ROOT / "tests" / "docs" / "editors"
 (TUTORIAL,) = blocks(DOCS / "tutorial.md", "js")

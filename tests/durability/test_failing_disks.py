@@ -13,7 +13,7 @@ from tests.durability.editor import WITHIN_SECONDS, Crowd, check_account, online
 from tests.e2e.serving import Server, serve
 from tests.storage.disks import disk_of, file_size_limit, locked_by_another_process
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(100), pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(100), pytest.mark.anyio, pytest.mark.slow]
 
 ROOM = "bad-disk"
 EDITORS = 5

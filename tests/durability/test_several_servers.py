@@ -218,7 +218,6 @@ async def test_what_a_killed_server_passed_on_and_did_not_commit_is_logged_by_an
                 await anyio.to_thread.run_sync(wait_until, are_stored)
 
 
-@pytest.mark.alone
 async def test_presence_of_a_killed_servers_clients_goes_within_ten_seconds(
     store: Path, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from tests.e2e.crowd import EVERY_MS, check_holds_acknowledged
 from tests.e2e.crowd import check_account as check_typed
 from tests.e2e.serving import Server, load, serve
 
-pytestmark = [pytest.mark.alone, pytest.mark.anyio, pytest.mark.node, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.node, pytest.mark.slow]
 
 ROOM = "kill/me"
 EDITORS = 20

@@ -23,7 +23,6 @@ from tests.e2e.pages import (
 from tests.e2e.serving import Server, export, locked
 
 pytestmark = [
-    pytest.mark.alone,
     pytest.mark.anyio,
     pytest.mark.browser,
     pytest.mark.node,

@@ -12,7 +12,6 @@ from tests.e2e.pages import DOCUMENT, SAVED, open_page, type_at_end, wait_shows
 from tests.e2e.serving import Server
 
 pytestmark = [
-    pytest.mark.alone,
     pytest.mark.anyio,
     pytest.mark.browser,
     pytest.mark.slow,

@@ -12,7 +12,7 @@ from tests.clients.driver import Driver, drive
 from tests.e2e.replay_trace import replay
 from tests.e2e.serving import serve
 
-pytestmark = [pytest.mark.alone, pytest.mark.node, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.node, pytest.mark.slow, pytest.mark.timeout(900)]
 
 EDITS = 100_000 if os.environ.get("COLLAB_SOAK") == "1" else 50_000
 WORDS = ["the ", "of ", "room ", "é", "😀", "👨‍👩‍👧", "e\u0301", "𝒳y", "\n", "together "]
@@ -71,6 +71,7 @@ def test_a_long_history_is_kept_to_the_letter_and_opens_from_a_checkpoint_and_fe
     assert replayed.fresh_bytes <= replayed.state_bytes + 1000
 
 
+@pytest.mark.alone
 def test_a_history_typed_at_once_leaves_another_room_responsive(
     driver: Driver, store: Path, trace: Path
 ) -> None:

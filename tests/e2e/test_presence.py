@@ -10,9 +10,10 @@ from tests.clients.kinds import KINDS, Y_WEBSOCKET, Kind
 from tests.e2e.crowd import gather
 from tests.e2e.serving import serve
 
-pytestmark = [pytest.mark.alone, pytest.mark.node]
+pytestmark = pytest.mark.node
 
 
+@pytest.mark.alone
 def test_the_cursor_of_a_client_that_was_cut_off_is_gone_from_the_others_within_a_second(
     driver: Driver, store: Path, transport: str
 ) -> None:

@@ -23,7 +23,6 @@ from tests.e2e.serving import Server, export, serve
 from tests.server.signing import SECRET, token
 
 pytestmark = [
-    pytest.mark.alone,
     pytest.mark.anyio,
     pytest.mark.browser,
     pytest.mark.slow,

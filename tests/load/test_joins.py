@@ -32,7 +32,7 @@ from tests.load.peer import (
 )
 from tests.load.serving import serve_here
 
-pytestmark = [pytest.mark.alone, pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 MB = 1_000_000
 
@@ -46,6 +46,7 @@ P99_MOST_SECONDS = {"native": 3.0, "asgi": 5.0}
 """Half of it is this side's: a gigabyte is read in a second or so, in two on a busy machine."""
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 async def test_a_crowd_that_joins_at_once_gets_it_all_in_little_memory_and_writers_go_on(
     store: Path, transport: str

@@ -34,7 +34,7 @@ from tests.load.peer import (
 from tests.load.serving import serve_here
 from tests.valkey import wait_until
 
-pytestmark = [pytest.mark.alone, pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SOAK = os.environ.get("COLLAB_SOAK") == "1"
 MIB = 1024 * 1024
@@ -97,6 +97,7 @@ class Stage:
         return letters * 100
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 async def test_a_reader_that_stops_reading_costs_one_diff_and_nobody_else_notices(
     store: Path, transport: str

@@ -33,7 +33,7 @@ from tests.soak.account import (
 from tests.soak.network import BadNetwork
 from tests.soak.program import Program
 
-pytestmark = [pytest.mark.alone, pytest.mark.anyio, pytest.mark.node, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.node, pytest.mark.slow]
 
 T = TypeVar("T")
 

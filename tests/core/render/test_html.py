@@ -174,7 +174,6 @@ def test_a_mark_that_overlaps_itself_loses_its_hash() -> None:
     assert node.marks == [Mark("comment", {"id": "1"})]
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(60)
 def test_a_long_list_is_shown_in_time() -> None:
     """Its items were once copied for each one more, which took minutes."""
