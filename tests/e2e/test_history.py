@@ -14,7 +14,9 @@ from tests.e2e.serving import serve
 
 pytestmark = [pytest.mark.node, pytest.mark.slow, pytest.mark.timeout(900)]
 
-EDITS = 100_000 if os.environ.get("COLLAB_SOAK") == "1" else 50_000
+SOAK = os.environ.get("COLLAB_SOAK") == "1"
+EDITS = 100_000 if SOAK else 50_000
+FLOOD_EDITS = 100_000 if SOAK else 20_000
 WORDS = ["the ", "of ", "room ", "é", "😀", "👨‍👩‍👧", "e\u0301", "𝒳y", "\n", "together "]
 CHECKPOINT_ENTRIES = 200
 FRESH_MOST_BYTES = 400_000
@@ -24,16 +26,16 @@ FRESH_MOST_BYTES = 400_000
 def trace(tmp_path: Path) -> Path:
     """A history: the one that ``COLLAB_TRACE`` names, or one made up."""
     given = os.environ.get("COLLAB_TRACE")
-    return Path(given) if given else write_history(tmp_path / "trace.json.gz")
+    return Path(given) if given else write_history(tmp_path / "trace.json.gz", EDITS)
 
 
-def write_history(path: Path) -> Path:
-    """Writes a history as people type: character by character, with moves and deletions."""
+def write_history(path: Path, size: int) -> Path:
+    """Writes so many edits as people type: character by character, with moves and deletions."""
     chance = random.Random(260_000)
     text: list[str] = []
     cursor = 0
     edits: list[tuple[int, int, str]] = []
-    while len(edits) < EDITS:
+    while len(edits) < size:
         if chance.random() < 0.03:
             cursor = chance.randint(0, len(text))
         if chance.random() < 0.2 and cursor > 0:
@@ -73,19 +75,20 @@ def test_a_long_history_is_kept_to_the_letter_and_opens_from_a_checkpoint_and_fe
 
 @pytest.mark.alone
 def test_a_history_typed_at_once_leaves_another_room_responsive(
-    driver: Driver, store: Path, trace: Path
+    driver: Driver, store: Path, tmp_path: Path
 ) -> None:
+    flooding = write_history(tmp_path / "trace.json.gz", FLOOD_EDITS)
     # In a process of its own: the one that types has no time for others.
     with serve(store) as server, drive() as elsewhere:
         typist = driver.open(server.websockets, "flooded")
         bystander = elsewhere.open(server.websockets, "quiet")
         typist.wait_synced()
         bystander.wait_synced()
-        flood = typist.host.begin(typist.name, "replay", path=str(trace))
+        flood = typist.host.begin(typist.name, "replay", path=str(flooding))
         echoes = 0
         while not flood.done():
             bystander.insert(0, "x")
             bystander.wait_acknowledged(within=2)
             echoes += 1
-        assert flood.result() >= 20_000
+        assert flood.result() >= FLOOD_EDITS
         assert echoes > 1
