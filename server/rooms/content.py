@@ -13,8 +13,9 @@ from collab.server.rooms.facilities import Facilities
 from collab.server.rooms.long_messages import LONG_BYTES
 from collab.server.rooms.member import Member
 from collab.server.rooms.opening import Opened
+from collab.server.rooms.origin import Origin
 from collab.server.rooms.publication import Publication
-from collab.server.rooms.recovery import Load, Recovery
+from collab.server.rooms.recovery import Recovery
 from collab.server.rooms.window import Window
 from collab.store import NewEntry
 
@@ -31,7 +32,7 @@ class Content:
     Args:
         opened: the document as it was opened.
         facilities: what all rooms share.
-        load: opens it anew.
+        origin: where it is opened anew from.
         delivery: who gets what.
         publication: where changes go once they are applied.
         seat: whose changes they are that other instances log; None where there are none.
@@ -66,7 +67,7 @@ class Content:
         opened: Opened,
         facilities: Facilities,
         *,
-        load: Load,
+        origin: Origin,
         delivery: Delivery,
         publication: Publication,
         seat: Member | None,
@@ -85,7 +86,7 @@ class Content:
         self._changes = Window(facilities.timers, settings.window_max_seconds, self._flush)
         self.recovery = Recovery(
             self._name,
-            load,
+            origin,
             facilities,
             self._journal,
             resume=self._resume,

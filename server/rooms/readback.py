@@ -1,10 +1,11 @@
 """Readback: takes in what other processes have committed to a document that is open here."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from collab.errors import DocumentNotFound, StoreError
 from collab.server.rooms.journal import Journal
+from collab.server.rooms.origin import Origin
 from collab.server.tasks import Spawn
 from collab.server.timers import Timers
 from collab.store import Entry
@@ -21,7 +22,7 @@ class Readback:
     """Reads a document's log on from where the room is, when there is reason to.
 
     Args:
-        entries_after: the document's log after a seq.
+        origin: where the document's log is read.
         journal: knows where the room is.
         take: takes entries in; tells whether it could.
         timers: wake it.
@@ -30,9 +31,9 @@ class Readback:
 
     __slots__ = (
         "_due",
-        "_entries_after",
         "_journal",
         "_needed",
+        "_origin",
         "_seq_then",
         "_spawn",
         "_take",
@@ -41,13 +42,13 @@ class Readback:
 
     def __init__(
         self,
-        entries_after: Callable[[int], AsyncIterator[Entry]],
+        origin: Origin,
         journal: Journal,
         take: Callable[[Sequence[Entry]], bool],
         timers: Timers,
         spawn: Spawn,
     ) -> None:
-        self._entries_after = entries_after
+        self._origin = origin
         self._journal = journal
         self._take = take
         self._timers = timers
@@ -81,7 +82,7 @@ class Readback:
         batch: list[Entry] = []
         taken = True
         try:
-            async for entry in self._entries_after(self._journal.seq):
+            async for entry in self._origin.entries_after(self._journal.seq):
                 batch.append(entry)
                 if len(batch) == _BATCH_ENTRIES:
                     taken = taken and self._take(batch)

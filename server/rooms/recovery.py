@@ -5,7 +5,7 @@ cuts pairs is made anew without them.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import anyio
@@ -22,13 +22,12 @@ from collab.server.rooms.changes import Change, now_ms
 from collab.server.rooms.facilities import Facilities
 from collab.server.rooms.journal import Journal
 from collab.server.rooms.member import Member
-from collab.server.rooms.opening import Opened
+from collab.server.rooms.origin import Origin
 
 logger = logging.getLogger("collab")
 
 _RETRY_SECONDS = 1.0
 
-Load = Callable[[], Awaitable[Opened]]
 Resume = Callable[[Document, Sequence[Change], Sequence[Callable[[], None]]], None]
 """Goes on with a document that was rebuilt: with what applies of what came at the same time as what
 does not, and the receipts asked for in between; then with what was deferred."""
@@ -42,7 +41,7 @@ class Recovery:
 
     Args:
         name: document name.
-        load: opens the document anew.
+        origin: where it is opened anew from.
         facilities: what all rooms share.
         journal: what of it is on its way to the store, which it is rebuilt from.
         resume: called when the document is rebuilt.
@@ -60,8 +59,8 @@ class Recovery:
         "_facilities",
         "_gone",
         "_journal",
-        "_load",
         "_name",
+        "_origin",
         "_passed_on_bytes",
         "_resume",
         "ahead",
@@ -72,7 +71,7 @@ class Recovery:
     def __init__(
         self,
         name: str,
-        load: Load,
+        origin: Origin,
         facilities: Facilities,
         journal: Journal,
         *,
@@ -80,7 +79,7 @@ class Recovery:
         gone: Callable[[DocumentDeleted], None],
     ) -> None:
         self._name = name
-        self._load = load
+        self._origin = origin
         self._facilities = facilities
         self._journal = journal
         self._resume = resume
@@ -211,7 +210,7 @@ class Recovery:
         left_out: set[bytes] = set()
         while True:
             try:
-                opened = await self._load()
+                opened = await self._origin.open()
                 document = self.bound(opened.document)
                 if opened.stored.seq > self._journal.seq:
                     self.ahead = True

@@ -1,7 +1,7 @@
 """Remote: what others have changed of a document that is open here."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from collab.errors import PoisonedUpdate, StoreError
@@ -13,10 +13,10 @@ from collab.server.rooms.changes import now_ms
 from collab.server.rooms.content import Content
 from collab.server.rooms.facilities import Facilities
 from collab.server.rooms.member import Member
+from collab.server.rooms.origin import Origin
 from collab.server.rooms.promises import Left
 from collab.server.rooms.publication import Publication
 from collab.server.rooms.readback import Readback
-from collab.server.rooms.recovery import Load
 from collab.store import Entry, NewEntry
 
 logger = logging.getLogger("collab")
@@ -32,8 +32,7 @@ class Remote:
         content: the document.
         publication: passes on what is new of it.
         facilities: what all rooms share.
-        load: opens the document anew.
-        entries_after: its log after a seq.
+        origin: where it is opened anew from, and its log is read.
         seat: whose changes they are that other instances pass on; None where there are none.
     """
 
@@ -43,8 +42,8 @@ class Remote:
         "_journal",
         "_lacks",
         "_learns",
-        "_load",
         "_name",
+        "_origin",
         "_publication",
         "_readback",
         "_recovery",
@@ -59,8 +58,7 @@ class Remote:
         publication: Publication,
         facilities: Facilities,
         *,
-        load: Load,
-        entries_after: Callable[[int], AsyncIterator[Entry]],
+        origin: Origin,
         seat: Member | None,
     ) -> None:
         self._name = name
@@ -69,13 +67,13 @@ class Remote:
         self._publication = publication
         self._journal = publication.journal
         self._feeds = facilities.feeds
-        self._load = load
+        self._origin = origin
         self._seat = seat
         self._spawn = facilities.spawn
         self._lacks = False
         self._learns = False
         self._readback = Readback(
-            entries_after,
+            origin,
             self._journal,
             self._take_stored,
             facilities.timers,
@@ -159,7 +157,7 @@ class Remote:
     async def _learn_epoch(self) -> None:
         """Others have begun the document: what is written here is to come into no other one."""
         try:
-            epoch = (await self._load()).stored.epoch
+            epoch = (await self._origin.open()).stored.epoch
         except StoreError as error:
             logger.error("looking for what others have begun of %r: %s", self._name, error)
         else:
@@ -175,7 +173,7 @@ class Remote:
             StoreError: it cannot be read.
             PoisonedUpdate: they do not apply.
         """
-        stored = (await self._load()).document
+        stored = (await self._origin.open()).document
         return all(stored.integrate(update) is None for update in updates)
 
     async def secure(self, left: Left) -> None:
@@ -189,7 +187,7 @@ class Remote:
             ServerBusy: the document cannot be looked at now.
             CollabError: the room has ended.
         """
-        stored = (await self._load()).document
+        stored = (await self._origin.open()).document
         content = self._content
         await content.quiet()
         # As they came: what is new with them may be changes of others that have waited for them.

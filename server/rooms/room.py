@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import anyio
@@ -40,14 +40,13 @@ from collab.server.rooms.long_messages import LONG_BYTES
 from collab.server.rooms.member import Member
 from collab.server.rooms.messaging import Messaging
 from collab.server.rooms.opening import Opened
+from collab.server.rooms.origin import Origin
 from collab.server.rooms.programs import Programs
 from collab.server.rooms.publication import Publication
-from collab.server.rooms.recovery import Load
 from collab.server.rooms.relay import Relay
 from collab.server.rooms.remote import Remote
 from collab.server.rooms.showing import Showing
 from collab.session import READ_ONLY, Effect, ReadersAnswer, Reply
-from collab.store import Entry
 
 logger = logging.getLogger("collab")
 
@@ -71,8 +70,7 @@ class Room:
         opened: Opened,
         facilities: Facilities,
         *,
-        load: Load,
-        entries_after: Callable[[int], AsyncIterator[Entry]],
+        origin: Origin,
         relay: Relay | None = None,
     ) -> None:
         document, settings, metrics = opened.document, facilities.settings, facilities.metrics
@@ -96,7 +94,7 @@ class Room:
         self.content = Content(
             opened,
             facilities,
-            load=load,
+            origin=origin,
             delivery=self._delivery,
             publication=publication,
             seat=seat,
@@ -110,8 +108,7 @@ class Room:
             self.content,
             publication,
             facilities,
-            load=load,
-            entries_after=entries_after,
+            origin=origin,
             seat=seat,
         )
         self.messaging = Messaging(self.name, self._delivery, self.feeds, settings, metrics, relay)

@@ -19,7 +19,8 @@ from collab.server.rooms.facilities import Facilities
 from collab.server.rooms.farewell import Farewell
 from collab.server.rooms.feeds import Feeds
 from collab.server.rooms.long_messages import LongMessages
-from collab.server.rooms.opening import open_document, report
+from collab.server.rooms.opening import report
+from collab.server.rooms.origin import Origin
 from collab.server.rooms.persister import Persister
 from collab.server.rooms.refusals import Refusals
 from collab.server.rooms.relay import Relay
@@ -301,8 +302,7 @@ class Rooms:
             entry.room = Room(
                 opened,
                 self._facilities,
-                load=partial(open_document, self._store, name),
-                entries_after=partial(self._store.entries, name),
+                origin=Origin(self._store, name),
                 relay=entry.relay,
             )
             if entry.relay is not None:
