@@ -21,7 +21,7 @@ from collab.client.credentials import Token
 from collab.client.document import RemoteDocument, because_of, connect
 from collab.client.line import Status
 from collab.client.timing import Timing
-from collab.errors import ConnectionEnded, TimedOut
+from collab.errors import ConnectionEnded, NotSaved, TimedOut
 from collab.home_thread import HomeThread
 from collab.protocol.messages import EMPTY_STATE_VECTOR
 from collab.render.values import Json
@@ -410,7 +410,11 @@ def connect_blocking(
             if opened_in is threading.current_thread() or not opened_in.is_alive():
                 with background:
                     document.leave()
-                    stayed.result()
+                    try:
+                        stayed.result()
+                    except ExceptionGroup as error:  # Hosts are looked up in threads: too late now.
+                        why = f"expected {name!r} to be saved, got the end of the program before"
+                        raise NotSaved(why, name) from error
 
         atexit.register(end_with_program)
         try:

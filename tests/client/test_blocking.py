@@ -52,9 +52,12 @@ import sys
 import pycrdt
 
 import collab
+import collab.client
 
 cells = contextlib.ExitStack()
-document = cells.enter_context(collab.connect_blocking(sys.argv[1], "not left"))
+document = cells.enter_context(
+    collab.connect_blocking(sys.argv[1], "not left", timing=collab.client.Timing())
+)
 text = document.doc.get("content", type=pycrdt.Text)
 text += "the end"
 """
@@ -347,6 +350,18 @@ def test_a_program_that_never_leaves_ends_when_all_is_saved(server: Server) -> N
     with collab.connect_blocking(server.url, "not left") as document:
         document.synced(within_seconds=WITHIN_SECONDS)
         assert str(text_of(document)).endswith("the end")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_program_that_never_leaves_says_so_where_nothing_can_be_saved(host: str) -> None:
+    script = _NOT_LEFT.replace("Timing()", "Timing(leave_seconds=1)")
+    ended = subprocess.run(
+        [sys.executable, "-c", script, f"http://{host}:1"],
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_SECONDS,
+    )
+    assert "NotSaved: expected" in ended.stderr
 
 
 def test_an_address_or_a_name_that_is_none_is_refused() -> None:
