@@ -65,6 +65,8 @@ class Caret extends WidgetType {
   override toDOM(): HTMLElement {
     const caret = document.createElement('span')
     caret.className = CARET
+    // Read out, names would be words of the text; who is here is said by the row of people.
+    caret.setAttribute('aria-hidden', 'true')
     const label = document.createElement('span')
     label.className = 'cm-remote-name'
     // Its letters do not say which way the line runs.
