@@ -334,6 +334,51 @@ async def test_however_many_people_are_here_their_number_fits_its_mark(
     assert not await overflows(page, ".avatar.rest")
 
 
+async def test_everyone_who_is_here_is_listed_and_shown_where_they_are_on_a_phone_too(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port, name="Ada", phone=True)
+    for name in ("Grace", "Barbara"):
+        await open_page(browser, server.port, name=name)
+    far = await open_page(browser, server.port, name="Radia")
+    await far.get_by_test_id("editor").locator(".cm-content").focus()
+    await far.keyboard.insert_text("A line.\n" * 200)
+    await expect(page.locator(".cm-remote-caret")).to_have_count(0)
+    await page.get_by_role("button", name="show everyone").click()
+    everyone = page.get_by_test_id("everyone").get_by_role("button")
+    await expect(everyone).to_have_count(4)
+    await expect(everyone.first).to_have_text("Ada (you)")
+    await everyone.get_by_text("Radia").click()
+    await expect(page.get_by_test_id("everyone")).to_be_hidden()
+    await expect(page.locator(".cm-remote-caret")).to_be_in_viewport()
+
+
+async def test_who_has_the_focus_on_somebody_keeps_it_when_others_come(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port, name="Ada")
+    await open_page(browser, server.port, name="Grace")
+    grace = page.get_by_role("button", name="Grace")
+    await grace.focus()
+    await open_page(browser, server.port, name="Barbara")
+    await expect(page.get_by_role("button", name="Barbara")).to_be_visible()
+    await expect(grace).to_be_focused()
+
+
+async def test_names_beside_carets_are_no_words_of_the_text_that_is_read_out(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port)
+    other = await open_page(browser, server.port, name="Grace")
+    await type_at_end(other, "Dear reader,")
+    await expect(page.locator(".cm-remote-name")).to_have_text("Grace")
+    devtools = await page.context.new_cdp_session(page)
+    tree = await devtools.send("Accessibility.getFullAXTree")
+    said = [node["name"]["value"] for node in tree["nodes"] if not node["ignored"]]
+    assert "Dear reader," in said
+    assert "Grace" not in said
+
+
 async def test_in_forced_colours_people_keep_theirs_and_what_is_current_is_marked(
     browser: Browser, server: Server
 ) -> None:

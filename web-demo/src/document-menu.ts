@@ -1,4 +1,4 @@
-import { byId, element } from './elements.js'
+import { byId, element, placeBelow } from './elements.js'
 import type { Past } from './history/past.js'
 import type { Notice } from './notice.js'
 import { RequestFailed } from './request.js'
@@ -37,7 +37,7 @@ export class DocumentMenu {
       },
       { signal },
     )
-    this.#menu.addEventListener('toggle', () => this.#place(), { signal })
+    this.#menu.addEventListener('toggle', () => placeBelow(this.#menu, byId('open-menu')), { signal })
     const choose = (id: string, run: () => void): void =>
       byId(id).addEventListener('click', () => {
         this.#menu.hidePopover()
@@ -50,13 +50,6 @@ export class DocumentMenu {
     choose('delete-document', () => void this.#deleteStored())
     choose('download', () => this.#download())
     signal.addEventListener('abort', () => this.#menu.hidePopover())
-  }
-
-  /** Puts the menu below its button. */
-  #place(): void {
-    const { bottom, right } = byId('open-menu').getBoundingClientRect()
-    this.#menu.style.top = `${bottom + 6}px`
-    this.#menu.style.right = `${Math.max(8, document.documentElement.clientWidth - right)}px`
   }
 
   #download(): void {

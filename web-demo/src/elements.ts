@@ -5,6 +5,13 @@ export function byId<E extends HTMLElement = HTMLElement>(id: string): E {
   return found as E
 }
 
+/** Puts what was popped up below what it belongs to, as far right as that is. */
+export function placeBelow(popped: HTMLElement, anchor: HTMLElement): void {
+  const { bottom, right } = anchor.getBoundingClientRect()
+  popped.style.top = `${bottom + 6}px`
+  popped.style.right = `${Math.max(8, document.documentElement.clientWidth - right)}px`
+}
+
 const SVG = 'http://www.w3.org/2000/svg'
 
 /** Draws one of the page's icons, which says nothing to those who cannot see it. */
