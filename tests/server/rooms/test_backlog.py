@@ -13,7 +13,7 @@ from collab.storage.memory import MemoryStore
 from collab.storage.sqlite import SQLiteStore
 from collab.store import NewEntry
 from tests.core import poison
-from tests.server.rooms.conftest import MakeBus
+from tests.server.rooms.conftest import MakeBus, over_each_bus
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client, house
 
@@ -27,6 +27,7 @@ LONG = poison.update_of(poison.in_root(4, b"\x90\x03" + b"x" * 400), client=1)
 class TestWriters:
     """Who waits, and for what."""
 
+    @over_each_bus
     async def test_they_wait_for_what_others_have_passed_on_of_any_document(
         self, tmp_path: Path, make_bus: MakeBus
     ) -> None:
