@@ -40,6 +40,9 @@ from collab.server.transports.native import NativeConnection
 
 _READ_BUFFER_BYTES = 2048
 """What picows reads into, for each connection; it grows with longer messages."""
+_PICOWS_HEAD_BYTES = 16 * 1024 - len(b"\r\n\r\n")
+_PICOWS_HEADERS = 128
+"""Heads of more bytes or headers are cut by picows without a word."""
 _HEAD_END = b"\r\n\r\n"
 _CORK: int | None = getattr(socket, "TCP_CORK", None)
 _CLOSE_SECONDS = 2.0
@@ -263,6 +266,8 @@ class _Guest(asyncio.Protocol):
         if end > most:  # It came all at once.
             self._refuse(HeadTooLarge(most))
             return
+        if end >= _PICOWS_HEAD_BYTES or len(handshake["headers"]) > _PICOWS_HEADERS:
+            self._received = _shortened(self._received, handshake)
         handshake["scheme"] = "wss" if self._transport.get_extra_info("ssl_object") else "ws"
         handshake["client"] = (self._transport.get_extra_info("peername") or ("", 0))[:2]
         handshake["server"] = (self._transport.get_extra_info("sockname") or ("", 0))[:2]
@@ -387,6 +392,17 @@ def _read_handshake(received: bytes) -> Scope | None:
         "root_path": "",
         "headers": request.headers,
     }
+
+
+def _shortened(received: bytes, handshake: Scope) -> bytes:
+    """The same handshake with as much of its head as WebSockets need, and what follows it."""
+    head, end, rest = received.partition(_HEAD_END)
+    method, *_, version = head.partition(b"\r\n")[0].split(b" ")
+    lines = [b"%b / %b" % (method, version)]
+    for name, value in handshake["headers"]:
+        if name in (b"host", b"upgrade", b"connection") or name.startswith(b"sec-websocket-"):
+            lines.append(b"%b: %b" % (name, value))
+    return b"\r\n".join(lines) + end + rest
 
 
 class _RequestHead:

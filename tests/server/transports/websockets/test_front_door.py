@@ -16,7 +16,7 @@ from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
 from tests.core import poison
 from tests.server.hosts import HOSTS, STREAM_WRITERS, front_door
-from tests.server.transports.websockets.raw import Raw, handshake
+from tests.server.transports.websockets.raw import Raw, handshake, masked
 from tests.server.transports.websockets.serving import (
     DEADLINE_SECONDS,
     heard,
@@ -90,6 +90,22 @@ class TestFrontDoor:
             padding = b"X-Padding: " + b"x" * 20_000
             raw.write(handshake().removesuffix(b"\r\n"), padding, b"\r\n\r\n")
             assert (await raw.read_head()).startswith(b"HTTP/1.1 431 ")
+            await raw.close()
+
+    @pytest.mark.parametrize(
+        "padding",
+        [b"Cookie: " + b"x" * 20_000 + b"\r\n", b"X-Padding: x\r\n" * 200],
+        ids=["long", "many"],
+    )
+    @pytest.mark.parametrize("host", ["native", "front door, asgi"])
+    async def test_a_head_may_be_as_long_as_it_is_told(self, host: str, padding: bytes) -> None:
+        settings = Settings(handshake_max_bytes=64 * 1024)
+        async with HOSTS[host](Collab(MemoryStore(), settings=settings)) as port:
+            raw = await Raw.open(port)
+            raw.write(handshake().removesuffix(b"\r\n"), padding, b"\r\n")
+            assert (await raw.read_head()).startswith(b"HTTP/1.1 101 ")
+            raw.write(masked(yjs.sync_step1(b"\x00")))
+            assert yjs.sync_step1(b"\x00") in await raw.read_frame()
             await raw.close()
 
     @pytest.mark.parametrize("native", [True, False])
