@@ -89,11 +89,8 @@ class Gate:
                     if self.blocks_websockets and "/hocuspocus" in line:
                         near.sendall(_FORBIDDEN)
                         break
-                    if (
-                        self.holds_back_streams
-                        and line.startswith("GET /sse")
-                        and "poll" not in line
-                    ):
+                    is_stream = line.startswith("GET /sse") and "poll" not in line
+                    if self.holds_back_streams and is_stream:
                         continue
                 if self.allowance is not None:
                     self.allowance -= len(piece)
