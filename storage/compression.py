@@ -43,5 +43,7 @@ def expand(form: int, payload: bytes) -> bytes:
         raise StoreError(f"expected a payload of a known form, got form {form}")
     try:
         return zstandard.ZstdDecompressor().decompress(payload)
-    except zstandard.ZstdError as error:
-        raise StoreError(f"expected a payload that can be expanded, got: {error}") from error
+    except (zstandard.ZstdError, MemoryError) as error:
+        # A flipped bit in the length that a frame tells may ask for any amount of memory.
+        what = str(error) or "one that needs more memory than there is"
+        raise StoreError(f"expected a payload that can be expanded, got: {what}") from error
