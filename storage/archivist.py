@@ -6,7 +6,7 @@ from typing import Protocol
 
 from collab.archive import Base, Step, Terms
 from collab.errors import StoreError
-from collab.storage.compaction import BLOCK_BYTES, Checkpoint, Drop, Pack, next_action
+from collab.storage.compaction import BLOCK_BYTES, Action, Checkpoint, Drop, Pack, next_action
 from collab.storage.filed import Filed, Packed, PackedBlock
 from collab.storage.states import states_at
 from collab.store import Entry
@@ -115,16 +115,23 @@ class Archivist:
         action = next_action(filed.shape, terms)
         if action is None:
             return Step(0, more=False)
-        if isinstance(action, Checkpoint):
-            moved = self._checkpoint(filed, action)
-        elif isinstance(action, Drop):
-            moved = self._drop(filed, action)
-        else:
-            moved = self._pack(filed, action)
+        try:
+            moved = self._take(filed, action)
+        except StoreError:
+            if self._tables.read_filed(document).shape == filed.shape:
+                raise
+            moved = 0  # Somebody has packed or dropped what it was reading.
         if not moved and self._tables.read_filed(document).shape == filed.shape:
             seq = filed.shape.seq  # Nobody has done it meanwhile, and nobody ever could.
             raise StoreError(f"expected the entries of {document!r} up to {seq}, got fewer")
         return Step(moved, more=True)
+
+    def _take(self, filed: Filed, action: Action) -> int:
+        if isinstance(action, Checkpoint):
+            return self._checkpoint(filed, action)
+        if isinstance(action, Drop):
+            return self._drop(filed, action)
+        return self._pack(filed, action)
 
     def _checkpoint(self, filed: Filed, action: Checkpoint) -> int:
         before = self._tables.read_state(filed)
