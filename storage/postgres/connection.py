@@ -16,6 +16,8 @@ _PASSING = frozenset(
     {
         "08",  # the connection was lost
         "25006",  # read-only: a standby, until it is promoted
+        "25P03",  # this process hung within a transaction, which was ended meanwhile
+        "25P04",  # the same, where the server bounds transactions
         "40",  # a deadlock, or another transaction came first
         "53",  # out of space, memory or connections
         "55P03",  # a lock was not to be had in time

@@ -214,6 +214,21 @@ class TestFaults:
             assert [each.document for each in await store.documents()] == ["a"]
             assert await append(store, [adding("b", b"1"), adding("a", b"2")]) == [1, 2]
 
+    @pytest.mark.parametrize(
+        "bound", ["idle_in_transaction_session_timeout", "transaction_timeout"]
+    )
+    async def test_a_transaction_that_was_ended_while_this_process_hung_is_a_passing_failure(
+        self, address: str, bound: str
+    ) -> None:
+        database = Database(address, wait_seconds=1)
+        with database.connect() as connection:
+            connection.execute(f"SET {bound} = '20ms'".encode())
+            connection.execute("BEGIN")
+            with anyio.fail_after(20):
+                await anyio.wait_readable(connection)  # What the server says when it ends it.
+            with pytest.raises(StoreUnavailable, match="timeout"), database.errors():
+                connection.execute("SELECT 1")
+
     async def test_a_database_that_is_read_only_for_now_is_a_passing_failure(
         self, address: str
     ) -> None:
