@@ -6,11 +6,10 @@ import socket
 import ssl
 from functools import partial
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 from urllib.parse import unquote
 
 import aiofastnet
-import httptools
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
@@ -36,20 +35,30 @@ from collab.server.http.status import status_of
 from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
+from collab.server.transports.heads import HEAD_END, read_handshake, shortened
 from collab.server.transports.native import NativeConnection
 
 _READ_BUFFER_BYTES = 2048
 """What picows reads into, for each connection; it grows with longer messages."""
-_PICOWS_HEAD_BYTES = 16 * 1024 - len(b"\r\n\r\n")
-_PICOWS_HEADERS = 128
-"""Heads of more bytes or headers are cut by picows without a word."""
-_HEAD_END = b"\r\n\r\n"
 _CORK: int | None = getattr(socket, "TCP_CORK", None)
 _CLOSE_SECONDS = 2.0
 """How long HTTP requests under way may take when the server stops."""
 
+
+class _PicowsLog(logging.LoggerAdapter[logging.Logger]):
+    """What picows logs, without what is no failure of ours: clients that break RFC 6455.
+
+    They are told so by the close code; as errors, any stranger could fill the log with them.
+    """
+
+    def error(self, msg: object, *args: object, **options: Any) -> None:
+        """Logs an error, or a client's for whoever looks closely."""
+        is_clients = str(msg).startswith("WS parser error")
+        self.log(logging.DEBUG if is_clients else logging.ERROR, msg, *args, **options)
+
+
 # picows makes a logger for each connection, unless what it is given is none itself.
-_picows_logger = logging.LoggerAdapter(logging.getLogger("picows.server"))
+_picows_logger = _PicowsLog(logging.getLogger("picows.server"))
 _picows_logger.setLevel(logging.WARNING)
 
 
@@ -253,12 +262,12 @@ class _Guest(asyncio.Protocol):
         self._received += data
         # Hypercorn has a bound of its own for heads that are longer.
         most = self._door.settings.handshake_max_bytes
-        end = self._received.find(_HEAD_END)
+        end = self._received.find(HEAD_END)
         if end < 0 and len(self._received) < most:
             return
         if self._patience is not None:
             self._patience.cancel()
-        handshake = _read_handshake(self._received) if self._door.native else None
+        handshake = read_handshake(self._received) if self._door.native else None
         found = find_endpoint(handshake["path"]) if handshake is not None else None
         if handshake is None or found is None:
             self._door.serve_http(self._transport, self._received)
@@ -266,8 +275,7 @@ class _Guest(asyncio.Protocol):
         if end > most:  # It came all at once.
             self._refuse(HeadTooLarge(most))
             return
-        if end >= _PICOWS_HEAD_BYTES or len(handshake["headers"]) > _PICOWS_HEADERS:
-            self._received = _shortened(self._received, handshake)
+        self._received = shortened(self._received, handshake)
         handshake["scheme"] = "wss" if self._transport.get_extra_info("ssl_object") else "ws"
         handshake["client"] = (self._transport.get_extra_info("peername") or ("", 0))[:2]
         handshake["server"] = (self._transport.get_extra_info("sockname") or ("", 0))[:2]
@@ -363,57 +371,3 @@ class _Guest(asyncio.Protocol):
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\n{''.join(lines)}\r\n"
         self._transport.write(head.encode() + body)
         self._transport.close()
-
-
-def _read_handshake(received: bytes) -> Scope | None:
-    """Reads a request head: the ASGI scope of a WebSocket handshake, or None for other requests."""
-    head, end, _ = received.partition(_HEAD_END)
-    request = _RequestHead()
-    parser = httptools.HttpRequestParser(request)
-    try:
-        parser.feed_data(head + end)  # What follows may be another request.
-    except httptools.HttpParserUpgrade:
-        pass
-    except httptools.HttpParserError:
-        return None  # Hypercorn answers it.
-    headers = dict(request.headers)
-    if not parser.should_upgrade() or headers.get(b"upgrade", b"").lower() != b"websocket":
-        return None
-    try:
-        url = httptools.parse_url(request.url)
-    except httptools.HttpParserError:  # Not even an address, as in CONNECT.
-        return None
-    return {
-        "type": "websocket",
-        "http_version": "1.1",
-        "path": (url.path or b"/").decode("latin-1"),
-        "raw_path": url.path or b"/",
-        "query_string": url.query or b"",
-        "root_path": "",
-        "headers": request.headers,
-    }
-
-
-def _shortened(received: bytes, handshake: Scope) -> bytes:
-    """The same handshake with as much of its head as WebSockets need, and what follows it."""
-    head, end, rest = received.partition(_HEAD_END)
-    method, *_, version = head.partition(b"\r\n")[0].split(b" ")
-    lines = [b"%b / %b" % (method, version)]
-    for name, value in handshake["headers"]:
-        if name in (b"host", b"upgrade", b"connection") or name.startswith(b"sec-websocket-"):
-            lines.append(b"%b: %b" % (name, value))
-    return b"\r\n".join(lines) + end + rest
-
-
-class _RequestHead:
-    """What httptools reads of a request head."""
-
-    def __init__(self) -> None:
-        self.url = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-
-    def on_url(self, url: bytes) -> None:
-        self.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))

@@ -135,6 +135,21 @@ class TestFrontDoor:
         await raw.close()
         assert not caplog.records
 
+    async def test_a_client_that_breaks_the_rules_is_closed_and_no_failure_of_ours(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with front_door(Collab(MemoryStore())) as port:
+            raw = await Raw.open(port)
+            raw.write(handshake())
+            await raw.read_head()
+            raw.write(b"\x82\x05hello")  # Not masked, as frames of clients must be.
+            opcode, payload = await raw.read_frame()
+            while opcode != 8:
+                opcode, payload = await raw.read_frame()
+            assert payload.startswith((1002).to_bytes(2))
+            await raw.close()
+        assert not caplog.records
+
     @pytest.mark.parametrize("native", [True, False])
     async def test_both_go_over_tls(self, native: bool, tmp_path: Path) -> None:
         authority = trustme.CA()
