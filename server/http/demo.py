@@ -1,8 +1,9 @@
 """The demo: the built editor at ``/``, or a page that says how to build it."""
 
+import os
 from pathlib import Path
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -30,11 +31,39 @@ builds it; or run <code>npm ci &amp;&amp; npm run build</code> in <code>web-demo
 """
 
 
-def demo_routes() -> list[BaseRoute]:
-    """The routes, relative to where the app is mounted; they answer what no other route does."""
-    if (DEMO / "index.html").is_file():
-        return [Mount("/", _with_headers(StaticFiles(directory=DEMO, html=True)))]
+def demo_routes(directory: Path = DEMO) -> list[BaseRoute]:
+    """The routes, relative to where the app is mounted; they answer what no other route does.
+
+    Args:
+        directory: where the demo is built.
+    """
+    if (directory / "index.html").is_file():
+        return [Mount("/", _with_headers(_Built(directory=directory, html=True)))]
     return [Route("/", _not_built)]
+
+
+class _Built(StaticFiles):
+    """The built files; for who takes those the packed copies that the build lays beside them."""
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        packed = Path(f"{os.fspath(full_path)}.gz")
+        try:
+            packed_stat = packed.stat()
+        except OSError:
+            return super().file_response(full_path, stat_result, scope, status_code)
+        if "gzip" in Headers(scope=scope).get("Accept-Encoding", ""):
+            response = super().file_response(packed, packed_stat, scope, status_code)
+            response.headers["Content-Encoding"] = "gzip"
+        else:
+            response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["Vary"] = "Accept-Encoding"
+        return response
 
 
 def _with_headers(app: ASGIApp) -> ASGIApp:
