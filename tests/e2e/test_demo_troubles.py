@@ -130,3 +130,11 @@ async def test_where_the_browser_keeps_nothing_the_page_works_until_it_is_left(
     await page.keyboard.press("Enter")
     await page.wait_for_selector(CONNECTED)
     await expect(page.get_by_test_id("presence").get_by_role("button")).to_have_text(["A"])
+
+
+async def test_a_page_that_is_not_loaded_yet_is_not_called_offline(
+    browser: Browser, server: Server
+) -> None:
+    page = await (await browser.new_context(java_script_enabled=False)).new_page()
+    await page.goto(f"{server.url}/?doc={DOCUMENT}")
+    await expect(page.get_by_test_id("status")).to_have_text("Opening…")
