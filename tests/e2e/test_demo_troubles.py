@@ -27,7 +27,7 @@ WITHIN_MS = 20_000
 expect.set_options(timeout=WITHIN_MS)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"  # Playwright's.
 
