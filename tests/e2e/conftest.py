@@ -16,6 +16,12 @@ from tests.needs import BROWSER_FLAGS, find_program, skip_or_fail
 DEMO = Path(collab.server.__file__).parent / "static" / "demo" / "index.html"
 
 
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """What Playwright and the clients' WebSockets run on; a browser stays for a module."""
+    return "asyncio"
+
+
 @pytest.fixture(scope="session")
 def node_clients() -> None:
     """Installs the npm clients, where that is to be done."""

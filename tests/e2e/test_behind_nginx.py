@@ -34,11 +34,6 @@ _BUFFERS = """
 """Holds back 4 kB at least, in an answer that goes on, and compresses it."""
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @contextmanager
 def nginx(folder: Path, upstream: str, location: str = "") -> Iterator[str]:
     """Runs nginx with its defaults before a server; gives its address.

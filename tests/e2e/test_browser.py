@@ -33,11 +33,6 @@ OFFLINE = "[data-testid=status][data-status=offline]"
 LONGER = "least => window.collab.doc.getText('content').length > Number(least)"
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"  # Playwright's.
-
-
 async def kept_on_device(page: Page) -> None:
     """Waits until everything written so far is in the page's IndexedDB."""
     # A transaction on the same store begins when those before it are done.

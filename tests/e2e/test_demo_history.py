@@ -24,11 +24,6 @@ EPOCH_MS = 1_760_000_000_000
 expect.set_options(timeout=WITHIN_MS)
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"  # Playwright's.
-
-
 Part = tuple[str, str, int]
 """What somebody adds to the text, who it is, and when: milliseconds since 1970."""
 

@@ -34,11 +34,6 @@ WITHIN_MS = 20_000
 expect.set_options(timeout=WITHIN_MS)
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"  # Playwright's.
-
-
 async def delete_by_menu(page: Page) -> None:
     await page.get_by_role("button", name="Document", exact=True).click()
     await page.get_by_role("button", name="Delete", exact=True).click()

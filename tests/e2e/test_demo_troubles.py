@@ -16,7 +16,6 @@ from tests.e2e.pages import (
 from tests.e2e.serving import Server, serve
 
 pytestmark = [
-    pytest.mark.alone,
     pytest.mark.anyio,
     pytest.mark.browser,
     pytest.mark.slow,
@@ -25,11 +24,6 @@ pytestmark = [
 WITHIN_MS = 20_000
 
 expect.set_options(timeout=WITHIN_MS)
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"  # Playwright's.
 
 
 async def test_a_page_whose_text_is_kept_nowhere_else_asks_before_it_is_left(

@@ -34,12 +34,6 @@ class Pycrdt:
     path = "/ws/{document}"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """httpx-ws is the same on both."""
-    return "asyncio"
-
-
 @asynccontextmanager
 async def provided(
     server: Server, doc: "pycrdt.Doc[pycrdt.Text]", room: str = ROOM, query: str = ""

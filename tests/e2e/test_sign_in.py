@@ -34,11 +34,6 @@ SYNCED = "() => window.collab?.provider.synced"
 expect.set_options(timeout=WITHIN_SECONDS * 1000)
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"  # Playwright's.
-
-
 @pytest.fixture
 def server(store: Path) -> Iterator[Server]:
     """A server that takes tokens and nothing else."""
