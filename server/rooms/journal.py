@@ -192,6 +192,12 @@ class Journal:
         self._advance()
         return others
 
+    def passed(self, seq: int) -> None:
+        """The room takes in all that the log had up to a seq, and has not any more."""
+        self._drop_checkpoints()
+        self.seq = max(self.seq, seq)
+        self._advance()
+
     def marked(self, seqs: Sequence[range]) -> None:
         """The room has what others have committed under these seqs, in order."""
         news = {seq for each in seqs for seq in each if seq > self.seq}

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+from collab.archive import Base
 from collab.server.rooms.opening import Opened, open_document
 from collab.store import Entry, Store
 
@@ -27,6 +28,14 @@ class Origin:
             StoreError: the store cannot read it.
         """
         return await open_document(self._store, self._name)
+
+    async def base(self) -> Base:
+        """Where its log begins.
+
+        Raises:
+            StoreError: the store cannot read it.
+        """
+        return await self._store.base(self._name)
 
     def entries_after(self, seq: int) -> AsyncIterator[Entry]:
         """Its log after a seq; it raises what ``Store.entries`` raises."""

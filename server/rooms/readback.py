@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 
+from collab.archive import Base
 from collab.errors import DocumentNotFound, StoreError
 from collab.server.rooms.journal import Journal
 from collab.server.rooms.origin import Origin
@@ -25,6 +26,7 @@ class Readback:
         origin: where the document's log is read.
         journal: knows where the room is.
         take: takes entries in; tells whether it could.
+        take_base: takes in what was before the log, where old entries were dropped; likewise.
         timers: wake it.
         spawn: runs it.
     """
@@ -37,6 +39,7 @@ class Readback:
         "_seq_then",
         "_spawn",
         "_take",
+        "_take_base",
         "_timers",
     )
 
@@ -45,12 +48,14 @@ class Readback:
         origin: Origin,
         journal: Journal,
         take: Callable[[Sequence[Entry]], bool],
+        take_base: Callable[[Base], bool],
         timers: Timers,
         spawn: Spawn,
     ) -> None:
         self._origin = origin
         self._journal = journal
         self._take = take
+        self._take_base = take_base
         self._timers = timers
         self._spawn = spawn
         self._due = False
@@ -79,16 +84,8 @@ class Readback:
             self.look_if_behind()
 
     async def _read(self) -> None:
-        batch: list[Entry] = []
-        taken = True
         try:
-            async for entry in self._origin.entries_after(self._journal.seq):
-                batch.append(entry)
-                if len(batch) == _BATCH_ENTRIES:
-                    taken = taken and self._take(batch)
-                    batch = []
-            if batch:
-                taken = taken and self._take(batch)
+            taken = await self._read_log()
         except DocumentNotFound:
             return  # Whoever has written has not committed it yet, or it was deleted.
         except Exception as error:
@@ -97,3 +94,23 @@ class Readback:
             taken = False
         if not taken:
             self.look()
+
+    async def _read_log(self) -> bool:
+        """Reads on from where the room is; tells whether all that there is could be taken in."""
+        batch: list[Entry] = []
+        came, taken = False, True
+        async for entry in self._origin.entries_after(self._journal.seq):
+            came = True
+            batch.append(entry)
+            if len(batch) == _BATCH_ENTRIES:
+                taken = taken and self._take(batch)
+                batch = []
+        if batch:
+            taken = taken and self._take(batch)
+        if came and taken:
+            return True
+        base = await self._origin.base()
+        if base.seq <= self._journal.seq:
+            return taken
+        # What follows it is read the next time.
+        return self._take_base(base) and not came

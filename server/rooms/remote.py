@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from collab.archive import Base
 from collab.errors import PoisonedUpdate, StoreError
 from collab.happenings import Changed
 from collab.merging import merge
@@ -76,6 +77,7 @@ class Remote:
             origin,
             self._journal,
             self._take_stored,
+            self._take_base,
             facilities.timers,
             facilities.spawn,
         )
@@ -231,7 +233,7 @@ class Remote:
         others = self._journal.caught_up(entries)
         if not others:
             return True
-        self._take_others(others)
+        self._take_others([entry.update for entry in others])
         # Some may not apply, and are left out as the document is opened anew. What the log has is
         # told either way: whoever reads it later has it, too.
         if self._feeds.are_followed(self._name):
@@ -239,8 +241,21 @@ class Remote:
                 self._feeds.publish(self._name, Changed(entry))
         return True
 
-    def _take_others(self, others: Sequence[Entry]) -> None:
-        """Takes in what the log has, and the journal counts as known already."""
+    def _take_base(self, base: Base) -> bool:
+        """Takes in what the log does not have any more; tells whether it could."""
+        content = self._content
+        content.flush()
+        if content.stopped:
+            return True
+        if self._recovery.under_way:
+            return False
+        self._journal.passed(base.seq)
+        if base.update is not None:
+            self._take_others([base.update])
+        return True
+
+    def _take_others(self, others: Sequence[bytes]) -> None:
+        """Takes in updates that the log has or had, and the journal counts as known already."""
         content = self._content
         if content.stopped:
             return
@@ -249,7 +264,7 @@ class Remote:
             self._recovery.defer(again)
             return
         state_before = content.document.state_vector
-        news = self._news([entry.update for entry in others], again)
+        news = self._news(others, again)
         if news is not None:
             self._publication.publish(content.document, {}, {}, [], news, state_before, own=None)
 

@@ -10,14 +10,17 @@ import pycrdt
 import pytest
 
 from collab.access import Access, Identity
+from collab.archive import Retention, Terms
 from collab.close import CloseCode
 from collab.document import Document
 from collab.happenings import Changed
 from collab.server.bus.link import LONGEST_BYTES
 from collab.server.rooms.promises import Left
 from collab.server.settings import Settings
+from collab.storage.memory import MemoryStore
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, Entry, NewEntry
+from tests.core.writing import typed
 from tests.server.rooms.conftest import MakeBus, over_each_bus
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client, House, house
@@ -287,6 +290,32 @@ async def test_a_log_that_cannot_be_read_now_is_read_later(
         ann.room.remote.read_back()
         await ann.read_until(lambda: ann.text == "elsewhere")
         assert "disk on fire" in caplog.text
+
+
+@pytest.mark.parametrize("later", [True, False], ids=["more follows", "nothing follows"])
+async def test_what_was_written_and_dropped_from_the_log_before_it_was_read_is_shown(
+    later: bool,
+) -> None:
+    store = MemoryStore()
+    async with house(store) as server:
+        ann = await come(server, 1)
+        ann.type("a")
+        await server.persister.settle()
+        updates = typed(*"bcd", client_id=9, root="text")
+        entries = [NewEntry(update=update, time_ms=0) for update in updates]
+        await store.append([Append(document="d", entries=entries[:2])])
+        terms = Terms(now_ms=2**45, history=Retention(0), quiet_ms=0)
+        while (await store.compact("d", terms)).more:
+            pass
+        assert (await store.base("d")).seq == 3
+        if later:
+            await store.append([Append(document="d", entries=entries[2:])])
+        ann.room.remote.read_back()
+        await ann.read_until(lambda: sorted(ann.text) == sorted("abcd" if later else "abc"))
+        assert ann.room.content.seq == (4 if later else 3)
+        ann.type("e")
+        await server.persister.settle()
+        assert ann.room.content.seq == (5 if later else 4)
 
 
 @over_each_bus
