@@ -177,7 +177,7 @@ async def test_a_flood_of_application_messages_is_held_back(server: Server) -> N
             attacker.until_answered()  # Until it is known who sends, little may come.
             attacker.socket.settimeout(2.0)
             with pytest.raises(TimeoutError):
-                attacker.socket.sendall(message * 20_000)
+                attacker.socket.sendall(message * 60_000)
 
     await unharmed(server, 64 * MIB, run)
 
