@@ -16,6 +16,8 @@ from collab.store import Entry, NewEntry, Stored
 
 _CHECKPOINT_SHARE = 8
 """A checkpoint is due only when an eighth of its size was logged: a huge document's is rare."""
+_FULL_BYTES_PER_SECOND = 1024 * 1024
+"""How much of a full document is encoded a second at most, to see what deletions have freed."""
 _NONE: frozenset[int] = frozenset()
 """An empty set takes 200 bytes: there is one for all rooms."""
 _ENTRY_BYTES = 32
@@ -302,12 +304,17 @@ class Journal:
     def _checkpoint_is_due(self) -> bool:
         entries = self._entries_logged
         settings = self._settings
-        if entries <= settings.checkpoint_entries:
+        # One that is full has what was deleted tell by the next checkpoint.
+        is_full = self._checkpoint_bytes + self._bytes_logged > settings.document_max_bytes
+        if entries <= settings.checkpoint_entries and not is_full:
             return False
-        if time.monotonic() - self._checkpoint_at < settings.checkpoint_seconds:
+        wait = settings.checkpoint_seconds
+        if is_full:
+            wait += self._checkpoint_bytes / _FULL_BYTES_PER_SECOND
+        if time.monotonic() - self._checkpoint_at < wait:
             return False
         logged = self._bytes_logged + entries * _ENTRY_BYTES
-        return self._is_logged and logged * _CHECKPOINT_SHARE > self._checkpoint_bytes
+        return self._is_logged and (is_full or logged * _CHECKPOINT_SHARE > self._checkpoint_bytes)
 
     def _encode_checkpoint(self, document: Document) -> bytes:
         checkpoint = document.encode()

@@ -245,10 +245,10 @@ class Room:
         if kind is Update:
             assert isinstance(effect, Update)
             full = content.full
-            if full is not None or member.session.torn:
-                self._refuse(member, effect, full)
-            else:
+            if full is None and not member.session.torn:
                 content.add(member, effect)
+            else:
+                self._take_deletions(member, effect, full)
         elif kind is Receipt:
             assert isinstance(effect, Receipt)
             if member.session.has_refused:
@@ -266,11 +266,11 @@ class Room:
                 self._look_back(member, effect.state_vector)
             self._delivery.synchronise(member, effect.state_vector)
         elif isinstance(effect, SyncStep2):
-            full = content.full if effect.update[0] != 0 else None  # Deletions alone make room.
-            if full is not None or member.session.torn:
-                self._refuse(member, effect, full)
-            else:
+            full = content.full
+            if full is None and not member.session.torn:
                 content.integrate(member, effect)
+            else:
+                self._take_deletions(member, effect, full)
         elif isinstance(effect, ReadersAnswer):
             self._judge(member, effect.message)
         elif isinstance(effect, QueryAwareness):
@@ -382,6 +382,22 @@ class Room:
                 member.connection.send(refusal.frame)
         elif answer.receipt is not None:
             self.handle(member, answer.receipt)
+
+    def _take_deletions(
+        self, member: Member, message: Update | SyncStep2, setting: str | None
+    ) -> None:
+        """Takes what only deletes text that is here, which makes room; refuses all else.
+
+        Args:
+            member: see ``_refuse``, as for all of these.
+            message: likewise.
+            setting: likewise.
+        """
+        update = message.update
+        if update[0] != 0 or member.session.torn or not self.document.can_delete(update):
+            self._refuse(member, message, setting)
+        else:  # As an answer is taken in: what was deleted already costs nothing.
+            self.content.integrate(member, SyncStep2(update, message.receipt))
 
     def _refuse(self, member: Member, message: Update | SyncStep2, setting: str | None) -> None:
         """Tells a writer that the document takes no more; it goes on reading.

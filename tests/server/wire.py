@@ -238,6 +238,16 @@ class Client:
         self.say(yjs.update(update))
         return update
 
+    def delete(self, index: int, length: int) -> bytes:
+        """Deletes a piece of the text and sends the change; returns it."""
+        text = self.doc.get("text", type=pycrdt.Text)
+        updates: list[bytes] = []
+        subscription = self.doc.observe(lambda event: updates.append(event.update))
+        del text[index : index + length]
+        self.doc.unobserve(subscription)
+        self.say(yjs.update(updates[0]))
+        return updates[0]
+
     def show(self, state: str = "{}") -> None:
         """Announces its presence."""
         head = b"\x01" + write_var_uint(self.client_id) + write_var_uint(self._clock)

@@ -25,6 +25,36 @@ async def test_a_full_document_refuses_changes_and_is_read_on() -> None:
         assert writer.wire.closed is None
 
 
+async def test_a_full_document_lets_text_be_deleted_until_there_is_room() -> None:
+    settings = Settings(document_max_bytes=400, checkpoint_seconds=1e-9)
+    async with house(SteeredStore(), settings) as inner:
+        room = await inner.rooms.acquire("a")
+        writer = Client(room, client_id=1).connect()
+        writer.type("x" * 500)
+        await room.programs.saved()
+        writer.delete(0, 490)
+        await room.programs.saved()
+        assert room.content.full is None
+        writer.type("y")
+        await room.programs.saved()
+        assert str(room.document.doc.get("text", type=pycrdt.Text)) == "x" * 10 + "y"
+        assert writer.wire.closed is None
+
+
+async def test_a_full_document_does_not_keep_deletions_of_text_that_it_refused() -> None:
+    async with house(SteeredStore(), Settings(document_max_bytes=200)) as inner:
+        room = await inner.rooms.acquire("a")
+        writer = Client(room, client_id=1).connect()
+        writer.type("x" * 300)
+        room.content.flush()
+        writer.type("refused")
+        writer.delete(299, 5)
+        room.content.flush()
+        assert room.document.pending_bytes == 0
+        assert str(room.document.doc.get("text", type=pycrdt.Text)) == "x" * 300
+        assert any(frame[:2] == b"\x02\x00" for frame in writer.wire.frames)
+
+
 async def test_changes_that_wait_for_others_are_bounded_and_their_sender_is_closed() -> None:
     doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
     text = doc.get("t", type=pycrdt.Text)
