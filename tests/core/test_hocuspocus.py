@@ -19,7 +19,7 @@ from collab.protocol.messages import (
     SyncStep2,
     Update,
 )
-from collab.session import Reply, Session
+from collab.session import READ_ONLY, ReadersAnswer, Reply, Session
 from tests.core import poison
 
 APPLIED = b"\x08\x01"
@@ -94,9 +94,12 @@ def test_a_step_2_that_brings_nothing_is_acknowledged(access: Access) -> None:
 
 def test_a_reader_is_refused_each_time() -> None:
     client = session(Access.READ)
-    for frame in (yjs.update(poison.HELLO), yjs.sync_step2(poison.HELLO), yjs.update(DELETION)):
+    for frame in (yjs.update(poison.HELLO), yjs.update(DELETION), yjs.update(poison.HELLO)):
         assert client.receive(frame) == Reply(REFUSED)
-    assert client.receive(yjs.sync_step2(DELETION)) == Receipt(APPLIED, REFUSED)
+    for update in (poison.HELLO, DELETION):
+        answer = SyncStep2(update, Receipt(APPLIED, REFUSED))
+        assert client.receive(yjs.sync_step2(update)) == ReadersAnswer(answer)
+        assert client.refuse(answer, READ_ONLY) == Reply(REFUSED)
 
 
 def test_application_messages_go_to_the_room_and_those_between_servers_nowhere() -> None:

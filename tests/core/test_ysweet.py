@@ -17,7 +17,7 @@ from collab.protocol.messages import (
     SyncStep2,
     Update,
 )
-from collab.session import Reply, Session
+from collab.session import READ_ONLY, ReadersAnswer, Reply, Session
 from tests.core import poison
 
 EARLIER_QUESTION = b"\x66" + lib0.write_var_bytes(lib0.write_var_uint(6))
@@ -80,7 +80,9 @@ def test_an_idle_reader_is_not_asked_for_what_it_may_not_write() -> None:
 def test_nothing_is_promised_of_what_a_reader_wrote_while_it_was_away() -> None:
     reader = session(Access.READ)
     assert reader.receive(QUESTION) is None
-    assert isinstance(reader.receive(yjs.sync_step2(poison.HELLO)), Reply)
+    answer = SyncStep2(poison.HELLO, Receipt(QUESTION))
+    assert reader.receive(yjs.sync_step2(poison.HELLO)) == ReadersAnswer(answer)
+    assert isinstance(reader.refuse(answer, READ_ONLY), Reply)
     assert reader.receive(QUESTION) is None
 
 
