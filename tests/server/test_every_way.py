@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Route
 
 from collab.access import Access, Grants, Identity
+from collab.protocol.fallback import POST_HEADER, SESSION_HEADER
 from collab.server.app import Collab
 from collab.storage.memory import MemoryStore
 
@@ -19,6 +20,8 @@ WEBSOCKETS = {"/ws/{document:path}", "/hocuspocus", "/y-sweet/ws/{document:path}
 """Where whoever brings no handshake is told so, and nothing else."""
 LATER = {"/sse"}
 """Where each document brings a token of its own once the connection is there."""
+SESSIONS = {"/sse/{document:path}"}
+"""Where a GET begins a session, and whoever has its id is in it: all else asks for that id."""
 LISTS = {"/api/docs"}
 """What everybody known may ask, and sees of it what they may read."""
 
@@ -44,7 +47,8 @@ def requests(collab: Collab) -> Iterator[tuple[str, str]]:
     for route in collab.running.routes:
         if isinstance(route, Route) and route.path not in OPEN | LATER | WEBSOCKETS:
             path = route.path.replace("{document:path}", "notes").replace("{document}", "notes")
-            for method in (route.methods or {"GET"}) - {"HEAD"}:
+            asked = {"GET"} if route.path in SESSIONS else route.methods or {"GET"}
+            for method in asked - {"HEAD"}:
                 yield method, path.replace("{version}", "draft")
 
 
@@ -65,6 +69,18 @@ async def test_who_may_not_is_refused_whatever_they_ask(
                 answers[method, path] = status
     assert len(answers) > 15
     assert answers == dict.fromkeys(answers, status)
+
+
+@pytest.mark.parametrize("who", ["nobody", "eve", "will"])
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+async def test_nobody_is_in_a_session_whose_id_they_do_not_have(
+    collab: Collab, who: str, method: str
+) -> None:
+    headers = {"Authorization": f"Bearer {who}", SESSION_HEADER: "guessed", POST_HEADER: "1"}
+    transport = httpx.ASGITransport(collab)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.request(method, "/sse/notes", headers=headers)
+    assert answer.status_code == 410
 
 
 @pytest.mark.parametrize(
