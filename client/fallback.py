@@ -150,7 +150,7 @@ class FallbackWire:
 
     async def _stream(self) -> None:
         reader = EventReader()
-        failure: ConnectionEnded | None = None
+        failure: BaseException | None = None
         with anyio.CancelScope(deadline=anyio.current_time() + _OPEN_SECONDS) as opening:
             async with aclosing(await self._request("GET")) as answer:
                 self._check(answer)
@@ -159,7 +159,7 @@ class FallbackWire:
                     try:
                         for event in reader.feed(piece):
                             await self._take(event)
-                    except ConnectionEnded as error:
+                    except (ConnectionEnded, anyio.get_cancelled_exc_class()) as error:
                         # Not raised here: only a read that is cut off ends all that reads with it.
                         failure = error
                         opening.cancel()

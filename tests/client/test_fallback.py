@@ -1,5 +1,8 @@
 """FallbackWire: a session over requests that fail."""
 
+import gc
+from contextlib import suppress
+
 import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
@@ -37,3 +40,26 @@ async def test_a_session_whose_streams_all_end_at_once_is_given_up() -> None:
                     await wire.receive()
         tasks.cancel_scope.cancel()
     assert sum(request.startswith(b"GET") for request in asked) < 10
+
+
+async def test_a_stream_that_waits_for_its_reader_is_left_without_remains() -> None:
+    async def answer(stream: SocketStream) -> None:
+        async with stream:
+            asked = await stream.receive()
+            if asked.startswith(b"GET"):
+                await stream.send(_OPENED + b"event: frame\nid: s.1\ndata: AA==\n\n" * 1000)
+                with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                    await stream.receive()
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.serve, answer)
+        server = read_address(f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}")
+        with anyio.fail_after(WITHIN_SECONDS):
+            async with open_fallback(server, None) as wire:
+                assert await wire.receive() == b"\0"
+                await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    gc.collect()  # A generator that is not closed warns as it is collected, which fails the test.
