@@ -246,12 +246,13 @@ def _empty_log(connection: sqlite3.Connection, *, wait_seconds: float) -> bool:
     """Moves the write-ahead log into the file and cuts it.
 
     Returns:
-        False where it could not: somebody reads it, or the disk fails.
+        False where it could not: somebody reads it, or the disk or the file is at fault.
     """
     try:
         connection.execute(f"PRAGMA busy_timeout = {int(wait_seconds * 1000)}")
         (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except sqlite3.OperationalError:
-        # Everything committed is safe in the write-ahead log; the next writer moves it.
+    except sqlite3.Error:
+        # Everything committed is safe in the write-ahead log, and must not be taken for lost. The
+        # next writer moves it; what is wrong with the file is for the next call to find.
         return False
     return not busy

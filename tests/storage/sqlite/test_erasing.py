@@ -1,5 +1,6 @@
 """What is left in the files of a store of documents that were erased, byte by byte."""
 
+import os
 import random
 import sqlite3
 import subprocess
@@ -100,6 +101,20 @@ async def test_what_a_killed_process_left_there_goes_with_the_first_write_of_ano
         async with SQLiteStore(path) as store:
             await store.append([adding("other", b"1")])
             assert files_with(tmp_path) == []
+
+
+async def test_a_commit_stands_where_the_file_can_take_nothing_over(tmp_path: Path) -> None:
+    path = tmp_path / "collab.db"
+    async with SQLiteStore(path) as store:
+        await store.append([adding("large", random.Random(1).randbytes(600_000))])
+        await delete(store)
+    with another_process(path) as connection:
+        async with SQLiteStore(path) as store:
+            with reading(connection):
+                await store.erase("d")
+                await store.append([adding("other", b"1")])
+            os.truncate(path, 8192)
+            assert await store.append([adding("other", b"2")])
 
 
 async def test_steps_to_a_newer_version_leave_nothing_in_free_pages(tmp_path: Path) -> None:
