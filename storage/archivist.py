@@ -1,11 +1,12 @@
 """Archivist: does on a store what the compaction policy decides, a bounded step a call."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from typing import Protocol
 
 from collab.archive import Base, Step, Terms
-from collab.errors import StoreError
+from collab.errors import StoreError, StoreUnavailable
 from collab.storage.compaction import BLOCK_BYTES, Action, Checkpoint, Drop, Pack, next_action
 from collab.storage.filed import Filed, Packed, PackedBlock
 from collab.storage.states import states_at
@@ -117,14 +118,21 @@ class Archivist:
             return Step(0, more=False)
         try:
             moved = self._take(filed, action)
+        except StoreUnavailable:
+            raise
         except StoreError:
-            if self._tables.read_filed(document).shape == filed.shape:
+            if not self._is_overtaken(filed):
                 raise
             moved = 0  # Somebody has packed or dropped what it was reading.
-        if not moved and self._tables.read_filed(document).shape == filed.shape:
+        if not moved and not self._is_overtaken(filed):
             seq = filed.shape.seq  # Nobody has done it meanwhile, and nobody ever could.
             raise StoreError(f"expected the entries of {document!r} up to {seq}, got fewer")
         return Step(moved, more=True)
+
+    def _is_overtaken(self, filed: Filed) -> bool:
+        """Whether somebody has filed it otherwise; who writes on takes no entry from a step."""
+        shape = self._tables.read_filed(filed.name).shape
+        return replace(shape, seq=filed.shape.seq, newest_ms=filed.shape.newest_ms) != filed.shape
 
     def _take(self, filed: Filed, action: Action) -> int:
         if isinstance(action, Checkpoint):
