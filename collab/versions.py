@@ -63,7 +63,8 @@ class VersionStore(Protocol):
             InvalidName: the version cannot have this name.
             DocumentNotFound: the store has no such document.
             VersionExists: the document has a version of this name.
-            StoreError: the document has no such seq, or the author is not storable.
+            PointNotFound: its history has no such seq, or begins later.
+            StoreError: the author is not storable.
         """
         ...
 

@@ -160,6 +160,7 @@ async def _append(store: Store, name: str, changes: Sequence[NewEntry]) -> _Take
             entries=intake.entries,
             checkpoint=whole if long else None,
             base_seq=stored.seq,
+            epoch=stored.epoch,
         )
         await store.append([append])
     return _Taken(added=len(intake.entries), refused=intake.refused)

@@ -62,13 +62,14 @@ async def restore_stored(store: Store, document: str, to: Point) -> bool:
         PointNotFound: its history has no such point.
         VersionNotFound: it has no such version.
         HistoryError: the CRDT cannot undo what came since.
+        DocumentDeleted: it was deleted meanwhile, or is another one by now.
     """
     history = History(store)
-    restoration = await history.restoration(document, await history.find(document, to))
     opened = await open_document(store, document)
+    restoration = await history.restoration(document, await history.find(document, to))
     change = await anyio.to_thread.run_sync(restoration.finish, opened.document)
     if change is None:
         return False
     entry = NewEntry(update=change, time_ms=time.time_ns() // 1_000_000)
-    await store.append([Append(document=document, entries=[entry])])
+    await store.append([Append(document=document, entries=[entry], epoch=opened.stored.epoch)])
     return True

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from collab.errors import StoreError, VersionExists, VersionNotFound
+from collab.errors import PointNotFound, VersionExists, VersionNotFound
 from collab.storage.checks import check_author
 from collab.versions import Version, check_version_name
 
@@ -20,7 +20,7 @@ class VersionShelf:
         check_version_name(version.name)
         if version.seq not in seqs:
             expected = f"expected a seq of {seqs[0]} to {seqs[-1]} of {document!r}"
-            raise StoreError(f"{expected}, got {version.seq}")
+            raise PointNotFound(f"{expected}, got {version.seq}", document)
         if version.author is not None:
             check_author(version.author)
         if version.name in self._versions:

@@ -1,7 +1,7 @@
 """Versions in a Postgres store: what each call reads or writes, in one transaction."""
 
 from collab.access import check_name
-from collab.errors import DocumentNotFound, StoreError, VersionExists, VersionNotFound
+from collab.errors import DocumentNotFound, PointNotFound, VersionExists, VersionNotFound
 from collab.storage.postgres.connection import Connection
 from collab.storage.postgres.log_reader import read_head
 from collab.storage.postgres.trash_rows import (
@@ -33,7 +33,7 @@ def insert_version(connection: Connection, document: str, version: Version) -> N
     ).fetchone() or (0,)
     if not oldest_seq <= version.seq <= seq:
         expected = f"expected a seq of {oldest_seq} to {seq} of {document!r}"
-        raise StoreError(f"{expected}, got {version.seq}")
+        raise PointNotFound(f"{expected}, got {version.seq}", document)
     cursor = connection.execute(
         "INSERT INTO collab.versions (document_id, name, seq, created_ms, author, automatic)"
         " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",

@@ -3,7 +3,7 @@
 import sqlite3
 
 from collab.access import check_name
-from collab.errors import DocumentNotFound, StoreError, VersionExists, VersionNotFound
+from collab.errors import DocumentNotFound, PointNotFound, VersionExists, VersionNotFound
 from collab.storage.checks import check_author
 from collab.storage.sqlite.log_reader import read_head
 from collab.versions import Version, check_version_name
@@ -26,7 +26,7 @@ def insert_version(connection: sqlite3.Connection, document: str, version: Versi
     ).fetchone()
     if not oldest_seq <= version.seq <= seq:
         expected = f"expected a seq of {oldest_seq} to {seq} of {document!r}"
-        raise StoreError(f"{expected}, got {version.seq}")
+        raise PointNotFound(f"{expected}, got {version.seq}", document)
     author_id = None
     if version.author is not None:
         author = check_author(version.author)

@@ -8,6 +8,7 @@ import pytest
 from collab.errors import (
     DocumentNotFound,
     InvalidName,
+    PointNotFound,
     StoreError,
     VersionExists,
     VersionNotFound,
@@ -92,7 +93,7 @@ async def test_a_seq_that_the_document_does_not_have_is_refused(
 ) -> None:
     async with make_store() as store:
         await fill(store)
-        with pytest.raises(StoreError, match="expected a seq of 0 to 3"):
+        with pytest.raises(PointNotFound, match="expected a seq of 0 to 3"):
             await store.add_version("d", at("one", seq))
         assert await names(store) == []
 

@@ -1,7 +1,7 @@
 """The past of documents: what it says is what was, and the way back is an ordinary change."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from collab.document import Document
 from collab.errors import (
     AccessDenied,
     BrokenEntries,
+    DocumentDeleted,
     DocumentNotFound,
     PointNotFound,
     VersionNotFound,
@@ -26,10 +27,11 @@ from collab.history.changes import Change
 from collab.history.point import FORMS
 from collab.server.app import Collab
 from collab.server.documents.history import History
+from collab.server.documents.naming import name_version
 from collab.server.documents.restoring import restore_stored
 from collab.storage.memory import MemoryStore
 from collab.storage.sqlite import SQLiteStore
-from collab.store import Append, NewEntry, Store
+from collab.store import Append, NewEntry, Store, Stored
 from collab.versions import Version
 from tests.core.history.histories import content_of, document_of, make_log
 from tests.server.wire import Client
@@ -475,6 +477,47 @@ class TestEntriesDroppedMeanwhile:
         assert text_of(await history.content("d", 31)) == "0 1 2 "
         assert await restore_stored(dropping, "d", 30)
         assert text_of(await history.content("d", 32)).endswith("28 29 ")
+
+    async def test_a_version_of_what_they_dropped_is_of_no_point(
+        self, dropping: DroppingStore
+    ) -> None:
+        async def admit() -> None:
+            pass
+
+        dropping.drops, dropping.keep_ms = 1, 10_000
+        with pytest.raises(PointNotFound, match="expected a seq of 20 to 30 of 'd', got 5"):
+            await name_version(dropping, "d", "early", None, admit, at=5)
+
+
+class BegunAnewStore(MemoryStore):
+    """Another process erases a document right after it was read, and makes it anew."""
+
+    anew: Sequence[bytes] = ()
+
+    async def load(self, document: str) -> Stored:
+        stored = await super().load(document)
+        if self.anew:
+            entries = [NewEntry(update=update, time_ms=1) for update in self.anew]
+            self.anew = ()
+            await self.delete(document, time_ms=1)
+            await self.erase(document)
+            await self.readmit(document)
+            await self.append([Append(document=document, entries=entries)])
+        return stored
+
+    async def __aenter__(self) -> "BegunAnewStore":
+        await super().__aenter__()
+        return self
+
+
+async def test_a_restore_comes_into_no_other_document() -> None:
+    async with BegunAnewStore() as store:
+        await record(store, typing(["old", "er"]))
+        store.anew = typing(["new", "er"])
+        with pytest.raises(DocumentDeleted):
+            await restore_stored(store, "d", 1)
+        assert text_of(await History(store).content("d", 2)) == "newer"
+        assert await History(store).newest("d") == 2
 
 
 class TestMissingEntries:
