@@ -18,7 +18,7 @@ from anyio.abc import TaskStatus
 from pycrdt.store import BaseYStore, YDocNotFound
 
 from collab.document import Document
-from collab.errors import BrokenDocument, CollabError, DocumentNotFound, NotRunning, SettingsError
+from collab.errors import CollabError, DocumentNotFound, NotRunning, SettingsError, StoreError
 from collab.log import Log, open_log
 from collab.storage.annotation import author_of, metadata_of
 from collab.storage.sqlite import SQLiteStore
@@ -128,7 +128,11 @@ class CollabYStore(BaseYStore):
                     and self._writes_since_checkpoint >= self.checkpoint_interval
                 ):
                     self._writes_since_checkpoint = 0
-                    await self._checkpoint(store)
+                    try:
+                        await self._checkpoint(store)
+                    except StoreError as error:
+                        # The update is stored all the same: only opening takes longer.
+                        self.log.warning("no checkpoint of %r: %s", self.path, error)
 
     def read(self) -> AsyncIterator[tuple[bytes, bytes, float]]:
         """Streams what is stored, in the order it was written; it may be left at any time.
@@ -181,11 +185,7 @@ class CollabYStore(BaseYStore):
 
     async def _checkpoint(self, store: SQLiteStore) -> None:
         stored = await store.load(self.path)
-        try:
-            document = await anyio.to_thread.run_sync(Document.load, stored)
-        except BrokenDocument as error:
-            self.log.warning("no checkpoint of %r: %s", self.path, error)
-            return
+        document = await anyio.to_thread.run_sync(Document.load, stored)
         await store.append(
             [
                 Append(
@@ -193,6 +193,7 @@ class CollabYStore(BaseYStore):
                     entries=(),
                     checkpoint=document.encode(),
                     base_seq=stored.seq,
+                    epoch=stored.epoch,
                 )
             ]
         )

@@ -25,6 +25,7 @@ from collab.store import Append, Entry, NewEntry
 from tests.core import poison
 from tests.core.writing import read, typed
 from tests.server.hosts import under_uvicorn
+from tests.storage.damage import execute
 
 pytestmark = pytest.mark.anyio
 
@@ -216,6 +217,20 @@ class TestFile:
                     await store.write(update)
         async with SQLiteStore(path) as opened:
             assert (await opened.load("d")).checkpoint_seq == 100
+
+    async def test_a_checkpoint_that_fails_takes_nothing_from_a_write(
+        self, make: type[CollabYStore], path: Path
+    ) -> None:
+        make.checkpoint_interval = 2
+        async with make("d") as store:
+            execute(
+                path,
+                "CREATE TRIGGER refuse BEFORE INSERT ON checkpoints"
+                " BEGIN SELECT RAISE(ABORT, 'no checkpoint here'); END",
+            )
+            for update in typed("a", "b", "c", "d"):
+                await store.write(update)
+        assert read([entry.update for entry in await entries(path, "d")]) == "abcd"
 
     async def test_where_old_entries_were_dropped_their_state_comes_first(
         self, make: Stores, path: Path
