@@ -51,7 +51,9 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# What an earlier build has left would be packed in as well.
 wheel: $(VENV)/.dev $(DEMO)
+	rm -rf build
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 screenshot: $(VENV)/.dev $(DEMO)
