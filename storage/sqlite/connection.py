@@ -119,7 +119,8 @@ def prepare(path: Path, *, create: bool, busy_seconds: float) -> None:
 
     Raises:
         StoreNotFound: there is no file and ``create`` is false; nothing has been made.
-        StoreError: the file is not a collab store, or there is no folder to make it in.
+        StoreError: the file is not a collab store, or there is no folder to make it in,
+            or none that may be written.
         StoreVersionError: it was written by a newer collab.
         StoreUnavailable: a passing failure.
     """
@@ -172,12 +173,19 @@ def _check_file(path: Path, *, create: bool) -> None:
         # Not by opening it: closing a file drops the locks that SQLite holds on it anywhere in this
         # process (https://www.sqlite.org/howtocorrupt.html, section 2.2).
         for right, what in ((os.R_OK, "readable"), (os.W_OK if create else os.F_OK, "writable")):
-            if not os.access(path, right, effective_ids=os.access in os.supports_effective_ids):
-                raise StoreError(f"expected {path} to be {what}, got no permission")
+            _check_right(path, right, what)
     elif not create:
         raise StoreNotFound(str(path))
     elif not path.parent.is_dir():
         raise StoreError(f"expected a directory at {path.parent} to make a store in, got none")
+    if create:
+        # For the write-ahead log, which SQLite makes beside the file.
+        _check_right(path.parent, os.W_OK | os.X_OK, "writable")
+
+
+def _check_right(path: Path, right: int, what: str) -> None:
+    if not os.access(path, right, effective_ids=os.access in os.supports_effective_ids):
+        raise StoreError(f"expected {path} to be {what}, got no permission")
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection, *, busy_seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Which files SQLiteStore opens, and which it leaves alone."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -58,6 +59,16 @@ class TestOpening:
     async def test_a_store_is_not_made_in_a_missing_directory(self, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="expected a directory"):
             await SQLiteStore(tmp_path / "missing" / "collab.db").__aenter__()
+        assert names_in(tmp_path) == []
+
+    async def test_a_directory_that_cannot_be_written_is_found_out_before_a_store_is_made(
+        self, tmp_path: Path
+    ) -> None:
+        with unprivileged(tmp_path / "collab.db"):
+            expected = re.escape(f"expected {tmp_path} to be writable, got no permission")
+            with pytest.raises(StoreError, match=expected) as raised:
+                await SQLiteStore(tmp_path / "collab.db").__aenter__()
+            assert not isinstance(raised.value, StoreUnavailable)
         assert names_in(tmp_path) == []
 
     @pytest.mark.parametrize("create", [True, False])
