@@ -1,5 +1,7 @@
 """Refusals: why a server said no over HTTP, in its own words."""
 
+from http import HTTPStatus
+
 import httpx
 
 from collab.errors import RequestRefused
@@ -10,5 +12,8 @@ def read_refusal(response: httpx.Response) -> RequestRefused:
     try:
         reason = str(response.json()["error"])
     except (ValueError, KeyError, TypeError):
-        reason = f"expected the server to do it, got HTTP status {response.status_code}"
+        where = f"HTTP status {response.status_code} at {response.url.path}"
+        reason = f"expected an answer of collab, got {where}"
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            reason += ": collab is mounted elsewhere, or not there"
     return RequestRefused(reason, response.status_code)

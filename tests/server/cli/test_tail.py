@@ -6,9 +6,12 @@ import re
 import select
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO
 
@@ -230,6 +233,22 @@ class TestRefusals:
         assert code == 1
         path = "/elsewhere/api/docs/notes/events"
         assert said == f"collab: expected a path that is served here, got {path!r}\n"
+
+    def test_a_server_that_is_not_collab_is_told_from_one_that_refuses(
+        self, tmp_path: Path
+    ) -> None:
+        pages = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+        with ThreadingHTTPServer(("127.0.0.1", 0), pages) as other:
+            thread = threading.Thread(target=other.serve_forever)
+            thread.start()
+            try:
+                code, said = refused(f"http://127.0.0.1:{other.server_port}/notes")
+            finally:
+                other.shutdown()
+                thread.join()
+        assert code == 1
+        got = "HTTP status 404 at /api/docs/notes/events: collab is mounted elsewhere, or not there"
+        assert said == f"collab: expected an answer of collab, got {got}\n"
 
     @pytest.mark.parametrize(
         "address", ["notes", "ftp://host/notes", "http://host", "http://host/"]
