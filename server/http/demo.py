@@ -1,6 +1,7 @@
 """The demo: the built editor at ``/``, or a page that says how to build it."""
 
 import os
+import re
 from pathlib import Path
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,6 +20,7 @@ _POLICY = (
 )
 _FOREVER = "public, max-age=31536000, immutable"
 _ASK = "no-cache"
+_DECLINED = re.compile(r"q=0(\.0*)?")
 
 _NOT_BUILT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>collab</title>
@@ -57,13 +59,22 @@ class _Built(StaticFiles):
             packed_stat = packed.stat()
         except OSError:
             return super().file_response(full_path, stat_result, scope, status_code)
-        if "gzip" in Headers(scope=scope).get("Accept-Encoding", ""):
+        if _takes_gzip(Headers(scope=scope).get("Accept-Encoding", "")):
             response = super().file_response(packed, packed_stat, scope, status_code)
             response.headers["Content-Encoding"] = "gzip"
         else:
             response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers["Vary"] = "Accept-Encoding"
         return response
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether an Accept-Encoding has gzip, and not to decline it (RFC 9110, section 12.5.3)."""
+    weights = {}
+    for each in accepted.split(","):
+        coding, _, weight = each.lower().replace(" ", "").partition(";")
+        weights[coding] = weight
+    return "gzip" in weights and not _DECLINED.fullmatch(weights["gzip"])
 
 
 def _with_headers(app: ASGIApp) -> ASGIApp:

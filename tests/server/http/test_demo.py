@@ -50,6 +50,22 @@ async def test_who_takes_packed_files_gets_them_and_everybody_the_same_content(
     assert packed.headers["ETag"] != plain.headers["ETag"]
 
 
+@pytest.mark.parametrize("accepted", ["gzip;q=0", "br, gzip; q=0.000", "xgzip", ""])
+async def test_who_declines_packed_files_gets_none(built: Path, accepted: str) -> None:
+    async with asking(built) as client:
+        answer = await client.get("/", headers={"Accept-Encoding": accepted})
+    assert "Content-Encoding" not in answer.headers
+    assert answer.text == PAGE
+
+
+@pytest.mark.parametrize("accepted", ["gzip;q=0.5", "br;q=0, GZIP", "identity;q=0.1, gzip; q=1"])
+async def test_who_takes_packed_files_too_gets_them(built: Path, accepted: str) -> None:
+    async with asking(built) as client:
+        answer = await client.get("/", headers={"Accept-Encoding": accepted})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert answer.text == PAGE
+
+
 async def test_a_packed_file_that_a_browser_has_is_not_sent_again(built: Path) -> None:
     async with asking(built) as client:
         first = await client.get("/")
