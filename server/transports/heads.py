@@ -51,7 +51,8 @@ def shortened(received: bytes, handshake: Scope) -> bytes:
     head, end, rest = received.partition(HEAD_END)
     if len(head) < _PICOWS_HEAD_BYTES and len(handshake["headers"]) <= _PICOWS_HEADERS:
         return received
-    method, *_, version = head.partition(b"\r\n")[0].split(b" ")
+    # Empty lines may come before a request (RFC 9112, section 2.2).
+    method, *_, version = head.lstrip(b"\r\n").partition(b"\r\n")[0].split(b" ")
     lines = [b"%b / %b" % (method, version)]
     for name, value in handshake["headers"]:
         if name in (b"host", b"upgrade", b"connection") or name.startswith(b"sec-websocket-"):

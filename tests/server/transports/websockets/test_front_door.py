@@ -108,6 +108,15 @@ class TestFrontDoor:
             assert yjs.sync_step1(b"\x00") in await raw.read_frame()
             await raw.close()
 
+    async def test_an_empty_line_may_come_before_a_long_head(self) -> None:
+        settings = Settings(handshake_max_bytes=64 * 1024)
+        async with front_door(Collab(MemoryStore(), settings=settings)) as port:
+            raw = await Raw.open(port)
+            padding = b"Cookie: " + b"x" * 20_000 + b"\r\n"
+            raw.write(b"\r\n", handshake().removesuffix(b"\r\n"), padding, b"\r\n")
+            assert (await raw.read_head()).startswith(b"HTTP/1.1 101 ")
+            await raw.close()
+
     @pytest.mark.parametrize("native", [True, False])
     async def test_a_tls_handshake_that_does_not_come_is_waited_for_as_long(
         self, native: bool
