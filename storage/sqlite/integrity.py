@@ -168,7 +168,8 @@ def check_document(connection: sqlite3.Connection, document: str) -> Findings:
         what = f"expected a seq of at most {base.seq}, got {written.seq}"
         findings.say("base", base.seq, base.seq, what)
     _begin(findings)
-    log = _Log(findings, read_stretches(connection, document_id), created_ms)
+    stretches = read_stretches(connection, document_id, findings.newest_seq)
+    log = _Log(findings, stretches, created_ms)
     checkpoint = findings.checkpoint
     if checkpoint is not None:
         findings.replay.take(log.up_to(checkpoint.seq))
@@ -227,6 +228,10 @@ class _Log:
                 findings.unreadable.append(stretch)
                 findings.say("log", first_seq, last_seq, f"cannot be read: {stretch.error}")
                 continue
+            if stretch.wrong_seqs is not None:
+                first_told, last_told = stretch.wrong_seqs
+                what = f"expected a block that tells these seqs, got {first_told}..{last_told}"
+                findings.say("log", first_seq, last_seq, what)
             self._time_ms = stretch.entries[-1].time_ms
             yield from stretch.entries
 
@@ -243,12 +248,8 @@ def _base_seq(connection: sqlite3.Connection, document_id: int, base_seq: int, s
 
     Entries that are in the base are replayed over it then, which is harmless.
     """
-    (first_seq,) = connection.execute(
-        "SELECT min(seq) FROM (SELECT seq FROM updates WHERE document_id = ?1"
-        " UNION ALL SELECT first_seq FROM blocks WHERE document_id = ?1)",
-        (document_id,),
-    ).fetchone()
-    return min(base_seq, seq if first_seq is None else max(first_seq - 1, 0))
+    first = next(read_stretches(connection, document_id, base_seq), None)
+    return min(base_seq, seq if first is None else max(first.first_seq - 1, 0))
 
 
 def _version_seqs(connection: sqlite3.Connection, document_id: int) -> list[int]:

@@ -92,20 +92,25 @@ def _leave_out(plan: _Plan, findings: Findings) -> None:
         plan.blanks[refused.seq] = EMPTY_UPDATE
         plan.set_aside.append(refused)
     for stretch in findings.unreadable:
+        _check_number(findings, stretch.first_seq, stretch.last_seq)
         reason = f"entries to {stretch.last_seq} that cannot be read: {stretch.error}"
         plan.keep(stretch.payload, reason, stretch.first_seq)
         for seq in range(stretch.first_seq, stretch.last_seq + 1):
             plan.blanks[seq] = EMPTY_UPDATE
     _shorten(findings)
     for gap in findings.gaps:
-        if gap.last_seq - gap.first_seq >= _FILL_MOST:
-            raise StoreError(
-                f"expected at most {_FILL_MOST} entries of {findings.document!r} to be missing, "
-                f"got {gap.first_seq} to {gap.last_seq}"
-            )
+        _check_number(findings, gap.first_seq, gap.last_seq)
     for stretch in findings.misplaced:
         reason = f"entries to {stretch.last_seq} that were there already"
         plan.keep(stretch.payload, reason, stretch.first_seq)
+
+
+def _check_number(findings: Findings, first_seq: int, last_seq: int) -> None:
+    if last_seq - first_seq >= _FILL_MOST:
+        raise StoreError(
+            f"expected at most {_FILL_MOST} entries of {findings.document!r} to be missing, "
+            f"got {first_seq} to {last_seq}"
+        )
 
 
 def _shorten(findings: Findings) -> None:
@@ -186,14 +191,16 @@ def _set_states(
 
 
 def _rewrite(connection: sqlite3.Connection, plan: _Plan, findings: Findings) -> None:
-    """Takes out what was there twice, and puts blanks into blocks and rows."""
+    """Takes out what was there twice, puts blanks into blocks and rows, and sets seqs right."""
+    begin_seq = findings.base.seq if findings.base is not None else 0
     misplaced = {(stretch.table, stretch.id) for stretch in findings.misplaced}
     for table, row_id in misplaced:
         connection.execute(f"DELETE FROM {table} WHERE id = ?", (row_id,))
     touched = [
         stretch
-        for stretch in read_stretches(connection, findings.id)
-        if any(seq in plan.blanks for seq in range(stretch.first_seq, stretch.last_seq + 1))
+        for stretch in read_stretches(connection, findings.id, begin_seq)
+        if stretch.wrong_seqs is not None
+        or any(seq in plan.blanks for seq in range(stretch.first_seq, stretch.last_seq + 1))
     ]
     for stretch in touched:
         if stretch.table == "updates":

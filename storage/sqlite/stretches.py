@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from collab.errors import StoreError
@@ -16,7 +16,7 @@ Table = Literal["blocks", "updates"]
 # A flipped bit may have made something else of a payload: it is read as bytes whatever it is.
 _BLOCKS = """
     SELECT id, first_seq, last_seq, first_ms, form, CAST(payload AS BLOB) FROM blocks
-    WHERE document_id = ? ORDER BY first_seq
+    WHERE document_id = ? ORDER BY min(first_seq, last_seq)
 """
 
 _ROWS = """
@@ -39,6 +39,7 @@ class Stretch:
         entries: what is in it; none where it cannot be read.
         error: why it cannot be read, or None.
         payload: what is stored.
+        wrong_seqs: the first and last seq that its row tells, where those are not its entries'.
     """
 
     table: Table
@@ -49,6 +50,7 @@ class Stretch:
     entries: Sequence[Entry]
     error: str | None
     payload: bytes
+    wrong_seqs: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +70,22 @@ class State:
     payload: bytes
 
 
-def read_stretches(connection: sqlite3.Connection, document_id: int) -> Iterator[Stretch]:
-    """Reads a log as the store's readers find it: blocks in order of seq, then rows."""
+def read_stretches(
+    connection: sqlite3.Connection, document_id: int, begin_seq: int
+) -> Iterator[Stretch]:
+    """Reads a log as the store's readers find it: blocks in order of seq, then rows.
+
+    Args:
+        connection: a connection to the store.
+        document_id: row id of the document.
+        begin_seq: seq of its base; 0 where it has none.
+    """
+    next_seq = begin_seq + 1
     for row_id, first_seq, last_seq, first_ms, form, payload in connection.execute(
         _BLOCKS, (document_id,)
     ):
-        entries, error = _unpack(form, payload, first_seq, last_seq)
-        yield Stretch(
+        entries, error = _unpack(form, payload, first_seq)
+        stretch = Stretch(
             table="blocks",
             id=row_id,
             first_seq=first_seq,
@@ -84,6 +95,10 @@ def read_stretches(connection: sqlite3.Connection, document_id: int) -> Iterator
             error=error,
             payload=payload,
         )
+        if error is None and len(entries) != last_seq - first_seq + 1:
+            stretch = _placed(stretch, next_seq)
+        next_seq = stretch.last_seq + 1
+        yield stretch
     for row_id, seq, payload, time_ms, author in connection.execute(_ROWS, (document_id,)):
         yield Stretch(
             table="updates",
@@ -114,13 +129,26 @@ def read_state(
         return State(seq=seq, update=None, error=brief(error), payload=payload)
 
 
-def _unpack(
-    form: Form, payload: bytes, first_seq: int, last_seq: int
-) -> tuple[Sequence[Entry], str | None]:
+def _unpack(form: Form, payload: bytes, first_seq: int) -> tuple[Sequence[Entry], str | None]:
     try:
-        entries = unpack(expand(form, payload), first_seq)
+        return unpack(expand(form, payload), first_seq), None
     except StoreError as error:
         return (), brief(error)
-    if not entries or entries[-1].seq != last_seq:
-        return (), f"expected {last_seq - first_seq + 1} entries, got {len(entries)}"
-    return entries, None
+
+
+def _placed(block: Stretch, next_seq: int) -> Stretch:
+    """A block that has not as many entries as its row tells, put where one of its seqs is right.
+
+    Right is the one that has the block follow what is before it.
+    """
+    count = len(block.entries)
+    if not count or next_seq not in (block.first_seq, block.last_seq - count + 1):
+        expected = block.last_seq - block.first_seq + 1
+        return replace(block, entries=(), error=f"expected {expected} entries, got {count}")
+    return replace(
+        block,
+        first_seq=next_seq,
+        last_seq=next_seq + count - 1,
+        entries=[replace(entry, seq=seq) for seq, entry in enumerate(block.entries, next_seq)],
+        wrong_seqs=(block.first_seq, block.last_seq),
+    )

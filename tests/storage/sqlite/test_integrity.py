@@ -257,6 +257,36 @@ class TestBlocks:
         mended(path)
         assert text(path) == "".join(WORDS)
 
+    @pytest.mark.parametrize(("base", "place"), [(False, 0), (False, -1), (True, 0)])
+    @pytest.mark.parametrize("seq", [7, 1150, 1 << 40])
+    @pytest.mark.parametrize("column", ["first_seq", "last_seq"])
+    def test_a_block_that_tells_a_wrong_seq_loses_no_entry(
+        self, tmp_path: Path, column: str, seq: int, base: bool, place: int
+    ) -> None:
+        path = tmp_path / "collab.db"
+        make(path, base=base)
+        before = log(path)
+        blocks = "SELECT id, first_seq, last_seq FROM blocks ORDER BY last_seq"
+        told = execute(path, blocks)
+        row, first, last = told[place]
+        execute(path, f"UPDATE blocks SET {column} = ? WHERE id = ?", seq, row)
+        wrong = f"{seq}..{last}" if column == "first_seq" else f"{first}..{seq}"
+        assert faults(path) == [
+            f"entries {first}..{last}: expected a block that tells these seqs, got {wrong}"
+        ]
+        assert mended(path) == 0
+        assert log(path) == before
+        assert [seqs for _, *seqs in execute(path, blocks)] == [seqs for _, *seqs in told]
+
+    def test_a_broken_block_that_tells_a_seq_far_away_is_not_filled(self, path: Path) -> None:
+        ((row,),) = execute(path, "SELECT id FROM blocks ORDER BY last_seq LIMIT 1")
+        flip(path, "blocks", f"id = {row}", at=40)
+        execute(path, "UPDATE blocks SET last_seq = 1 << 40 WHERE id = ?", row)
+        before = execute(path, "SELECT * FROM updates")
+        with pytest.raises(StoreError, match="expected at most 1000000 entries"):
+            mended(path)
+        assert execute(path, "SELECT * FROM updates") == before
+
     def test_rows_that_are_in_a_block_too_are_taken_out(self, path: Path) -> None:
         execute(
             path,
@@ -375,10 +405,11 @@ def readable(path: Path) -> list[Entry]:
     """The entries that are there and apply."""
     found = checked(path)
     bad = {refused.seq for refused in found.replay.left_out}
+    begin_seq = found.base.seq if found.base is not None else 0
     with closing(connect_reader(path, busy_seconds=1)) as connection:
         return [
             entry
-            for stretch in read_stretches(connection, found.id)
+            for stretch in read_stretches(connection, found.id, begin_seq)
             for entry in stretch.entries
             if entry.seq not in bad
         ]
