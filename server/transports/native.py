@@ -74,7 +74,11 @@ class NativeConnection(WSListener):
         # picows takes any code; its enumeration names the registered ones alone.
         self._transport.send_close(int(code), reason)  # type: ignore[arg-type]
         self._goodbye = asyncio.get_running_loop().call_later(GOODBYE_SECONDS, self.abort)
-        self.resume_reading()  # For the answer; what comes before it is not received.
+        # For the answer; what comes before it is not received.
+        self.resume_reading()
+        if self._rest is not None:
+            self._rest.cancel()
+            self._end_rest()
 
     def abort(self) -> None:
         """Ends the connection at once."""

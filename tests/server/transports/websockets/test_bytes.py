@@ -11,8 +11,11 @@ import pytest
 from collab.close import CloseCode
 from collab.protocol import yjs
 from collab.protocol.messages import Update
+from collab.server.app import Collab
+from collab.server.settings import Settings
+from collab.storage.memory import MemoryStore
 from tests.core import poison
-from tests.server.hosts import STREAM_WRITERS
+from tests.server.hosts import STREAM_WRITERS, front_door
 from tests.server.transports.websockets.raw import Raw, handshake, masked
 from tests.server.transports.websockets.serving import (
     DEADLINE_SECONDS,
@@ -110,6 +113,26 @@ class TestBytes:
         async with asyncio.timeout(DEADLINE_SECONDS):
             assert await raw.reader.read() == b""
         await raw.close()
+
+    async def test_who_was_too_fast_is_let_go_as_soon_as_it_has_answered(self) -> None:
+        app = Collab(MemoryStore(), settings=Settings(connection_messages_per_second=1))
+        async with front_door(app) as port:
+            raw = await Raw.open(port)
+            raw.write(handshake())
+            await raw.read_head()
+            raw.write(masked(yjs.update(poison.HELLO)), masked(yjs.sync_step1(b"\x00")) * 20)
+            while (await raw.read_frame())[1] == yjs.sync_step1(b"\x00"):
+                pass
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/docs") as http:
+                (await http.delete("room")).raise_for_status()
+            opcode = 0
+            while opcode != 8:
+                opcode, payload = await raw.read_frame()
+            raw.write(masked(payload[:2], opcode=8))
+            # As above: one whose answer is not read is reset after a while.
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                assert await raw.reader.read() == b""
+            await raw.close()
 
     async def test_a_close_without_a_code_is_answered_with_none_or_a_valid_one(
         self, port: int
