@@ -83,6 +83,8 @@ async def _load(address: str, name: str) -> Document:
         opened = await open_document(store, name)
     if opened.stored.seq == 0 and opened.stored.checkpoint is None:
         raise DocumentNotFound(name)
+    for what in opened.broken:
+        click.echo(f"collab: {name!r} is exported from its log: {what}", err=True)
     if opened.left_out:
         click.echo(
             f"collab: {name!r} is exported without entries that do not apply"

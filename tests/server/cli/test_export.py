@@ -16,6 +16,7 @@ from collab.server.cli.main import main
 from collab.storage.address import open_store
 from collab.store import Append, NewEntry
 from tests.fixtures import shown, written
+from tests.storage import damage
 
 
 def entries(*updates: bytes) -> list[NewEntry]:
@@ -65,6 +66,18 @@ def test_export_writes_what_applies_and_says_what_does_not(address: str) -> None
     assert result.exit_code == 0
     assert result.stdout_bytes == "many small changes 😀".encode()
     assert "exported without entries that do not apply (1)" in result.stderr
+
+
+def test_export_says_what_of_a_damaged_document_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "collab.db"
+    damage.make(path)
+    damage.execute(path, "DELETE FROM updates WHERE seq BETWEEN 1250 AND 1259")
+    damage.flip(path, "checkpoints", "1", at=20)
+    result = collab("export", "d", "--store", f"sqlite:///{path}")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("1 2 3 ")
+    assert "'d' is exported from its log: expected a state of 'd' that can be" in result.stderr
+    assert "'d' is exported from its log: expected entries 1250..1259 of 'd'" in result.stderr
 
 
 def test_export_starts_from_the_checkpoint(tmp_path: Path) -> None:
