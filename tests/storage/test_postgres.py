@@ -4,6 +4,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -18,7 +19,9 @@ from collab.errors import (
     StoreUnavailable,
     StoreVersionError,
 )
+from collab.quarantine import Outcome, Refused
 from collab.storage.postgres.connection import Database
+from collab.storage.postgres.migrations import MIGRATIONS, migrate
 from collab.storage.postgres.store import PostgresStore
 from collab.store import Append, Entry, NewEntry
 from tests.postgres import PostgresServer, running_postgres
@@ -275,6 +278,24 @@ class TestOpening:
             other.execute("INSERT INTO collab.migrations (name) VALUES ('9999_later')")
         with pytest.raises(StoreVersionError, match="9999_later"):
             await PostgresStore(address).__aenter__()
+
+    async def test_the_quarantine_of_an_older_store_is_kept_and_takes_more_of_an_entry(
+        self, address: str
+    ) -> None:
+        older = {name: MIGRATIONS[name] for name in ("0001_store", "0002_revocations")}
+        with Database(address, wait_seconds=5).connect() as connection:
+            migrate(connection, address, create=True, migrations=older)
+        with psycopg.connect(address) as other:
+            other.execute(
+                "INSERT INTO collab.quarantine (document, seq, time_ms, reason, payload)"
+                r" VALUES ('a', 3, 1, 'odd', '\x01'), ('a', NULL, 2, 'odd', '\x02')"
+            )
+        entry = Refused(update=b"\1", time_ms=1, author=None, reason="odd", seq=3)
+        update = Refused(update=b"\2", time_ms=2, author=None, reason="odd")
+        another = replace(entry, update=b"\3")
+        async with PostgresStore(address) as store, PostgresStore(address) as second:
+            assert await store.quarantine("a", [entry, another]) == Outcome(added=1, dropped=0)
+            assert list(await second.quarantined("a")) == [entry, update, another]
 
     async def test_a_role_that_may_not_make_schemas_uses_the_one_made_for_it(
         self, address: str
