@@ -20,7 +20,7 @@ from collab.store import Append, NewEntry
 from tests.core import poison
 from tests.server.rooms.conftest import MakeBus, over_each_bus
 from tests.server.stores import SteeredStore
-from tests.server.wire import Client, House, Wire, house
+from tests.server.wire import DEADLINE_SECONDS, Client, House, Wire, house
 
 pytestmark = pytest.mark.anyio
 
@@ -56,14 +56,17 @@ async def stored_equally(room: Room, store: MemoryStore | SteeredStore) -> bool:
 
 async def test_writers_of_one_window_may_cut_however_many_together() -> None:
     store = SteeredStore()
-    async with house(store, windows=True) as server:
+    cuts = [cutting(range(first, PAIRS, 3)) for first in range(3)]
+    settings = Settings(window_max_seconds=DEADLINE_SECONDS)
+    async with house(store, settings, windows=True) as server:
+        # A flush that costs so much is followed by a window of more than a second.
+        slow = Wire(work_seconds=0.05)
+        reader = Client(await server.rooms.acquire("d"), client_id=5, wire=slow).connect()
         room = await opened(server)
         writers = [Client(room, client_id=n).connect() for n in (2, 3, 4)]
-        reader = Client(room, client_id=5, wire=Wire(work_seconds=0.01)).connect()
-        writers[0].type("a window opens")
-        await room.settle()
         before = len((await store.load("d")).entries)
-        cuts = [cutting(range(first, PAIRS, 3)) for first in range(3)]
+        writers[0].type("a window opens")
+        room.content.flush()
         for writer, cut in zip(writers, cuts, strict=True):
             writer.say(yjs.update(cut))
         assert not room.content.recovery.under_way
@@ -74,7 +77,7 @@ async def test_writers_of_one_window_may_cut_however_many_together() -> None:
         assert [client.wire.closed for client in (*writers, reader)] == [None] * 4
         for writer, cut in zip(writers, cuts, strict=True):
             await writer.read_until(lambda writer=writer, cut=cut: cut in writer.acknowledged)
-        assert len((await store.load("d")).entries) == before + 3
+        assert len((await store.load("d")).entries) == before + 4
         assert await stored_equally(room, store)
 
 
