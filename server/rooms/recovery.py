@@ -176,34 +176,34 @@ class Recovery:
         self._resume(document, good, deferred)
         backlog.offer()
 
-    async def _sift(self, suspects: Sequence[Change]) -> list[Change]:
+    async def _sift(self, suspects: Sequence[Change]) -> Sequence[Change]:
         """Tries suspects, and closes the connections of those that cannot be applied.
 
         Returns:
             Those that apply, and the receipts asked for between them.
         """
-        good: list[Change] = []
-        guilty: set[Member] = set()
-        trial = await self._rebuilt()
-        for member, message in suspects:
-            if member in guilty:
-                continue
-            try:
-                if isinstance(message, Update):
-                    # It may be long, and cut pairs: others are served meanwhile.
-                    await anyio.to_thread.run_sync(trial.apply, message.update)
-            except PoisonedUpdate as error:
-                guilty.add(member)
-                member.guilty = True
-                self.set_aside(member, error)
-                member.connection.close(CloseCode.MALFORMED, "an update cannot be applied")
-                trial = await self._rebuilt()
-                for _, earlier in good:
-                    if isinstance(earlier, Update):
-                        await anyio.to_thread.run_sync(trial.apply, earlier.update)
+        untried = suspects
+        while True:
+            trial = await self._rebuilt()
+            for place, (member, message) in enumerate(untried):
+                try:
+                    if isinstance(message, Update):
+                        # It may be long, and cut pairs: others are served meanwhile.
+                        await anyio.to_thread.run_sync(trial.apply, message.update)
+                except PoisonedUpdate as error:
+                    self._expel(member, error)
+                    later = [change for change in untried[place + 1 :] if change[0] is not member]
+                    # Those before it, too: others may have written what they break by now.
+                    untried = [*untried[:place], *later]
+                    break
             else:
-                good.append((member, message))
-        return good
+                return untried
+
+    def _expel(self, member: Member, error: PoisonedUpdate) -> None:
+        """Takes nothing more from who sent what does not apply, and keeps that to be looked at."""
+        member.guilty = True
+        self.set_aside(member, error)
+        member.connection.close(CloseCode.MALFORMED, "an update cannot be applied")
 
     async def _rebuilt(self) -> Document:
         """Loads the document, for as long as it takes; an empty one where it was deleted."""

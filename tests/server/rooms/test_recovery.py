@@ -259,6 +259,25 @@ async def test_what_breaks_the_rebuilt_document_has_it_rebuilt_once_more_and_not
         assert "!" in joiner.text
 
 
+async def test_what_applied_until_others_wrote_more_is_found_to_be_at_fault_too() -> None:
+    child_of_hello = poison.update_of(b"\x04\x00\x01\x00" + write_var_string("x"), client=10)
+    store = WrittenBesides()
+    async with house(store, windows=True) as server:
+        room = await server.rooms.acquire("d")
+        hostile, other, writer = (Client(room, client_id=n).connect() for n in (91, 92, 3))
+        Client(room, client_id=2, wire=Wire(work_seconds=0.01)).connect()
+        hostile.say(yjs.update(SEVEN))  # That takes its time: what follows gathers.
+        other.say(yjs.update(child_of_hello))
+        hostile.say(yjs.update(CHILD_OF_SEVEN))
+        update = writer.type("!")
+        store.written_at = 2  # The first load has all of them tried.
+        room.content.flush()
+        await writer.read_until(lambda: update in writer.acknowledged)
+        assert other.wire.closed is not None
+        assert hostile.wire.closed is not None
+        assert writer.wire.closed is None
+
+
 async def test_who_is_paused_meanwhile_is_owed_what_came_with_what_did_not_apply() -> None:
     store = SteeredStore()
     async with house(store, Settings(pending_max_bytes=1000), windows=True) as server:
