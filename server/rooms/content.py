@@ -395,5 +395,4 @@ class Content:
             call()
         for member in tuple(self._delivery.members):
             self.read_on(member)
-        if self._journal.durable:
-            self._journal.announce()
+        self._journal.announce()

@@ -136,3 +136,23 @@ async def test_what_programs_bring_meanwhile_is_taken_in_by_the_rebuilt_document
             store.let_load()
         assert sorted(text_of(room.document)) == sorted("hello!")
         assert update in [entry.update async for entry in store.entries("d")]
+
+
+async def test_who_reads_it_waits_for_no_commit_of_what_came_meanwhile() -> None:
+    store = SteeredStore()
+    async with broken(store) as (_, room):
+        Client(room, client_id=5).connect().type("!")
+        store.hold_appends()
+        try:
+            async with anyio.create_task_group() as tasks:
+
+                async def read() -> None:
+                    document = await room.programs.read()
+                    assert sorted(text_of(document)) == sorted("hello!")
+                    assert not room.content.durable
+
+                tasks.start_soon(read)
+                await anyio.wait_all_tasks_blocked()
+                store.let_load()
+        finally:
+            store.let_append()
