@@ -136,6 +136,8 @@ class Programs:
         self, effect: bytes, entries: Sequence[NewEntry], refused: list[PoisonedUpdate]
     ) -> None:
         content = self._content
+        if content.stopped:
+            return  # The room has ended meanwhile, as whoever waits for it is told.
         state_before = content.document.state_vector
         # Whoever waits for it may give up: where it has to wait, it is taken in all the same.
         again = partial(self._take, effect, entries, refused)

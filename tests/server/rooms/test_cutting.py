@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from collab.document import Document
-from collab.errors import PoisonedUpdate
+from collab.errors import PoisonedUpdate, ServerBusy
 from collab.lib0 import write_var_string, write_var_uint
 from collab.merging import merge
 from collab.protocol import yjs
@@ -191,3 +191,24 @@ async def test_what_another_process_wrote_is_read_back_once() -> None:
         assert reader.acknowledged.count(entry.update) == 1
         assert whole_in(room.document) == 0
         assert await stored_equally(room, store)
+
+
+async def test_what_a_program_brings_does_not_outlive_the_room_that_it_waits_in() -> None:
+    store = MemoryStore()
+    async with house(store) as server, anyio.create_task_group() as tasks:
+        room = await opened(server)
+        before = (await store.load("d")).entries
+        entry = NewEntry(update=cutting([7]), time_ms=1)
+
+        async def bring() -> None:
+            with pytest.raises(ServerBusy):
+                await room.programs.take_in(entry.update, [entry])
+
+        tasks.start_soon(bring)
+        while not room.content.recovery.under_way:
+            await anyio.lowlevel.checkpoint()
+        room.reopen()
+        while room.content.recovery.under_way:
+            await anyio.lowlevel.checkpoint()
+        await server.persister.settle()
+        assert (await store.load("d")).entries == before
