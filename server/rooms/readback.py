@@ -36,6 +36,7 @@ class Readback:
         "_journal",
         "_needed",
         "_origin",
+        "_reading",
         "_seq_then",
         "_spawn",
         "_take",
@@ -60,6 +61,7 @@ class Readback:
         self._spawn = spawn
         self._due = False
         self._needed = False
+        self._reading = False
         self._seq_then = 0
 
     def look(self) -> None:
@@ -76,9 +78,13 @@ class Readback:
 
     def _read_if_needed(self) -> None:
         self._due = False
+        if self._reading:  # A store that is slow is not asked twice at once.
+            self.look_if_behind()
+            return
         needed, self._needed = self._needed, False
         behind = self._journal.behind
         if needed or (behind and self._journal.seq == self._seq_then):
+            self._reading = True
             self._spawn(self._read)
         elif behind:  # They do tell, if not everything at this moment.
             self.look_if_behind()
@@ -92,6 +98,8 @@ class Readback:
             unforeseen = None if isinstance(error, StoreError) else error
             logger.error("reading what others wrote: %s", error, exc_info=unforeseen)
             taken = False
+        finally:
+            self._reading = False
         if not taken:
             self.look()
 

@@ -292,6 +292,48 @@ async def test_a_log_that_cannot_be_read_now_is_read_later(
         assert "disk on fire" in caplog.text
 
 
+class SlowLog(SteeredStore):
+    """A store whose log is read once it may be.
+
+    Attributes:
+        reads: how often that was begun.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+        self.began, self.may_read = anyio.Event(), anyio.Event()
+
+    async def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
+        self.reads += 1
+        self.began.set()
+        await self.may_read.wait()
+        async for entry in super().entries(document, after_seq):
+            yield entry
+
+
+async def test_a_log_that_takes_long_to_be_read_is_not_read_twice_at_once() -> None:
+    store = SlowLog()
+    async with house(store) as server:
+        ann = await come(server, 1)
+        ann.type("a")
+        await server.persister.settle()
+        ann.room.remote.read_back()
+        await store.began.wait()
+        (update,) = typed("b", client_id=9, root="text")
+        entry = NewEntry(update=update, time_ms=0)
+        await store.append([Append(document="d", entries=[entry])])
+        ann.room.remote.read_back()
+        passed = anyio.Event()
+        server.timers.call_later(1.5, passed.set)  # It is looked every second.
+        await passed.wait()
+        assert store.reads == 1
+        store.may_read.set()
+        await ann.read_until(lambda: sorted(ann.text) == ["a", "b"])
+        while store.reads == 1:
+            await anyio.lowlevel.checkpoint()
+
+
 @pytest.mark.parametrize("later", [True, False], ids=["more follows", "nothing follows"])
 async def test_what_was_written_and_dropped_from_the_log_before_it_was_read_is_shown(
     later: bool,
