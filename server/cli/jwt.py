@@ -19,7 +19,7 @@ secret_option = click.option(
     envvar="COLLAB_JWT_SECRET",
     metavar="SECRET",
     help="Secret that tokens are signed with (HS256), 32 bytes or more. On a command line others "
-    "on the machine can read it: the variable is the place for it.",
+    "on the machine can read it: the variable COLLAB_JWT_SECRET is the place for it.",
 )
 audience_option = click.option(
     "--jwt-audience",
