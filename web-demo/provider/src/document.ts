@@ -24,7 +24,7 @@ export interface Progress {
   readonly saved: boolean
   /** How many changes made here wait to be stored by the server. */
   readonly pendingChanges: number
-  /** Whether the document is as large as one may be: the server takes no more changes. */
+  /** Whether the document is as large as one may be: the server takes deletions alone. */
   readonly full: boolean
   /** What the server allows; null while it has not said. */
   readonly access: Access | null

@@ -107,7 +107,7 @@ export class Session {
     return this.#isLoaded && this.#ledger.isClear
   }
 
-  /** Whether the server takes no more because the document is as large as one may be. */
+  /** Whether the server takes deletions alone because the document is as large as one may be. */
   get isFull(): boolean {
     // Of who may write it refuses nothing else.
     return this.access === 'read-write' && this.#ledger.hasRefusal
