@@ -256,7 +256,8 @@ class History:
         """Replays the entries after one up to another.
 
         Returns:
-            False where some that were there a moment ago have been dropped.
+            False where some that were there a moment ago have been dropped, or the document was
+            made anew.
 
         Raises:
             PointNotFound: the document has no entry ``to``.
@@ -275,7 +276,8 @@ class History:
             return True
         expected = after + 1
         batch: list[Entry] = []
-        with suppress(EntriesDropped):
+        dropped = False
+        try:
             async for entry in self._store.entries(document, after):
                 if entry.seq != expected:
                     break
@@ -286,12 +288,14 @@ class History:
                     batch = []
                 if entry.seq == to:
                     return True
+        except EntriesDropped:
+            dropped = True
         newest = await self.newest(document)
         if newest < to:
             raise PointNotFound(
                 f"expected a seq up to {newest} of {document!r}, got {to}", document
             )
-        if (await self._store.base(document)).seq > after:
+        if dropped or (await self._store.base(document)).seq > after:
             return False
         what = f"expected entries {expected}..{to} of {document!r}, got some that are missing"
         raise BrokenEntries(what, expected, to)

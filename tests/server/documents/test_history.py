@@ -31,7 +31,8 @@ from collab.server.documents.naming import name_version
 from collab.server.documents.restoring import restore_stored
 from collab.storage.memory import MemoryStore
 from collab.storage.sqlite import SQLiteStore
-from collab.store import Append, NewEntry, Store, Stored
+from collab.storage.stream import EntryStream
+from collab.store import Append, Entry, NewEntry, Store, Stored
 from collab.versions import Version
 from tests.core.history.histories import content_of, document_of, make_log
 from tests.server.wire import Client
@@ -508,6 +509,36 @@ class BegunAnewStore(MemoryStore):
     async def __aenter__(self) -> "BegunAnewStore":
         await super().__aenter__()
         return self
+
+
+class ErasedStore(SQLiteStore):
+    """Another process erases a document while its log is read, and makes it anew."""
+
+    def __init__(self, path: Path, anew: Sequence[bytes]) -> None:
+        super().__init__(path)
+        self._anew = anew
+
+    def entries(self, document: str, after_seq: int = 0) -> AsyncIterator[Entry]:
+        entries = super().entries(document, after_seq)
+
+        async def read_batch() -> Sequence[Entry]:
+            entry = await anext(entries, None)
+            anew, self._anew = self._anew, ()
+            if anew:
+                await self.delete(document, time_ms=1)
+                await self.erase(document)
+                await self.readmit(document)
+                await keep(self, *anew)
+            return () if entry is None else (entry,)
+
+        return EntryStream(read_batch)
+
+
+async def test_a_document_that_is_made_anew_while_it_is_read_is_read_anew(tmp_path: Path) -> None:
+    old, new = (typing([f"{mark}{word} " for word in range(600)]) for mark in "on")
+    async with ErasedStore(tmp_path / "collab.db", new) as store:
+        await keep(store, *old)
+        assert text_of(await History(store).content("d", 600)).startswith("n0 n1 ")
 
 
 async def test_a_restore_comes_into_no_other_document() -> None:
