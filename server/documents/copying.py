@@ -3,7 +3,7 @@
 import time
 
 from collab.errors import DocumentNotFound
-from collab.server.rooms.opening import open_document
+from collab.server.rooms.opening import open_document, report
 from collab.store import Append, NewEntry, Store
 
 
@@ -11,6 +11,8 @@ async def copy_document(
     store: Store, name: str, copy: str, *, history: bool, author: str | None
 ) -> None:
     """Copies a document within a store; nobody may have the copy open.
+
+    What of it does not apply or cannot be read is not in a copy without history, and is logged.
 
     Args:
         store: where both are.
@@ -32,6 +34,7 @@ async def copy_document(
     opened = await open_document(store, name)
     if opened.stored.epoch is None:
         raise DocumentNotFound(name)
+    await report(store, opened)
     await store.readmit(copy)
     content = NewEntry(
         update=opened.document.encode(), time_ms=time.time_ns() // 1_000_000, author=author

@@ -14,6 +14,7 @@ from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, NewEntry
 from tests.core.writing import typed
 from tests.e2e.serving import serve
+from tests.storage import damage
 
 
 @pytest.fixture
@@ -84,6 +85,19 @@ def test_a_copy_is_made_once(store: Path) -> None:
     taken = "collab: expected a new name, got that of the document 'copy'\n"
     assert told(store, "duplicate", "team/plan", "copy") == taken
     assert told(store, "duplicate", "unknown", "x") == "collab: no document named 'unknown'\n"
+
+
+def test_what_a_copy_lacks_of_a_damaged_document_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "collab.db"
+    damage.make(path)
+    damage.execute(path, "DELETE FROM updates WHERE seq BETWEEN 1250 AND 1259")
+    damage.flip(path, "checkpoints", "1", at=20)
+    done(path, "duplicate", "d", "copy")
+    state, entries = (record.message for record in caplog.records)
+    assert state.startswith("'d' is opened from its log: expected a state of 'd' that can be read")
+    assert entries == ("'d' is opened from its log: expected entries 1250..1259 of 'd', got none")
 
 
 def test_a_name_that_is_none_is_told_before_anything_is_touched(tmp_path: Path) -> None:
