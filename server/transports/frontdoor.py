@@ -14,7 +14,8 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
-from hypercorn.protocol import ws_stream
+from hypercorn.protocol import h11, ws_stream
+from hypercorn.protocol.events import StreamClosed
 from hypercorn.typing import LifespanState
 from picows import (
     WSAutoPingStrategy,
@@ -108,8 +109,9 @@ class FrontDoor:
         Raises:
             SettingsError: another process has come to listen on the address.
         """
-        # Hypercorn has no setting for it; from here on it holds for all of this process.
+        # Hypercorn has no settings for these; from here on they hold for all of this process.
         ws_stream.PerMessageDeflate = _NoCompression  # type: ignore[attr-defined]  # not exported
+        h11.WSStream = _WebSocket  # type: ignore[attr-defined]  # not exported
         try:
             self._server = await self._listen()
         except OSError as error:
@@ -195,6 +197,19 @@ class _NoCompression(PerMessageDeflate):
 
     def accept(self, offer: str) -> None:
         """Says no, whatever a client offers."""
+
+
+class _WebSocket(ws_stream.WSStream):
+    """Hypercorn's WebSocket over HTTP/1.1, which is over where Hypercorn itself refuses it.
+
+    A handshake without a key, and a frame that comes before the answer, it answers with 400 and
+    then forgets: the connection would stay for as long as the client likes, and the app would not
+    hear that the client is gone.
+    """
+
+    async def _send_error_response(self, status_code: int) -> None:
+        await super()._send_error_response(status_code)
+        await self.send(StreamClosed(stream_id=self.stream_id))
 
 
 class _Writer(asyncio.StreamWriter):

@@ -5,6 +5,7 @@ import contextlib
 import ssl
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 import trustme
@@ -21,6 +22,11 @@ from tests.server.transports.websockets.serving import (
     DEADLINE_SECONDS,
     heard,
     synced,
+)
+
+KEYLESS = (
+    b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\n\r\n"
 )
 
 pytestmark = [
@@ -142,6 +148,31 @@ class TestFrontDoor:
         raw.write(b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
         assert (await raw.read_head()).startswith(b"HTTP/1.1 4")
         await raw.close()
+        assert not caplog.records
+
+    @pytest.mark.parametrize(
+        ("host", "said"),
+        [
+            ("native", KEYLESS),
+            ("native", handshake("/nowhere") + masked(b"early")),
+            ("front door, asgi", KEYLESS),
+            ("front door, asgi", handshake() + masked(b"early")),
+        ],
+        ids=["native, no key", "native, early", "asgi, no key", "asgi, early"],
+    )
+    async def test_whom_hypercorn_refuses_keeps_no_connection(
+        self, host: str, said: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        app = Collab(MemoryStore())
+        async with HOSTS[host](app) as port:
+            raw = await Raw.open(port)
+            raw.write(said)
+            assert (await raw.read_head()).startswith(b"HTTP/1.1 4")
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                assert await raw.reader.read() == b""
+                while any(room.members for room in app.running.rooms.loaded):
+                    await anyio.lowlevel.checkpoint()
+            await raw.close()
         assert not caplog.records
 
     async def test_a_client_that_breaks_the_rules_is_closed_and_no_failure_of_ours(
