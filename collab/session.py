@@ -142,10 +142,11 @@ class Session:
             What the room must do, or None where that is nothing.
         """
         if isinstance(message, (Update, SyncStep2)):
-            if isinstance(message, SyncStep2):
+            if isinstance(message, SyncStep2) and not message.more:
                 self.answered = True
-                if self._early is not None:
-                    message, self._early = replace(message, receipt=self._early), None
+                early, self._early = self._early, None
+                if early is not None and not self._refused:
+                    message = replace(message, receipt=early)
             if message.update == EMPTY_UPDATE:
                 return message.receipt
             if self._torn:

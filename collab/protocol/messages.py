@@ -38,11 +38,13 @@ class SyncStep2:
         update: encoded update (v1); may be empty (``EMPTY_UPDATE``).
         receipt: what to answer it with, or None where its echo is the answer.
         whole: where this is a part of a long one and not the last, what all of it is answered with.
+        more: whether this is such a part: the rest is yet to come.
     """
 
     update: bytes
     receipt: Receipt | None = None
     whole: Receipt | None = None
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,13 @@ class Update:
         update: encoded update (v1).
         receipt: what to answer it with, or None where its echo is the answer.
         whole: where this is a part of a long one and not the last, what all of it is answered with.
+        more: whether this is such a part: the rest is yet to come.
     """
 
     update: bytes
     receipt: Receipt | None = None
     whole: Receipt | None = None
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

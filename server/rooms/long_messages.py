@@ -80,7 +80,8 @@ class LongMessages:
         assert isinstance(message, (Update, SyncStep2))  # as it was decoded
         *parts, last = self._cut(message.update)
         first = [
-            replace(message, update=part, receipt=None, whole=message.receipt) for part in parts
+            replace(message, update=part, receipt=None, whole=message.receipt, more=True)
+            for part in parts
         ]
         return [*first, replace(message, update=last)]
 

@@ -51,6 +51,22 @@ def test_a_question_waits_for_what_the_client_wrote_while_it_was_away() -> None:
     assert writer.receive(yjs.sync_step2(poison.HELLO)) == SyncStep2(poison.HELLO)
 
 
+def test_a_question_waits_for_the_last_part_of_a_long_answer() -> None:
+    writer = session()
+    assert writer.receive(QUESTION) is None
+    part = SyncStep2(poison.HELLO, more=True)
+    assert writer.follow(part) == part
+    last = SyncStep2(poison.HELLO)
+    assert writer.follow(last) == SyncStep2(poison.HELLO, receipt=Receipt(QUESTION))
+
+
+def test_a_question_has_no_answer_where_a_change_was_refused_since() -> None:
+    reader = session(Access.READ)
+    assert reader.receive(QUESTION) is None
+    assert isinstance(reader.receive(yjs.update(poison.HELLO)), Reply)
+    assert reader.receive(NOTHING_MORE) is None
+
+
 def test_a_question_of_a_client_that_brings_nothing_is_answered_then() -> None:
     for access in (Access.READ, Access.WRITE):
         asking = session(access)

@@ -6,10 +6,16 @@ from functools import cache
 import pycrdt
 import pytest
 
+from collab.access import ANYONE, Access
+from collab.lib0 import write_var_bytes, write_var_uint
 from collab.protocol import yjs
 from collab.protocol.messages import EMPTY_UPDATE
+from collab.protocol.ysweet import Y_SWEET
 from collab.server.rooms.long_messages import LONG_BYTES
+from collab.server.rooms.member import Member
 from collab.server.settings import Settings
+from collab.session import Session
+from collab.storage.memory import MemoryStore
 from collab.update import split
 from tests.core import poison
 from tests.server.peers.provider import (
@@ -21,6 +27,7 @@ from tests.server.peers.provider import (
     inside,
     provider,
 )
+from tests.server.wire import Client, house
 
 pytestmark = pytest.mark.anyio
 
@@ -75,3 +82,21 @@ async def test_what_a_full_document_is_sent_is_refused_whole() -> None:
         await room.programs.saved()
         one.say("a", yjs.sync_step2(written_and_deleted()))
         assert await receipts(one) == [APPLIED, REFUSED, APPLIED]
+
+
+async def test_a_question_that_came_before_a_long_answer_is_about_all_of_it() -> None:
+    settings = replace(Settings(), part_bytes=PART_BYTES, document_max_bytes=10)
+    question = write_var_uint(102) + write_var_bytes(b"\x01")
+    async with house(MemoryStore(), settings) as server:
+        room = await server.rooms.acquire("d")
+        client = Client(room, client_id=1)
+        client.seat = Member(client.wire, Session(ANYONE, Access.WRITE, Y_SWEET))
+        room.join(client.seat)
+        client.say(question)
+        client.say(yjs.sync_step2(written_and_deleted()))
+        await room.settle()
+        # The document had room for its first part alone.
+        frames = client.wire.read()
+        assert room.content.full
+        assert [frame for frame in frames if frame[0] == 2]
+        assert question not in frames
