@@ -20,7 +20,6 @@ from collab.nesting import LOOK_LEVELS, MAX_LEVELS, measure_levels
 from collab.pairs import Pairs
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.store import Stored
-from collab.structs import read_deletions
 
 _REPLAY_MERGE = 100
 """Log entries merged before they are applied: with more, merging costs more than it saves."""
@@ -250,12 +249,10 @@ class Document:
         return self._deleted.covers(rest)
 
     def can_delete(self, update: bytes) -> bool:
-        """Whether everything that an update deletes is here, deleted or not."""
-        known = state_vector.decode(self.state_vector)
-        return all(
-            deletion.clock + deletion.length <= known.get(deletion.client, 0)
-            for deletion in read_deletions(update)
-        )
+        """Whether an update deletes, and does nothing else, and all of that is here, or was."""
+        if update[0] != 0:
+            return False
+        return not _deletes_beyond(update, state_vector.decode(self.state_vector))
 
     def forget_encoding(self) -> None:
         """Frees the encoded state that ``encode`` keeps for its next call."""

@@ -394,7 +394,7 @@ class Room:
             setting: likewise.
         """
         update = message.update
-        if update[0] != 0 or member.session.torn or not self.document.can_delete(update):
+        if member.session.torn or not self.document.can_delete(update):
             self._refuse(member, message, setting)
         else:  # As an answer is taken in: what was deleted already costs nothing.
             self.content.integrate(member, SyncStep2(update, message.receipt))
