@@ -25,8 +25,7 @@ from tests.server.transports.websockets.serving import (
 )
 
 KEYLESS = (
-    b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\n\r\n"
+    b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 )
 
 pytestmark = [
