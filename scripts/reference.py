@@ -46,8 +46,8 @@ _FEATURES = {
     "without WebSockets after `resume_seconds`.",
     "read-only": "a reader hears on, and nothing it writes is passed on or stored.",
     "ack": "the client knows what is durable: its echo in the y-websocket dialect, "
-    "`hasUnsyncedChanges` of Hocuspocus, `hasLocalChanges` of y-sweet, `saved` of "
-    "collab-provider, `saved()` of collab.client.",
+    "`hasUnsyncedChanges` of Hocuspocus for what is typed once it is synced, "
+    "`hasLocalChanges` of y-sweet, `saved` of collab-provider, `saved()` of collab.client.",
     "token refresh": "a token that ends is replaced by the next one, and nothing is lost.",
     "big document": "a document of two megabytes by a hundred authors arrives whole.",
 }
