@@ -13,7 +13,7 @@ from tests.e2e.pages import (
     open_page,
     type_at_end,
 )
-from tests.e2e.serving import Server, serve
+from tests.e2e.serving import Server, export, serve
 
 pytestmark = [
     pytest.mark.anyio,
@@ -96,6 +96,27 @@ async def test_a_document_that_is_full_says_so_and_what_becomes_of_what_is_writt
         await expect(told).to_contain_text("This document is full")
         await expect(page.get_by_test_id("saved")).to_have_text("Not stored")
         await page.close()
+
+
+async def test_a_full_document_goes_on_once_text_is_deleted_with_what_it_refused(
+    browser: Browser, store: Path
+) -> None:
+    options = ["--document-max-bytes", "2000", "--checkpoint-seconds", "0.001"]
+    with serve(store, options=options) as server:
+        page = await open_page(browser, server.port)
+        await page.get_by_test_id("editor").locator(".cm-content").focus()
+        await page.keyboard.insert_text("A long letter. " * 200)
+        await page.wait_for_selector(SAVED)
+        await type_at_end(page, "And more.")
+        told = page.get_by_test_id("refusal")
+        await expect(told).to_contain_text("This document is full")
+        await page.keyboard.press("Control+a")
+        await page.keyboard.insert_text("A short one.")
+        await page.wait_for_selector(SAVED)
+        await expect(told).to_be_hidden()
+        await type_at_end(page, " It goes on.")
+        await page.wait_for_selector(SAVED)
+        assert export(store, DOCUMENT) == "A short one. It goes on."
 
 
 async def test_an_address_that_can_name_no_document_is_not_passed_over(

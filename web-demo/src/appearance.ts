@@ -86,6 +86,7 @@ const theme = EditorView.theme({
     borderRadius: '6px',
     color: 'var(--ink)',
     backgroundColor: 'var(--page)',
+    font: 'inherit',
     fontSize: '0.85rem',
   },
   '.cm-button': {
@@ -95,6 +96,7 @@ const theme = EditorView.theme({
     color: 'var(--ink)',
     backgroundColor: 'var(--page)',
     backgroundImage: 'none',
+    font: 'inherit',
     fontSize: '0.85rem',
   },
   '@media print': {

@@ -59,7 +59,7 @@ export function explainFull(keeps: boolean): [title: string, text: string] {
   const kept = keeps ? ' and is kept on this device alone' : ''
   return [
     'This document is full',
-    `What you write now is not stored by the server${kept}. Copy it into a new document to go on.`,
+    `What you write now is not stored by the server${kept}. Delete what is not needed, or copy it into a new document.`,
   ]
 }
 

@@ -38,6 +38,24 @@ export function split(update: Uint8Array, maxBytes: number): Uint8Array[] {
   return parts.finish()
 }
 
+/**
+ * What an update (v1) deletes of what a peer has, as updates that do nothing else.
+ *
+ * @param stateVector of the peer
+ * @param maxBytes size of each
+ */
+export function splitDeletions(update: Uint8Array, stateVector: Uint8Array, maxBytes: number): Uint8Array[] {
+  const known = Y.decodeStateVector(stateVector)
+  const parts = new Parts(maxBytes)
+  for (const [client, ranges] of Y.decodeUpdate(update).ds.clients) {
+    const end = known.get(client) ?? 0
+    for (const { clock, len } of ranges) {
+      if (clock < end) parts.addDeletion(client, clock, Math.min(len, end - clock))
+    }
+  }
+  return parts.finish()
+}
+
 /** One client's structs, and how far they were walked. */
 interface Run {
   client: number

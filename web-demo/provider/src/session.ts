@@ -21,7 +21,8 @@ import {
   writeUpdate,
 } from './frames.js'
 import { Ledger } from './ledger.js'
-import { PART_BYTES, split } from './parts.js'
+import { PART_BYTES, split, splitDeletions } from './parts.js'
+import { Reminder } from './reminder.js'
 import { Throttle } from './throttle.js'
 import type { Timings } from './timings.js'
 
@@ -66,6 +67,8 @@ export class Session {
   readonly #options: SessionOptions
   readonly #ledger = new Ledger()
   readonly #presence: Throttle
+  /** Sends anew what a full document has refused: somebody may have made room. */
+  readonly #refused: Reminder
   /** Transactions of which no update has told. */
   readonly #untold = new Set<Y.Transaction>()
   #isLoaded: boolean
@@ -88,6 +91,9 @@ export class Session {
     this.#options = options
     const { doc, awareness, loaded, timings } = options
     this.#presence = new Throttle(timings.presenceMs, () => this.#sendPresence())
+    this.#refused = new Reminder(timings.fullMs, timings.fullCapMs, () => {
+      if (this.isFull) this.#ask()
+    })
     this.#isLoaded = loaded === null
     if (loaded) {
       const begin = (): void => {
@@ -210,6 +216,7 @@ export class Session {
         }
         break
       case 'update':
+        this.#refused.hasten()
         Y.applyUpdate(doc, message.update, this)
         break
       case 'awareness':
@@ -227,6 +234,8 @@ export class Session {
         break
       case 'receipt':
         this.#ledger.receive(message.accepted)
+        if (this.isFull) this.#refused.set()
+        else this.#refused.cancel()
         break
       case 'denied':
       case 'closed':
@@ -265,6 +274,7 @@ export class Session {
   ): void => {
     this.#untold.delete(transaction)
     if (origin === this) return
+    if (transaction.local) this.#refused.hasten()
     if (this.#isAnswered && this.access === 'read-write') {
       const parts = split(update, PART_BYTES)
       this.#ledger.send(transaction.local, parts.length)
@@ -340,6 +350,8 @@ export class Session {
     const { address, doc, send } = this.#options
     const update = Y.encodeStateAsUpdate(doc, stateVector)
     const parts = split(update, PART_BYTES)
+    // A full document takes deletions that come alone, and has room for the rest then.
+    if (this.isFull) parts.unshift(...splitDeletions(update, stateVector, PART_BYTES))
     this.#ledger.answer(!holdsNothing(update), parts.length)
     this.#isAnswered = true
     // Each as a step 2: of those the server takes deletions it knows also from who may only read.
@@ -385,6 +397,7 @@ export class Session {
     // Who is let in and sent away again has not come through yet.
     if (this.isAdmitted && Date.now() - this.#admittedAtMs >= backoffCapMs) this.#attempt = 0
     this.#presence.cancel()
+    this.#refused.cancel()
     this.#isAnswered = this.#isGreeted = this.isAdmitted = this.isSynced = false
     this.access = null
     this.#ledger.interrupt()

@@ -18,6 +18,10 @@ export interface Timings {
   climbBaseMs: number
   /** Bound of that wait: 300,000. */
   climbCapMs: number
+  /** First wait until a full document is sent anew what it refused: 5,000; it doubles up to `fullCapMs`. */
+  fullMs: number
+  /** Bound of that wait: 300,000. */
+  fullCapMs: number
   /** Presence is sent at most this often: every 50. */
   presenceMs: number
 }
@@ -32,5 +36,7 @@ export const TIMINGS: Readonly<Timings> = {
   streamMs: 4_000,
   climbBaseMs: 10_000,
   climbCapMs: 300_000,
+  fullMs: 5_000,
+  fullCapMs: 300_000,
   presenceMs: 50,
 }

@@ -445,3 +445,24 @@ test.each([1006, 1012])('a server that ends each connection with %i at once is t
   expect(wire.sockets.length).toBeGreaterThan(10)
   expect(wire.sockets.length).toBeLessThan(20)
 })
+
+test('what a full document has refused is sent anew, ever more rarely until something changes', async () => {
+  const document = connect({ timings: { silenceMs: 1e9 } }).open('a')
+  const text = document.doc.getText('content')
+  await pass()
+  wire.isFull = true
+  text.insert(0, 'and more')
+  const sentWithin = async (ms: number): Promise<number> => {
+    const before = wire.last.said.length
+    await pass(ms)
+    return wire.last.said.length - before
+  }
+  expect(await sentWithin(3_600_000)).toBeLessThan(60)
+  text.insert(0, 'and ')
+  expect(await sentWithin(5_001)).toBeGreaterThan(1)
+  wire.isFull = false
+  await pass(10_000)
+  expect([document.full, document.saved, document.pendingChanges]).toEqual([false, true, 0])
+  expect(wire.docOf('a').getText('content').toString()).toBe('and and more')
+  expect(await sentWithin(3_600_000)).toBe(0)
+})

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import * as Y from 'yjs'
 
-import { split } from '../src/parts.js'
+import { split, splitDeletions } from '../src/parts.js'
 
 const MAX_BYTES = 400
 
@@ -116,4 +116,20 @@ test('what an update lacks is lacking in its parts, and all is there once that h
   expect(again.getText('content').toString()).not.toBe(text.toString())
   Y.applyUpdate(again, lacking[0]!)
   expect(again.getText('content').toString()).toBe(text.toString())
+})
+
+test('deletions of what a peer has are cut out, and those of what it lacks are left out', () => {
+  const doc = new Y.Doc()
+  const text = doc.getText('content')
+  text.insert(0, 'kept and deleted')
+  const peer = new Y.Doc()
+  Y.applyUpdate(peer, Y.encodeStateAsUpdate(doc))
+  text.insert(16, ' and unknown')
+  text.delete(4, 24)
+  const stateVector = Y.encodeStateVector(peer)
+  for (const part of splitDeletions(Y.encodeStateAsUpdate(doc, stateVector), stateVector, MAX_BYTES)) {
+    expect(Y.decodeUpdate(part).structs).toEqual([])
+    Y.applyUpdate(peer, part)
+  }
+  expect([peer.getText('content').toString(), peer.store.pendingDs]).toEqual(['kept', null])
 })
