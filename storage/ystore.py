@@ -121,7 +121,7 @@ class CollabYStore(BaseYStore):
                 update=data, time_ms=time.time_ns() // 1_000_000, author=author_of(metadata)
             )
             async with shared.lease() as store:
-                await store.append([Append(document=self.path, entries=[entry])])
+                (written,) = await store.append([Append(document=self.path, entries=[entry])])
                 self._writes_since_checkpoint += 1
                 if (
                     self.checkpoint_interval is not None
@@ -129,7 +129,7 @@ class CollabYStore(BaseYStore):
                 ):
                     self._writes_since_checkpoint = 0
                     try:
-                        await self._checkpoint(store)
+                        await self._checkpoint(store, written.epoch)
                     except StoreError as error:
                         # The update is stored all the same: only opening takes longer.
                         self.log.warning("no checkpoint of %r: %s", self.path, error)
@@ -183,7 +183,7 @@ class CollabYStore(BaseYStore):
             raise YDocNotFound
         return stored
 
-    async def _checkpoint(self, store: SQLiteStore) -> None:
+    async def _checkpoint(self, store: SQLiteStore, epoch: str | None) -> None:
         stored = await store.load(self.path)
         document = await anyio.to_thread.run_sync(Document.load, stored)
         await store.append(
@@ -193,7 +193,7 @@ class CollabYStore(BaseYStore):
                     entries=(),
                     checkpoint=document.encode(),
                     base_seq=stored.seq,
-                    epoch=stored.epoch,
+                    epoch=epoch,
                 )
             ]
         )
