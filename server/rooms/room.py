@@ -36,6 +36,7 @@ from collab.server.rooms.content import Content
 from collab.server.rooms.delivery import Delivery
 from collab.server.rooms.facilities import Facilities
 from collab.server.rooms.farewell import Farewell
+from collab.server.rooms.judge import Judge
 from collab.server.rooms.long_messages import LONG_BYTES
 from collab.server.rooms.member import Member
 from collab.server.rooms.messaging import Messaging
@@ -46,7 +47,7 @@ from collab.server.rooms.publication import Publication
 from collab.server.rooms.relay import Relay
 from collab.server.rooms.remote import Remote
 from collab.server.rooms.showing import Showing
-from collab.session import READ_ONLY, Effect, ReadersAnswer, Reply
+from collab.session import Effect, ReadersAnswer, Reply
 
 logger = logging.getLogger("collab")
 
@@ -100,6 +101,7 @@ class Room:
             seat=seat,
             gone=self._gone,
         )
+        self._judge = Judge(self.content, metrics)
         self.programs = Programs(
             self.content, publication, facilities.persister, settings.rebuild_seconds
         )
@@ -241,20 +243,10 @@ class Room:
         if content.recovery.under_way:
             content.defer(member, partial(self._handle_deferred, member, effect))
             return
-        kind = type(effect)
-        if kind is Update:
-            assert isinstance(effect, Update)
-            full = content.full
-            if full is None and not member.session.torn:
-                content.add(member, effect)
-            else:
-                self._take_deletions(member, effect, full)
-        elif kind is Receipt:
-            assert isinstance(effect, Receipt)
-            if member.session.has_refused:
-                return  # What it asks about was refused after it was read.
-            content.add_receipt(member, effect)
-            if effect.idle:
+        if isinstance(effect, (Update, SyncStep2)):
+            self._judge.take(member, effect)
+        elif isinstance(effect, Receipt):
+            if self._judge.promise(member, effect) and effect.idle:
                 # Its device's copy may have been read only after it said what it has, and a
                 # client does not send what comes from there.
                 member.connection.send(yjs.sync_step1(self.document.state_vector))
@@ -265,14 +257,8 @@ class Room:
             if not member.synced:
                 self._look_back(member, effect.state_vector)
             self._delivery.synchronise(member, effect.state_vector)
-        elif isinstance(effect, SyncStep2):
-            full = content.full
-            if full is None and not member.session.torn:
-                content.integrate(member, effect)
-            else:
-                self._take_deletions(member, effect, full)
         elif isinstance(effect, ReadersAnswer):
-            self._judge(member, effect.message)
+            self._judge.take_readers(member, effect.message)
         elif isinstance(effect, QueryAwareness):
             self._showing.answer(member)
         elif isinstance(effect, Stateless):
@@ -373,45 +359,6 @@ class Room:
         if clients > most:
             self._metrics.count_limit("document_clients")
             raise TooLarge(f"expected at most {most} clients, got {clients}")
-
-    def _judge(self, member: Member, answer: SyncStep2) -> None:
-        """Acknowledges a reader's step 2 where it brings nothing new, and refuses it otherwise."""
-        if member.session.torn or not self.document.has(answer.update):
-            refusal = member.session.refuse(answer, READ_ONLY)
-            if refusal is not None:
-                member.connection.send(refusal.frame)
-        elif answer.receipt is not None:
-            self.handle(member, answer.receipt)
-
-    def _take_deletions(
-        self, member: Member, message: Update | SyncStep2, setting: str | None
-    ) -> None:
-        """Takes what only deletes text that is here, which makes room; refuses all else.
-
-        Args:
-            member: see ``_refuse``, as for all of these.
-            message: likewise.
-            setting: likewise.
-        """
-        update = message.update
-        if member.session.torn or not self.document.can_delete(update):
-            self._refuse(member, message, setting)
-        else:  # As an answer is taken in: what was deleted already costs nothing.
-            self.content.integrate(member, SyncStep2(update, message.receipt))
-
-    def _refuse(self, member: Member, message: Update | SyncStep2, setting: str | None) -> None:
-        """Tells a writer that the document takes no more; it goes on reading.
-
-        Args:
-            member: the writer.
-            message: what it sent.
-            setting: the bound that is reached; None for the rest of a change that met with one.
-        """
-        if setting is not None:
-            self._metrics.count_limit(setting)
-        refusal = member.session.refuse(message, "this document is as large as one may be")
-        if refusal is not None:
-            member.connection.send(refusal.frame)
 
     def _look_back(self, member: Member, known: bytes) -> None:
         """Says so where a client brings history along that this document never had."""
