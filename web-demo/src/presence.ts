@@ -88,7 +88,7 @@ export class PresenceList {
 
   #drawEveryone(): void {
     const items = this.#people.map(({ client, name, color, isMe }) => {
-      const choice = element('button', { type: 'button', class: 'choice' })
+      const choice = element('button', { type: 'button', class: 'choice', title: name })
       choice.append(element('span', { class: 'person' }), element('bdi', {}, name), isMe ? ' (you)' : '')
       choice.disabled = isMe
       choice.style.setProperty('--person', color)
