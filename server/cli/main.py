@@ -36,8 +36,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class _Commands(click.Group):
     """The commands.
 
-    They end with one line and exit code 1 where collab raised on purpose, or where the disk is full
-    that their output goes to.
+    They end with one line and exit code 1 where collab raised on purpose, or where what their
+    output goes to is a full disk, or has not all characters.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -71,6 +71,12 @@ class _Commands(click.Group):
             if error.errno not in _FULL:
                 raise  # A pipe that was closed is click's; anything else is a fault of ours.
             click.echo(f"collab: expected to write all of it, got: {error.strerror}", err=True)
+            ctx.exit(1)
+        except UnicodeEncodeError as error:
+            if error.encoding == "utf-8":
+                raise  # Not the output's: it is what the locale says.
+            got = f"characters that are not in {error.encoding}: PYTHONIOENCODING=utf-8 writes all"
+            click.echo(f"collab: expected to write all of it, got {got}", err=True)
             ctx.exit(1)
 
 

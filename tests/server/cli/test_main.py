@@ -1,5 +1,6 @@
 """`collab` itself: what it says of its commands."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,20 +36,24 @@ def test_a_file_that_is_not_there_is_named_in_full(
 
 
 _FULL_DISK = Path("/dev/full")
+_COLLAB = "from collab.server.cli.main import main; main()"
+
+
+def make_document(folder: Path, name: str) -> None:
+    async def write() -> None:
+        async with Collab(f"sqlite:///{folder}/collab.db") as app, app.document(name) as document:
+            document.doc["content"] = pycrdt.Text("hello")
+
+    anyio.run(write)
 
 
 @pytest.mark.skipif(not _FULL_DISK.exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("command", [["list"], ["history", "notes"], ["export", "notes"]])
 def test_a_full_disk_is_told_of_in_one_line(command: list[str], tmp_path: Path) -> None:
-    async def write() -> None:
-        async with Collab(f"sqlite:///{tmp_path}/collab.db") as app, app.document("notes") as notes:
-            notes.doc["content"] = pycrdt.Text("hello")
-
-    anyio.run(write)
-    script = "from collab.server.cli.main import main; main()"
+    make_document(tmp_path, "notes")
     with _FULL_DISK.open("wb") as full:
         ended = subprocess.run(
-            [sys.executable, "-c", script, *command],
+            [sys.executable, "-c", _COLLAB, *command],
             cwd=tmp_path,
             stdout=full,
             stderr=subprocess.PIPE,
@@ -62,3 +67,21 @@ def test_it_runs_as_a_module_too() -> None:
     command = [sys.executable, "-m", "collab", "--help"]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     assert said.startswith("Usage: python -m collab ")
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_an_output_that_lacks_characters_is_told_of_in_one_line(
+    form: list[str], tmp_path: Path
+) -> None:
+    make_document(tmp_path, "🦄")
+    latin = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    ended = subprocess.run(
+        [sys.executable, "-c", _COLLAB, "list", *form],
+        cwd=tmp_path,
+        capture_output=True,
+        env=latin,
+        timeout=60,
+    )
+    got = b"characters that are not in latin-1: PYTHONIOENCODING=utf-8 writes all"
+    assert ended.stderr == b"collab: expected to write all of it, got " + got + b"\n"
+    assert ended.returncode == 1
