@@ -14,8 +14,6 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
-from hypercorn.protocol import h11, ws_stream
-from hypercorn.protocol.events import StreamClosed
 from hypercorn.typing import LifespanState
 from picows import (
     WSAutoPingStrategy,
@@ -25,7 +23,6 @@ from picows import (
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # public in picows, not typed
 from starlette.types import ASGIApp, Scope
-from wsproto.extensions import PerMessageDeflate
 
 from collab.errors import CollabError, HeadTooLarge, SettingsError
 from collab.server.auth.bearer import choose_subprotocol
@@ -36,6 +33,7 @@ from collab.server.http.status import status_of
 from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
+from collab.server.transports.amendments import amend_hypercorn
 from collab.server.transports.heads import HEAD_END, read_handshake, shortened
 from collab.server.transports.native import NativeConnection
 
@@ -109,9 +107,7 @@ class FrontDoor:
         Raises:
             SettingsError: another process has come to listen on the address.
         """
-        # Hypercorn has no settings for these; from here on they hold for all of this process.
-        ws_stream.PerMessageDeflate = _NoCompression  # type: ignore[attr-defined]  # not exported
-        h11.WSStream = _WebSocket  # type: ignore[attr-defined]  # not exported
+        amend_hypercorn()
         try:
             self._server = await self._listen()
         except OSError as error:
@@ -186,30 +182,6 @@ class FrontDoor:
             )
         finally:
             writer.close()
-
-
-class _NoCompression(PerMessageDeflate):
-    """The compression that Hypercorn would agree to with every client, declined.
-
-    It unpacks on the event loop, a thousand times what came: half a megabyte held everybody up for
-    seconds. It also costs 150 kB a connection.
-    """
-
-    def accept(self, offer: str) -> None:
-        """Says no, whatever a client offers."""
-
-
-class _WebSocket(ws_stream.WSStream):
-    """Hypercorn's WebSocket over HTTP/1.1, which is over where Hypercorn itself refuses it.
-
-    A handshake without a key, and a frame that comes before the answer, it answers with 400 and
-    then forgets: the connection would stay for as long as the client likes, and the app would not
-    hear that the client is gone.
-    """
-
-    async def _send_error_response(self, status_code: int) -> None:
-        await super()._send_error_response(status_code)
-        await self.send(StreamClosed(stream_id=self.stream_id))
 
 
 class _Writer(asyncio.StreamWriter):

@@ -42,7 +42,8 @@ class Raw:
 
     async def close(self) -> None:
         self.writer.close()
-        with contextlib.suppress(ConnectionError):  # The server was first.
+        # The server was first, or still had something to say.
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
             await self.writer.wait_closed()
 
 

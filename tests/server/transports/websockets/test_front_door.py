@@ -9,6 +9,9 @@ import anyio
 import httpx
 import pytest
 import trustme
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import ResponseReceived
 from websockets.asyncio.client import connect
 
 from collab.protocol import yjs
@@ -74,6 +77,43 @@ class TestHTTP:
             answer = await client.get(f"https://localhost:{port}/ws/room")
         assert (answer.http_version, answer.status_code) == ("HTTP/2", 426)
         assert "upgrade" not in answer.headers
+
+    async def test_a_body_that_goes_on_after_its_answer_ends_no_http_2_connection(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        authority = trustme.CA()
+        server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server_tls.set_alpn_protocols(["h2"])
+        authority.issue_cert("localhost").configure_cert(server_tls)
+        client_tls = ssl.create_default_context()
+        authority.configure_trust(client_tls)
+        client_tls.set_alpn_protocols(["h2"])
+        spoken = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+        spoken.initiate_connection()
+
+        def ask(stream: int, method: str, path: str, *, whole: bool) -> None:
+            named = [(":method", method), (":path", path), (":scheme", "https")]
+            spoken.send_headers(stream, [*named, (":authority", "localhost")], end_stream=whole)
+            raw.write(spoken.data_to_send())
+
+        async def answered(stream: int) -> bytes:
+            while came := await raw.reader.read(65_536):
+                for event in spoken.receive_data(came):
+                    if isinstance(event, ResponseReceived) and event.stream_id == stream:
+                        return dict(event.headers)[b":status"]
+            raise EOFError
+
+        async with front_door(Collab(MemoryStore()), tls=server_tls) as port:
+            raw = await Raw.open(port, client_tls)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                ask(1, "POST", "/sse/room", whole=False)
+                assert await answered(1) == b"400"
+                for _ in range(3):
+                    spoken.send_data(1, b"late")
+                ask(3, "GET", "/healthz", whole=True)
+                assert await answered(3) == b"200"
+            await raw.close()
+        assert not caplog.records
 
 
 class TestFrontDoor:
