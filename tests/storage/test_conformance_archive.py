@@ -8,7 +8,7 @@ import pytest
 
 from collab.archive import KEEP_ALL, Base, Retention, Terms
 from collab.document import Document
-from collab.errors import DocumentDeleted, DocumentNotFound, InvalidName, StoreError
+from collab.errors import DocumentDeleted, DocumentNotFound, InvalidName, PointNotFound, StoreError
 from collab.storage.postgres.store import PostgresStore
 from collab.store import Append, Entry, NewEntry, Store, Stored
 from collab.versions import Version
@@ -301,7 +301,7 @@ class TestRetention:
         async with make_store() as store:
             await write(store, 50)
             await settle(store, Terms(now_ms=DAY, history=Retention(0)))
-            with pytest.raises(StoreError, match="expected a seq of 50 to 50"):
+            with pytest.raises(PointNotFound, match="expected a seq of 50 to 50"):
                 await store.add_version("d", Version(name="v", seq=49, created_ms=1))
             await store.add_version("d", Version(name="v", seq=50, created_ms=1))
 
