@@ -11,7 +11,7 @@ import pycrdt
 from collab.access import Access
 from collab.app_messages import AppMessage
 from collab.close import CloseCode
-from collab.errors import AccessDenied, NotRunning, ServerBusy
+from collab.errors import AccessDenied, NotRunning, NotSaved, ServerBusy
 from collab.happenings import Happening, Said
 from collab.history.point import Point
 from collab.home_thread import HomeThread
@@ -65,6 +65,7 @@ class LiveDocument:
             AccessDenied: it was changed by an identity that may only read.
             DocumentDeleted: it was deleted meanwhile.
             NotRunning: the server has closed it, or it was left.
+            NotSaved: a change was refused: the document has become too large.
             ServerBusy: it was changed while it was made anew.
             WrongThread: it was changed on another thread.
         """
@@ -79,6 +80,8 @@ class LiveDocument:
         if self._dropped:
             raise ServerBusy(f"expected {self.name!r} to take changes, got one that is made anew")
         await self._room.programs.saved()
+        if self._connection.refused:
+            raise NotSaved(f"expected {self.name!r} to be saved, got a refusal", self.name)
 
     async def synced(self) -> None:
         """Waits until everything of the document is here.
@@ -257,6 +260,7 @@ class _InProcessConnection:
         applying: whether the Doc is just taking something in.
         changes: how often others changed the Doc, or presence did.
         closed: why nothing comes any more, or None.
+        refused: whether a change of the Doc was refused: what follows builds on it.
     """
 
     def __init__(self, doc: "pycrdt.Doc[Any]", ended: Callable[[], None]) -> None:
@@ -267,6 +271,7 @@ class _InProcessConnection:
         self.applying = False
         self.changes = 0
         self.closed: str | None = None
+        self.refused = False
         self._doc = doc
         self._ended = ended
         self._changed: anyio.Event | None = None
@@ -283,7 +288,10 @@ class _InProcessConnection:
             self._changed = None
 
     def send(self, frame: bytes) -> None:
-        if self.closed is not None or frame[0] > 1:  # Neither sync nor awareness.
+        if self.closed is not None:
+            return
+        if frame[0] > 1:  # Neither sync nor awareness.
+            self.refused = self.refused or frame[0] == yjs.AUTH
             return
         message = yjs.decode(frame)
         if isinstance(message, AwarenessUpdate):

@@ -19,7 +19,7 @@ from collab.protocol.messages import (
 
 _SYNC = 0
 _AWARENESS = 1
-_AUTH = 2
+AUTH = 2
 _QUERY_AWARENESS = 3
 
 _STEP_1 = 0

@@ -14,6 +14,7 @@ from collab.errors import (
     DocumentDeleted,
     InvalidName,
     NotRunning,
+    NotSaved,
     ServerBusy,
     StoreUnavailable,
     WrongThread,
@@ -88,6 +89,20 @@ class TestLiveDocuments:
                 async with collab.document("d", identity=reader) as document:
                     document.doc.get("text", type=pycrdt.Text).insert(0, "x")
             assert (await store.load("d")).seq == 0
+
+    async def test_what_a_full_document_refuses_is_not_called_saved(self) -> None:
+        store = MemoryStore()
+        async with Collab(store, settings=Settings(document_max_bytes=200)) as collab:
+            with suppress(NotSaved):  # Leaving it waits for the same.
+                async with collab.document("d") as document:
+                    text = document.doc.get("text", type=pycrdt.Text)
+                    text += "x" * 300
+                    await document.saved()
+                    text += "y"
+                    with pytest.raises(NotSaved, match="got a refusal"):
+                        await document.saved()
+            stored = Document.load(await store.load("d"))
+            assert str(stored.doc.get("text", type=pycrdt.Text)) == "x" * 300
 
     async def test_who_may_nothing_does_not_even_get_it_to_read(self) -> None:
         nobody = Identity(id="n", access=Access.NONE)
