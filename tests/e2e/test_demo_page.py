@@ -198,6 +198,19 @@ async def test_on_a_phone_the_keyboard_stays_in_the_list_of_documents_until_it_i
     await expect(page.get_by_role("button", name="Open the document list")).to_be_focused()
 
 
+async def test_in_a_narrow_window_what_is_deleted_in_the_list_is_brought_back_at_once(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port, phone=True)
+    await type_at_end(page, "Dear reader,")
+    await page.wait_for_selector(SAVED)
+    await page.get_by_role("button", name="Open the document list").click()
+    await page.get_by_test_id("document-list").get_by_role("link", name=DOCUMENT).hover()
+    await page.get_by_role("button", name=f"Delete {DOCUMENT}").click()
+    await page.get_by_test_id("notice").get_by_role("button", name="Undo").click()
+    await wait_shows(page, "Dear reader,")
+
+
 async def test_the_whole_text_is_printed_and_nothing_else(browser: Browser, server: Server) -> None:
     page = await open_page(browser, server.port)
     await page.get_by_test_id("editor").locator(".cm-content").focus()

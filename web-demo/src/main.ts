@@ -58,7 +58,7 @@ const sidebar = new Sidebar()
 const list = new DocumentList(visit, (name) => void trash.take(name))
 const dialog = new CreateDialog(visit, async (name) => ['write', 'admin'].includes(await account.accessTo(name)))
 const signOutDialog = new SignOutDialog(() => void signOut(), () => void signOut(removeCopies))
-const notice = new Notice()
+const notice = new Notice(() => sidebar.close())
 const signIn = new SignIn(account, () => (opened ? opened.editor.view : welcome()).focus())
 const trash = new Trash({
   notice,

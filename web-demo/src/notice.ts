@@ -11,8 +11,11 @@ export class Notice {
   readonly #button = byId<HTMLButtonElement>('notice-action')
   #action: (() => Promise<void>) | null = null
   #going: ReturnType<typeof setTimeout> | undefined
+  readonly #uncover: () => void
 
-  constructor() {
+  /** @param uncover takes away what may be over it */
+  constructor(uncover: () => void) {
+    this.#uncover = uncover
     this.#button.addEventListener('click', () => {
       const action = this.#action
       this.hide()
@@ -32,6 +35,7 @@ export class Notice {
     this.#button.textContent = action?.label ?? ''
     this.#button.hidden = action === undefined
     this.#notice.hidden = false
+    this.#uncover()
     if (action === undefined) this.#going = setTimeout(() => this.hide(), STAY_MS)
   }
 
