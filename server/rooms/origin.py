@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 
+import anyio
+
 from collab.archive import Base
 from collab.server.rooms.opening import Opened, open_document
 from collab.store import Entry, Store
@@ -36,6 +38,16 @@ class Origin:
             StoreError: the store cannot read it.
         """
         return await self._store.base(self._name)
+
+    async def whole(self) -> Base:
+        """All of it that can be read, as of now, as if its log began after it.
+
+        Raises:
+            StoreError: the store cannot read it.
+        """
+        opened = await self.open()
+        update = await anyio.to_thread.run_sync(opened.document.encode)
+        return Base(seq=opened.stored.seq, update=update)
 
     def entries_after(self, seq: int) -> AsyncIterator[Entry]:
         """Its log after a seq; it raises what ``Store.entries`` raises."""

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from collab.archive import Base
-from collab.errors import DocumentNotFound, StoreError
+from collab.errors import BrokenEntries, DocumentNotFound, StoreError
 from collab.server.rooms.journal import Journal
 from collab.server.rooms.origin import Origin
 from collab.server.tasks import Spawn
@@ -91,7 +91,12 @@ class Readback:
 
     async def _read(self) -> None:
         try:
-            taken = await self._read_log()
+            try:
+                taken = await self._read_log()
+            except BrokenEntries as error:
+                logger.error("reading what others wrote: %s: taking what can be read", error)
+                # What whoever opens it now has: the newest state may have what the log lacks.
+                taken = self._take_base(await self._origin.whole())
         except DocumentNotFound:
             return  # Whoever has written has not committed it yet, or it was deleted.
         except Exception as error:

@@ -24,6 +24,7 @@ from tests.core.writing import typed
 from tests.server.rooms.conftest import MakeBus, over_each_bus
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client, House, house
+from tests.storage.damage import execute
 
 pytestmark = pytest.mark.anyio
 
@@ -358,6 +359,28 @@ async def test_what_was_written_and_dropped_from_the_log_before_it_was_read_is_s
         ann.type("e")
         await server.persister.settle()
         assert ann.room.content.seq == (5 if later else 4)
+
+
+async def test_what_is_missing_of_what_others_wrote_does_not_hide_what_follows(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "collab.db"
+    async with house(SQLiteStore(path)) as server, SQLiteStore(path) as others:
+        ann = await come(server, 1)
+        ann.type("a")
+        await server.persister.settle()
+        for client_id, letter in enumerate("bcd", 9):
+            (update,) = typed(letter, client_id=client_id, root="text")
+            entry = NewEntry(update=update, time_ms=0)
+            await others.append([Append(document="d", entries=[entry])])
+        execute(path, "DELETE FROM updates WHERE seq = ?", 3)
+        ann.room.remote.read_back()
+        await ann.read_until(lambda: sorted(ann.text) == sorted("abd"))
+        assert ann.room.content.seq == 4
+        assert caplog.text.count("reading what others wrote") == 1
+        ann.type("e")
+        await server.persister.settle()
+        assert ann.room.content.seq == 5
 
 
 @over_each_bus
