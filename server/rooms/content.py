@@ -121,6 +121,10 @@ class Content:
             return "document_clients"
         return None
 
+    def look_for_room(self) -> None:
+        """Measures a document that is full anew: something may have been deleted."""
+        self._journal.measure(self.document)
+
     # What members send.
 
     def defer(self, member: Member, call: Callable[[], None]) -> bool:

@@ -165,6 +165,11 @@ class Journal:
         if self._entries_logged > self._settings.checkpoint_entries and self._is_logged:
             self._submit(Write(self, self._name, (), self._encode_checkpoint(document)))
 
+    def measure(self, document: Document) -> None:
+        """Writes a checkpoint where one is due since something was logged: it tells the size."""
+        if self._entries_logged and self._checkpoint_is_due:
+            self._submit(Write(self, self._name, (), self._encode_checkpoint(document)))
+
     def write_anew(self, entry: NewEntry) -> None:
         """Writes all that the room has, for a store that has lost some of it."""
         self._entries_logged += 1

@@ -31,6 +31,9 @@ class Judge:
         """
         content, torn = self._content, member.session.torn
         full = content.full
+        if full is not None:
+            content.look_for_room()
+            full = content.full
         if full is None and not torn:
             if isinstance(message, Update):
                 content.add(member, message)

@@ -1,5 +1,7 @@
 """Limits on documents: how large one gets, and how much of it may wait."""
 
+from itertools import count
+
 import anyio
 import pycrdt
 import pytest
@@ -43,6 +45,24 @@ async def test_a_full_document_lets_text_be_deleted_until_there_is_room() -> Non
         assert str(room.document.doc.get("text", type=pycrdt.Text)) == writer.text
         assert writer.text.endswith("xy")
         assert writer.wire.closed is None
+
+
+async def test_a_document_that_was_full_takes_the_next_change_once_text_was_deleted() -> None:
+    settings = Settings(document_max_bytes=400, checkpoint_seconds=0.05)
+    async with house(SteeredStore(), settings) as inner:
+        room = await inner.rooms.acquire("a")
+        writer = Client(room, client_id=1).connect()
+        writer.type("x" * 500)
+        await room.programs.saved()
+        writer.delete(0, 490)
+        await room.programs.saved()
+        others = count(2)
+        with anyio.fail_after(10):
+            while str(room.document.doc.get("text", type=pycrdt.Text)) == "x" * 10:
+                Client(room, client_id=next(others)).connect().type("y")
+                await room.programs.saved()
+        await inner.persister.settle()
+        assert room.content.durable
 
 
 async def test_a_full_document_does_not_keep_deletions_of_text_that_it_refused() -> None:
