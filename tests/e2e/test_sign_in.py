@@ -53,7 +53,9 @@ async def arrive(browser: Browser, server: Server, bearer: str | None) -> Page:
 
 async def paste(page: Page, text: str) -> None:
     """Puts text into the field for tokens at once, and presses Enter there."""
-    await page.get_by_label("Token").focus()
+    field = page.get_by_label("Token")
+    await expect(field).to_be_visible()  # Nothing that is hidden takes the focus.
+    await field.focus()
     await page.keyboard.insert_text(text)
     await page.keyboard.press("Enter")
 
