@@ -29,14 +29,15 @@ _SAMPLES_PER_SECOND: Final = 400
 _RUN_SECONDS: Final = 240.0
 
 _FRAME: Final = re.compile(r"(?P<name>.*) \((?P<file>[^()]*?)(?::\d+)?\)$")
-_WAITS: Final = re.compile(r"0x[0-9a-f]+ \(libc\.so\.6\)$")
-"""A thread that waits for a lock ends in an address of libc that has no name."""
+_WAITS: Final = re.compile(r"(0x[0-9a-f]+|epoll_pwait) \(libc\.so\.6\)$")
+"""A thread that waits for a lock ends in an address of libc that has no name; what a loop spends to
+begin and end its waiting cannot be told from that."""
 _ARRIVES: Final = ("frontdoor.py", "opening.py", "seeds.py", "catch_up.py", "accept4")
 """What shows that somebody comes or a document is opened."""
 
 _SEND: Final = "the kernel: send"
 _LOG: Final = "the kernel: writing the log"
-_KERNEL: Final = "the kernel: waiting, reading, waking"
+_KERNEL: Final = "the kernel: reading and waking"
 _CRDT: Final = "the CRDT (pycrdt)"
 _FRAMES: Final = "frames and the loop (picows, uvloop)"
 _STORE: Final = "the store (SQLite)"
@@ -53,7 +54,6 @@ _CALLS: Final = {
     "fsync": _LOG,
     "pwrite64": _LOG,
     "pwrite": _LOG,
-    "epoll_pwait": _KERNEL,
     "epoll_ctl": _KERNEL,
     "recv": _KERNEL,
     "read": _KERNEL,

@@ -13,13 +13,13 @@ APPLY = "Doc.apply_update (pycrdt/_doc.py:205)"
     ("stack", "where"),
     [
         ([LOOP, ROOM, "WSTransport_send (picows/picows.so)", "send (libc.so.6)"], "send"),
-        ([LOOP, "epoll_pwait (libc.so.6)"], "waiting"),
+        ([LOOP, "recv (libc.so.6)"], "reading"),
         (["WorkerThread.run (anyio/_asyncio.py:9)", "fdatasync (libc.so.6)"], "the log"),
         (["WorkerThread.run (anyio/_asyncio.py:9)", "sqlite3_step (libsqlite3.so.0)"], "SQLite"),
         ([LOOP, ROOM, APPLY, "gc_collect_main (libpython3.11.so.1.0)"], "CRDT"),
         ([LOOP, ROOM, APPLY, "_RNvMs3_NtCs (pycrdt/_pycrdt.abi3.so)"], "CRDT"),
         ([LOOP, ROOM, "malloc (libc.so.6)"], "rooms"),
-        ([LOOP, ROOM, "Session.read (collab/session.py:97)"], "reading"),
+        ([LOOP, ROOM, "Session.read (collab/session.py:97)"], "checking"),
         ([LOOP, "NativeConnection.send (collab/server/transports/native.py:66)"], "connections"),
         (["main (somewhere.c)"], "else"),
     ],
@@ -34,6 +34,7 @@ def test_a_sample_counts_where_the_innermost_known_frame_is(stack: list[str], wh
     "stack",
     [
         ["WorkerThread.run (anyio/_asyncio.py:9)", "0x7feff88a3f16 (libc.so.6)"],
+        [LOOP, "epoll_pwait (libc.so.6)"],
         [LOOP, "_Guest._admit (collab/server/transports/frontdoor.py:292)", "send (libc.so.6)"],
         [LOOP, "open_document (collab/server/rooms/opening.py:54)"],
     ],
