@@ -9,7 +9,8 @@ from typing import Protocol
 
 import anyio
 
-from collab.errors import DocumentDeleted, StoreError
+from collab.errors import DocumentDeleted
+from collab.server.failures import unforeseen
 from collab.server.metrics import Metrics
 from collab.server.rooms.backlog import Backlog
 from collab.server.rooms.rest import Rest
@@ -290,11 +291,10 @@ class Persister:
             except Exception as error:
                 # Whatever it is, dropping the changes would be worse than trying again.
                 if self.failure is None:
-                    unforeseen = None if isinstance(error, StoreError) else error
                     logger.error(
                         "the store fails; changes are kept and not acknowledged: %s",
                         error,
-                        exc_info=unforeseen,
+                        exc_info=unforeseen(error),
                     )
                 self.failure = str(error) or type(error).__name__
                 # They are needed by nobody; the next ones come in their turn.

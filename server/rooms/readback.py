@@ -4,7 +4,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 from collab.archive import Base
-from collab.errors import BrokenEntries, DocumentNotFound, StoreError
+from collab.errors import BrokenEntries, DocumentNotFound
+from collab.server.failures import unforeseen
 from collab.server.rooms.journal import Journal
 from collab.server.rooms.origin import Origin
 from collab.server.tasks import Spawn
@@ -100,8 +101,7 @@ class Readback:
         except DocumentNotFound:
             return  # Whoever has written has not committed it yet, or it was deleted.
         except Exception as error:
-            unforeseen = None if isinstance(error, StoreError) else error
-            logger.error("reading what others wrote: %s", error, exc_info=unforeseen)
+            logger.error("reading what others wrote: %s", error, exc_info=unforeseen(error))
             taken = False
         finally:
             self._reading = False

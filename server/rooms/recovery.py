@@ -15,9 +15,10 @@ from collab.access import Access
 from collab.close import CloseCode
 from collab.cutting import Cutting
 from collab.document import Document
-from collab.errors import DocumentDeleted, PoisonedUpdate, StoreError
+from collab.errors import DocumentDeleted, PoisonedUpdate
 from collab.protocol.messages import Update
 from collab.quarantine import refusal
+from collab.server.failures import unforeseen
 from collab.server.rooms.changes import Change, now_ms
 from collab.server.rooms.facilities import Facilities
 from collab.server.rooms.journal import Journal
@@ -229,8 +230,7 @@ class Recovery:
                 return Document()
             except Exception as error:
                 # Whatever it is, a room that waits for ever would be worse than trying again.
-                unforeseen = None if isinstance(error, StoreError) else error
-                logger.error("rebuilding %r: %s", self._name, error, exc_info=unforeseen)
+                logger.error("rebuilding %r: %s", self._name, error, exc_info=unforeseen(error))
                 await anyio.sleep(_RETRY_SECONDS)
 
 

@@ -16,6 +16,7 @@ from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.bus.bus import Bus
 from collab.server.bus.marks import Mark
 from collab.server.connection import Nowhere
+from collab.server.failures import unforeseen
 from collab.server.rooms.backlog import Backlog
 from collab.server.rooms.member import Batch, Member
 from collab.server.rooms.promises import Promises
@@ -320,12 +321,11 @@ class Relay:
                     if room.ended:
                         return
                     # Whatever it is, those who wait for ever would be worse than trying again.
-                    unforeseen = None if isinstance(error, CollabError) else error
                     logger.error(
                         "looking after what an instance left of %r: %s",
                         self._name,
                         error,
-                        exc_info=unforeseen,
+                        exc_info=unforeseen(error, CollabError),
                     )
                     continue
                 self.promises.keep(instance, left.last)

@@ -19,6 +19,7 @@ from collab.errors import (
 )
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.seeding import parse_roots, seed_roots, seed_text
+from collab.server.failures import unforeseen
 from collab.server.rooms.opening import Opened, open_document
 from collab.store import Append, NewEntry, Store
 
@@ -54,8 +55,7 @@ async def open_seeded(store: Store, name: str, seed: Seed | None) -> Opened:
             return opened
         update = await anyio.to_thread.run_sync(check_update, update)
     except Exception as error:
-        unforeseen = None if isinstance(error, CollabError) else error
-        logger.error("seeding %r: %s", name, error, exc_info=unforeseen)
+        logger.error("seeding %r: %s", name, error, exc_info=unforeseen(error, CollabError))
         raise SeedUnavailable(name) from error
     entry = NewEntry(update=update, time_ms=time.time_ns() // 1_000_000)
     try:
