@@ -1,14 +1,15 @@
 """FallbackWire: a session over requests that fail."""
 
 import gc
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
 from collab.client.fallback import open_fallback
-from collab.client.server_address import read_address
+from collab.client.server_address import ServerAddress, read_address
 from collab.errors import ConnectionEnded
 from tests.client.writing import WITHIN_SECONDS
 
@@ -20,6 +21,20 @@ _OPENED = (
 )
 
 
+@asynccontextmanager
+async def serving(
+    answer: Callable[[SocketStream], Awaitable[None]],
+) -> AsyncIterator[ServerAddress]:
+    """Has ``answer`` answer every connection; gives the address."""
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.serve, answer)
+        yield read_address(f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}")
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_session_whose_streams_all_end_at_once_is_given_up() -> None:
     asked: list[bytes] = []
 
@@ -28,17 +43,11 @@ async def test_a_session_whose_streams_all_end_at_once_is_given_up() -> None:
             asked.append(await stream.receive())
             await stream.send(_OPENED)
 
-    async with (
-        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
-        anyio.create_task_group() as tasks,
-    ):
-        tasks.start_soon(listener.serve, answer)
-        server = read_address(f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}")
+    async with serving(answer) as server:
         with anyio.fail_after(WITHIN_SECONDS):
             async with open_fallback(server, None) as wire:
                 with pytest.raises(ConnectionEnded, match="the stream ended"):
                     await wire.receive()
-        tasks.cancel_scope.cancel()
     assert sum(request.startswith(b"GET") for request in asked) < 10
 
 
@@ -51,15 +60,9 @@ async def test_a_stream_that_waits_for_its_reader_is_left_without_remains() -> N
                 with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
                     await stream.receive()
 
-    async with (
-        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
-        anyio.create_task_group() as tasks,
-    ):
-        tasks.start_soon(listener.serve, answer)
-        server = read_address(f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}")
+    async with serving(answer) as server:
         with anyio.fail_after(WITHIN_SECONDS):
             async with open_fallback(server, None) as wire:
                 assert await wire.receive() == b"\0"
                 await anyio.wait_all_tasks_blocked()
-        tasks.cancel_scope.cancel()
     gc.collect()  # A generator that is not closed warns as it is collected, which fails the test.

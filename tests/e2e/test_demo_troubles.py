@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.e2e.pages import (
     CONNECTED,
@@ -78,17 +78,23 @@ async def test_what_a_device_has_no_room_for_is_not_said_to_be_kept(
     await page.close()  # Its console tells of what could not be kept.
 
 
+async def fill(page: Page) -> Locator:
+    """Writes more than a document of 2,000 bytes takes; gives what the page says of that."""
+    await page.get_by_test_id("editor").locator(".cm-content").focus()
+    await page.keyboard.insert_text("A long letter. " * 200)
+    await page.wait_for_selector(SAVED)
+    await type_at_end(page, "And more.")
+    told = page.get_by_test_id("refusal")
+    await expect(told).to_contain_text("This document is full")
+    return told
+
+
 async def test_a_document_that_is_full_says_so_and_what_becomes_of_what_is_written(
     browser: Browser, store: Path
 ) -> None:
     with serve(store, options=["--document-max-bytes", "2000"]) as server:
         page = await open_page(browser, server.port)
-        await page.get_by_test_id("editor").locator(".cm-content").focus()
-        await page.keyboard.insert_text("A long letter. " * 200)
-        await page.wait_for_selector(SAVED)
-        await type_at_end(page, "And more.")
-        told = page.get_by_test_id("refusal")
-        await expect(told).to_contain_text("This document is full")
+        told = await fill(page)
         await expect(told).to_contain_text("kept on this device alone")
         await expect(told.get_by_role("button")).to_have_count(0)
         await expect(page.get_by_test_id("saved")).to_have_text("Not stored")
@@ -104,12 +110,7 @@ async def test_a_full_document_goes_on_once_text_is_deleted_with_what_it_refused
     options = ["--document-max-bytes", "2000", "--checkpoint-seconds", "0.001"]
     with serve(store, options=options) as server:
         page = await open_page(browser, server.port)
-        await page.get_by_test_id("editor").locator(".cm-content").focus()
-        await page.keyboard.insert_text("A long letter. " * 200)
-        await page.wait_for_selector(SAVED)
-        await type_at_end(page, "And more.")
-        told = page.get_by_test_id("refusal")
-        await expect(told).to_contain_text("This document is full")
+        told = await fill(page)
         await page.keyboard.press("Control+a")
         await page.keyboard.insert_text("A short one.")
         await page.wait_for_selector(SAVED)

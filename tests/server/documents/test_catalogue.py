@@ -52,6 +52,14 @@ async def append(store: Store, name: str, word: str) -> None:
     await store.append([Append(document=name, entries=[entry])])
 
 
+async def make_anew(store: Store, name: str, word: str) -> None:
+    """Erases a document and makes another one in its place."""
+    await store.delete(name, time_ms=1)
+    await store.erase(name)
+    await store.readmit(name)
+    await append(store, name, word)
+
+
 async def text_of(store: Store, name: str) -> str:
     document = Document.load(await store.load(name))
     return str(document.doc.get("text", type=pycrdt.Text))
@@ -248,10 +256,7 @@ class TestDelete:
         async with running(SQLiteStore(path), Settings(checkpoint_entries=1)) as (server, _):
             client = Client(await server.rooms.acquire("d"), client_id=1).connect()
             async with SQLiteStore(path) as elsewhere:
-                await elsewhere.delete("d", time_ms=1)
-                await elsewhere.erase("d")
-                await elsewhere.readmit("d")
-                await append(elsewhere, "d", "new")
+                await make_anew(elsewhere, "d", "new")
                 client.type("late")
                 await server.persister.settle()
                 assert client.wire.closed == (CloseCode.NOT_FOUND, "the document was deleted")
@@ -267,10 +272,7 @@ class TestDelete:
             client.type("old")
             await server.persister.settle()
             async with SQLiteStore(path) as elsewhere:
-                await elsewhere.delete("d", time_ms=1)
-                await elsewhere.erase("d")
-                await elsewhere.readmit("d")
-                await append(elsewhere, "d", "new")
+                await make_anew(elsewhere, "d", "new")
                 client.type("late")
                 await server.persister.settle()
                 assert client.wire.closed == (CloseCode.NOT_FOUND, "the document was deleted")
