@@ -13,13 +13,14 @@ import anyio
 import anyio.to_thread
 import pycrdt
 from anyio.abc import TaskStatus
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import BlockingPortal
 
 from collab.access import Access
 from collab.app_messages import AppMessage
 from collab.client.credentials import Token
 from collab.client.document import RemoteDocument, because_of, connect
 from collab.client.line import Status
+from collab.client.portal import open_portal
 from collab.client.timing import Timing
 from collab.errors import ConnectionEnded, NotSaved, TimedOut
 from collab.home_thread import HomeThread
@@ -400,7 +401,7 @@ def connect_blocking(
             await counterpart.until_left()
 
     with ExitStack() as background:
-        portal = background.enter_context(start_blocking_portal(name=f"collab {name}"))
+        portal = background.enter_context(open_portal(f"collab {name}"))
         stayed, (remote, counterpart) = portal.start_task(stay)
         thread, opened_in = HomeThread(name), threading.current_thread()
         document = BlockingDocument(name, own, portal, remote, counterpart, thread)

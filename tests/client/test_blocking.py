@@ -45,6 +45,36 @@ with collab.connect_blocking(sys.argv[1], "notes") as document:
         document.next_change()
 """
 
+_INTERRUPTED_WHILE_IT_STARTS = """
+import os
+import signal
+import sys
+import threading
+
+import collab
+
+program = threading.main_thread().ident
+
+
+def waits():
+    frame = sys._current_frames()[program]
+    while frame is not None and frame.f_code.co_name != "result":
+        frame = frame.f_back
+    return frame is not None
+
+
+def interrupt(*profiled):
+    sys.setprofile(None)
+    while not waits():
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+threading.setprofile(interrupt)
+with collab.connect_blocking(sys.argv[1], "notes"):
+    pass
+"""
+
 _NOT_LEFT = """
 import contextlib
 import sys
@@ -384,3 +414,14 @@ def test_a_script_that_waits_can_be_interrupted(server: Server) -> None:
         _, said = script.communicate(timeout=WITHIN_SECONDS)
     assert said.rstrip().endswith("KeyboardInterrupt")
     assert "Exception ignored" not in said
+
+
+def test_a_script_can_be_interrupted_while_its_thread_starts() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED_WHILE_IT_STARTS, "http://127.0.0.1:1"],
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_SECONDS,
+    )
+    assert ended.stderr.rstrip().endswith("KeyboardInterrupt")
+    assert "Exception ignored" not in ended.stderr
