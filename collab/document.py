@@ -249,7 +249,9 @@ class Document:
         return self._deleted.covers(rest)
 
     def can_delete(self, update: bytes) -> bool:
-        """Whether an update deletes, and does nothing else, and all of that is here, or was."""
+        """Whether what an update brings anew only deletes, and all of that is here, or was."""
+        if update[0] != 0:
+            update = unknown_part(update, self.state_vector)
         if update[0] != 0:
             return False
         return not _deletes_beyond(update, state_vector.decode(self.state_vector))

@@ -22,6 +22,7 @@
     ├── HeadTooLarge             the head of a handshake is longer than it may be
     ├── SessionEnded             a request belongs to a session that is over
     ├── OutOfTurn                a request of a session came when it was another's turn
+    ├── DocumentFull             a document is as large as one may be: it takes deletions alone
     ├── SourceError              what is to be imported cannot be read
     ├── InvalidSeed              not content that a document can begin with
     ├── RenderError              a document cannot be shown this way
@@ -238,6 +239,23 @@ class SessionEnded(CollabError):
 
 class OutOfTurn(CollabError):
     """A request of a session came before those it follows, or gave way to a newer one."""
+
+
+class DocumentFull(CollabError):
+    """A document is as large as one may be, and takes only what deletes text of it.
+
+    Attributes:
+        document: the document name.
+        setting: name of the setting that says how large that is.
+    """
+
+    def __init__(self, document: str, setting: str) -> None:
+        super().__init__(
+            f"expected deletions alone, as {document!r} is as large as one may be ({setting}), "
+            "got more"
+        )
+        self.document = document
+        self.setting = setting
 
 
 class SourceError(CollabError):

@@ -69,8 +69,10 @@ class Settings:
             and devices, and a bound.
         rooms: how many documents may be in memory at once; for others clients are told to come back
             (1013). 50,000: what fits into a few gigabytes where they are short.
-        document_max_bytes: how large a document may get, as it is stored; further changes are
-            refused then, but for deletions alone. 256 MiB: opening takes seconds already.
+        document_max_bytes: how large a document may get, as it is stored; further changes of
+            clients and of requests are refused then (507 over HTTP), but for deletions alone.
+            Restores, copies, seeds and imported logs may exceed it, and so may the last change
+            before. 256 MiB: opening takes seconds already.
         document_clients: how many clients may have written a document; further changes are refused
             then, and longer state vectors (1009). 50,000: each editor that was opened and written
             in is one, and so many make a change cost 7 ms.

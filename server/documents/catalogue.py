@@ -136,6 +136,7 @@ class Catalogue:
 
         Raises:
             RenderError: the root is no text.
+            DocumentFull: the document is as large as one may be, and text would be added.
             DocumentDeleted: the document was deleted.
             ServerBusy: too much waits for the store.
         """

@@ -91,7 +91,7 @@ class Updates:
             intake = await anyio.to_thread.run_sync(lambda: take_in(state, decode_entries(lines)))
             await self._guard.renewed(permit, Access.ADMIN)
             if intake.effect is not None:
-                await room.programs.take_in(intake.effect, intake.entries)
+                await room.programs.take_in(intake.effect, intake.entries, bounded=False)
             else:
                 await room.programs.saved()
         finally:
@@ -120,6 +120,7 @@ async def take_in_update(rooms: Rooms, guard: Guard, permit: Permit, update: byt
         InvalidQuery: there is none.
         PoisonedUpdate: it does not decode or cannot be applied.
         TooLarge: no document takes it.
+        DocumentFull: the document is as large as one may be; what only deletes text it takes.
         StoreError: the document cannot be loaded.
         ServerBusy: too much waits for the store.
     """

@@ -40,6 +40,7 @@ class Content:
 
     Attributes:
         document: the document.
+        name: document name.
         recovery: rebuilds it; what comes meanwhile waits there.
         stopped: whether it takes nothing in any more.
     """
@@ -51,13 +52,13 @@ class Content:
         "_end",
         "_journal",
         "_metrics",
-        "_name",
         "_pending",
         "_persister",
         "_publication",
         "_seat",
         "_settings",
         "document",
+        "name",
         "recovery",
         "stopped",
     )
@@ -74,7 +75,7 @@ class Content:
         gone: Callable[[DocumentDeleted], None],
     ) -> None:
         settings = facilities.settings
-        self._name = opened.stored.document
+        self.name = opened.stored.document
         self._persister = facilities.persister
         self._backlog = facilities.persister.backlog
         self._settings = settings
@@ -85,7 +86,7 @@ class Content:
         self._seat = seat
         self._changes = Window(facilities.timers, settings.window_max_seconds, self._flush)
         self.recovery = Recovery(
-            self._name,
+            self.name,
             origin,
             facilities,
             self._journal,
@@ -311,7 +312,7 @@ class Content:
             ServerBusy: it does not.
         """
         if self.stopped:
-            raise ServerBusy(f"expected {self._name!r} to take changes, got one that is made anew")
+            raise ServerBusy(f"expected {self.name!r} to take changes, got one that is made anew")
 
     async def whole(self) -> None:
         """Returns when everything that came is in the document, and it is not being rebuilt.

@@ -1,5 +1,6 @@
-"""Judge: what a document takes of what its members bring, and what they are told of the rest."""
+"""Judge: what a document takes of what is brought to it, and what is said of the rest."""
 
+from collab.errors import DocumentFull
 from collab.protocol.messages import Receipt, SyncStep2, Update
 from collab.server.metrics import Metrics
 from collab.server.rooms.content import Content
@@ -10,7 +11,8 @@ from collab.session import READ_ONLY
 class Judge:
     """Takes in what writers bring while the document has room, and then what makes room alone.
 
-    Whose change is refused goes on reading, and nothing is promised of it.
+    Whose change is refused goes on reading, and nothing is promised of it. Programs that write for
+    somebody are asked to have their changes judged, too.
 
     Args:
         content: the document.
@@ -32,8 +34,7 @@ class Judge:
         content, torn = self._content, member.session.torn
         full = content.full
         if full is not None:
-            content.look_for_room()
-            full = content.full
+            full = self._look_for_room()
         if full is None and not torn:
             if isinstance(message, Update):
                 content.add(member, message)
@@ -46,6 +47,19 @@ class Judge:
             if full is not None:
                 self._metrics.count_limit(full)
             self._refuse(member, message, "this document is as large as one may be")
+
+    def refuse_if_full(self, update: bytes) -> None:
+        """Raises that the document does not take a program's change, if so.
+
+        Raises:
+            DocumentFull: it is full, and the change does not only delete text that is here.
+        """
+        full = self._content.full
+        if full is not None:
+            full = self._look_for_room()
+        if full is not None and not self._content.document.can_delete(update):
+            self._metrics.count_limit(full)
+            raise DocumentFull(self._content.name, full)
 
     def take_readers(self, member: Member, answer: SyncStep2) -> None:
         """Acknowledges a reader's step 2 where it brings nothing new, and refuses it otherwise."""
@@ -64,6 +78,11 @@ class Judge:
             return False  # Perhaps after the receipt was asked for.
         self._content.add_receipt(member, receipt)
         return True
+
+    def _look_for_room(self) -> str | None:
+        """Measures a document that is full anew; returns what says that it still is, if so."""
+        self._content.look_for_room()
+        return self._content.full
 
     @staticmethod
     def _refuse(member: Member, message: Update | SyncStep2, reason: str) -> None:

@@ -9,6 +9,7 @@ from collab.document import Document
 from collab.errors import PoisonedUpdate, ServerBusy
 from collab.server.rooms.changes import now_ms
 from collab.server.rooms.content import Content
+from collab.server.rooms.judge import Judge
 from collab.server.rooms.persister import Persister
 from collab.server.rooms.publication import Publication
 from collab.store import NewEntry
@@ -23,21 +24,31 @@ class Programs:
 
     Args:
         content: the document.
+        judge: tells what a full document takes.
         publication: passes on what is new of it.
         persister: where their changes go.
         rebuild_seconds: how long they wait for a document that is being rebuilt.
     """
 
-    __slots__ = ("_content", "_journal", "_persister", "_publication", "_rebuild_seconds")
+    __slots__ = (
+        "_content",
+        "_journal",
+        "_judge",
+        "_persister",
+        "_publication",
+        "_rebuild_seconds",
+    )
 
     def __init__(
         self,
         content: Content,
+        judge: Judge,
         publication: Publication,
         persister: Persister,
         rebuild_seconds: float,
     ) -> None:
         self._content = content
+        self._judge = judge
         self._publication = publication
         self._journal = publication.journal
         self._persister = persister
@@ -56,7 +67,9 @@ class Programs:
             return content.document
         raise ServerBusy("expected the document to be whole, got one that is being rebuilt")
 
-    async def take_in(self, effect: bytes, entries: Sequence[NewEntry]) -> None:
+    async def take_in(
+        self, effect: bytes, entries: Sequence[NewEntry], *, bounded: bool = True
+    ) -> None:
         """Takes in changes that were made elsewhere and waits until they are durable.
 
         Those that bring nothing new are not stored: taking them in again is harmless.
@@ -64,18 +77,25 @@ class Programs:
         Args:
             effect: what they come to, as one update that ``check_update`` lets pass.
             entries: the changes as they are to be stored.
+            bounded: whether a document that is full takes of them what only deletes, as it does of
+                clients'; whoever brings a log that exists elsewhere is to lose none of it.
 
         Raises:
+            DocumentFull: the document is as large as one may be.
             PoisonedUpdate: they cannot be applied; the document goes on without them.
             ServerBusy: too much waits for the store, or the document is being rebuilt for long.
         """
         await self._quiet()
+        if bounded:
+            self._judge.refuse_if_full(effect)
         await self._take_saved(effect, entries)
 
     async def revise(
         self, revision: Callable[[Document], bytes | None], author: str | None
     ) -> bool:
         """Makes a change that depends on what the document is, and waits until it is durable.
+
+        It may make the document larger than one may be: a restore brings back what fit in before.
 
         Args:
             revision: gives the change to the document it is shown, or None for none; nothing

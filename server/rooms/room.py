@@ -103,7 +103,11 @@ class Room:
         )
         self._judge = Judge(self.content, metrics)
         self.programs = Programs(
-            self.content, publication, facilities.persister, settings.rebuild_seconds
+            self.content,
+            self._judge,
+            publication,
+            facilities.persister,
+            settings.rebuild_seconds,
         )
         self.remote = Remote(
             self.name,

@@ -197,6 +197,19 @@ def test_beside_a_server_whoever_has_the_document_open_sees_it(store: Path, tmp_
     ]
 
 
+def test_beside_a_server_a_document_that_is_full_takes_what_is_imported(
+    store: Path, tmp_path: Path
+) -> None:
+    source = anyio.run(write_sqlite, tmp_path / "ystore.db", {"a": typed("x" * 300, "y" * 300)})
+    with serve(store, options=["--document-max-bytes", "200"]) as server:
+        path = f"{server.url}/api/docs/a/content"
+        headers = {"Content-Type": "text/plain"}
+        assert httpx.put(path, content="z" * 300, headers=headers).status_code == 201
+        assert httpx.put(path, content="z" * 400, headers=headers).status_code == 507
+        assert import_into(store, "pycrdt-store", source).exit_code == 0
+        assert len(httpx.get(f"{path}?format=text").text) == 900
+
+
 def test_a_document_above_the_server_s_bound_is_named_and_the_rest_comes_in(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

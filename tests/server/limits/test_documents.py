@@ -1,5 +1,6 @@
 """Limits on documents: how large one gets, and how much of it may wait."""
 
+from dataclasses import replace
 from itertools import count
 
 import anyio
@@ -7,8 +8,14 @@ import pycrdt
 import pytest
 
 from collab.close import CloseCode
+from collab.ndjson import MEDIA_TYPE, encode_entries
 from collab.protocol import yjs
+from collab.server.app import Collab
 from collab.server.settings import Settings
+from collab.storage.memory import MemoryStore
+from collab.store import NewEntry
+from tests.core.writing import typed
+from tests.server.asking import requests_to
 from tests.server.stores import SteeredStore
 from tests.server.wire import Client, house
 
@@ -111,3 +118,75 @@ async def test_a_document_that_too_many_clients_have_written_refuses_changes() -
         await third.wire.until(lambda: any(f[:2] == b"\x02\x00" for f in third.wire.frames))
         assert str(room.document.doc.get("text", type=pycrdt.Text)) == "xx"
         assert third.wire.closed is None
+
+
+async def full_document(collab: Collab) -> None:
+    """Fills the document "a", of 200 bytes at most."""
+    async with collab.document("a") as document:
+        document.doc["content"] = pycrdt.Text("x" * 300)
+
+
+FULL = Settings(document_max_bytes=200)
+TEXT = {"Content-Type": "text/plain"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("POST", "/api/docs/a/updates", {}),
+        ("POST", "/y-sweet/d/a/update", {}),
+        ("PUT", "/api/docs/a/content", TEXT),
+    ],
+)
+async def test_what_comes_over_http_is_bounded_as_what_clients_send(
+    method: str, path: str, headers: dict[str, str]
+) -> None:
+    async with Collab(MemoryStore(), settings=FULL) as collab, requests_to(collab) as client:
+        await full_document(collab)
+        (update,) = typed("more")
+        body = b"x" * 300 + b"more" if headers else update
+        refused = await client.request(method, path, content=body, headers=headers)
+        assert refused.status_code == 507
+        assert "document_max_bytes" in refused.json()["error"]
+        shown = await client.get("/api/docs/a/content?format=text&root=content")
+        assert shown.text.strip() == "x" * 300
+        metrics = await client.get("/metrics")
+        assert 'collab_limits_reached_total{limit="document_max_bytes"} 1' in metrics.text
+
+
+async def test_a_change_that_filled_a_document_can_be_sent_again() -> None:
+    async with Collab(MemoryStore(), settings=FULL) as collab, requests_to(collab) as client:
+        (update,) = typed("x" * 300)
+        for _ in range(2):  # As where the first answer was lost.
+            answer = await client.post("/api/docs/a/updates", content=update)
+            assert answer.status_code == 204
+
+
+async def test_a_text_can_be_made_shorter_over_http_until_there_is_room() -> None:
+    settings = replace(FULL, checkpoint_seconds=1e-9)
+    async with Collab(MemoryStore(), settings=settings) as collab, requests_to(collab) as client:
+        await full_document(collab)
+        path = "/api/docs/a/content"
+        assert (await client.put(path, content="x" * 20, headers=TEXT)).status_code == 204
+        assert (await client.put(path, content="a new text", headers=TEXT)).status_code == 204
+
+
+async def test_a_restore_and_a_log_from_elsewhere_find_room_in_a_full_document() -> None:
+    settings = Settings(document_max_bytes=200, checkpoint_seconds=1e-9)
+    async with Collab(MemoryStore(), settings=settings) as collab, requests_to(collab) as client:
+        await full_document(collab)
+        seq = (await client.get("/api/docs/a")).json()["seq"]
+        path = "/api/docs/a/content"
+        assert (await client.put(path, content="", headers=TEXT)).status_code == 204
+        (update,) = typed("y" * 300)
+        added = await client.post(
+            "/api/docs/a/updates",
+            content=encode_entries([NewEntry(update=update, time_ms=1, author="ada")]),
+            headers={"Content-Type": MEDIA_TYPE},
+        )
+        assert added.json()["added"] == 1
+        assert (await client.put(path, content="z", headers=TEXT)).status_code == 507
+        restored = await client.post("/api/docs/a/restore", json={"to": seq})
+        assert restored.status_code == 200
+        shown = await client.get("/api/docs/a/content?format=text&root=content")
+        assert shown.text.strip() == "x" * 300
