@@ -41,7 +41,8 @@ class Document:
     Attributes:
         version: how many updates were applied; another number means another state.
         pending_max_bytes: what may wait for its dependencies; None where there is no bound.
-        max_clients: how many clients may have written it; None where there is no bound.
+        max_new_clients: how many clients that have not written it yet one update may bring; None
+            where there is no bound.
         max_cutting_bytes: the longest encoded state that ``apply`` and ``integrate`` make anew to
             cut pairs of it; they raise ``PairsCut`` beyond it. None where there is no bound.
     """
@@ -58,8 +59,8 @@ class Document:
         "_pairs",
         "_pending",
         "_state_vector",
-        "max_clients",
         "max_cutting_bytes",
+        "max_new_clients",
         "pending_max_bytes",
         "version",
     )
@@ -72,7 +73,7 @@ class Document:
         self._look_at_pending = 0
         self._levels = 0
         self.pending_max_bytes: int | None = None
-        self.max_clients: int | None = None
+        self.max_new_clients: int | None = None
         self.max_cutting_bytes: int | None = None
         self.version = 0
         self._state_vector: bytes | None = None
@@ -139,7 +140,7 @@ class Document:
         Raises:
             PoisonedUpdate: the CRDT cannot apply it, and the Document may be broken; or more would
                 wait for dependencies than may, types lie inside each other more deeply than may, or
-                more clients have written than may.
+                it brings more new clients than may come at once.
             PairsCut: a long document is to be made anew first; it is as it was.
         """
         marks = update.translate(MARKS)
@@ -319,17 +320,17 @@ class Document:
         self._look_at_pending = self.version + len(self._pending) // _LOOKS
 
     def _check_clients(self, update: bytes) -> None:
-        """Refuses an update whose clients make them too many: each costs every change to come."""
-        most = self.max_clients
+        """Refuses an update of too many new clients: each costs every change to come."""
+        most = self.max_new_clients
         if most is None:
             return
         sections, _ = lib0.read_var_uint(update, 0)
-        if sections + self.clients <= most:
+        if sections <= most:
             return
         here = state_vector.decode(self.state_vector)
         new = state_vector.decode(pycrdt.get_state(update)).keys() - here.keys()
-        if new and len(new) + len(here) > most:
-            raise TooLarge(f"expected at most {most} clients, got {len(new) + len(here)}")
+        if len(new) > most:
+            raise TooLarge(f"expected at most {most} new clients, got {len(new)}")
 
     def _measure_levels(self, update: bytes) -> int:
         """Measures how many levels an update adds; where that may be too many, how many are here.

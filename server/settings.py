@@ -74,8 +74,9 @@ class Settings:
             Restores, copies, seeds and imported logs may exceed it, and so may the last change
             before. 256 MiB: opening takes seconds already.
         document_clients: how many clients may have written a document; further changes are refused
-            then, and longer state vectors (1009). 50,000: each editor that was opened and written
-            in is one, and so many make a change cost 7 ms.
+            then, as by ``document_max_bytes``; and state vectors of so many more than it has
+            (1009). 50,000: each editor that was opened and written in is one, and so many make a
+            change cost 7 ms.
         pending_max_bytes: what of a document's changes may wait for others that they depend on;
             whoever sends more is closed (4400). 8 MiB: a relay's hiccup, not a flood.
         presence_max_bytes: longest presence state a client may publish. 16 KiB: a name, a color

@@ -92,9 +92,13 @@ class Recovery:
         self._passed_on_bytes = 0
 
     def bound(self, document: Document) -> Document:
-        """Bounds what may wait for its dependencies in a document, and who may have written it."""
+        """Bounds what may wait for its dependencies in a document, and who may come at once.
+
+        How many clients there are is judged before; a restore, and what others have taken in, may
+        be of one more.
+        """
         settings = self._facilities.settings
-        document.max_clients = settings.document_clients
+        document.max_new_clients = settings.document_clients
         document.pending_max_bytes = settings.pending_max_bytes
         return document
 

@@ -354,12 +354,13 @@ class Room:
         self.content.log_anew()
 
     def _check_clients(self, known: bytes) -> None:
-        """Refuses a state vector of more clients than a document may have.
+        """Refuses a state vector of more clients beside the document's than it may have.
 
         Raises:
             TooLarge: it is one.
         """
-        clients, most = state_vector.count(known), self._settings.document_clients
+        most = self.document.clients + self._settings.document_clients
+        clients = state_vector.count(known)
         if clients > most:
             self._metrics.count_limit("document_clients")
             raise TooLarge(f"expected at most {most} clients, got {clients}")

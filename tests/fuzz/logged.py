@@ -79,7 +79,7 @@ class Logged:
             )
         )
         document.pending_max_bytes = PENDING_MAX_BYTES
-        document.max_clients = MAX_CLIENTS
+        document.max_new_clients = MAX_CLIENTS
         return document
 
 

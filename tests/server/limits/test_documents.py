@@ -8,6 +8,7 @@ import pycrdt
 import pytest
 
 from collab.close import CloseCode
+from collab.merging import merge
 from collab.ndjson import MEDIA_TYPE, encode_entries
 from collab.protocol import yjs
 from collab.server.app import Collab
@@ -190,3 +191,31 @@ async def test_a_restore_and_a_log_from_elsewhere_find_room_in_a_full_document()
         assert restored.status_code == 200
         shown = await client.get("/api/docs/a/content?format=text&root=content")
         assert shown.text.strip() == "x" * 300
+
+
+async def test_a_restore_finds_room_where_no_more_clients_may_write() -> None:
+    settings = Settings(document_clients=3)
+    async with Collab(MemoryStore(), settings=settings) as collab, requests_to(collab) as client:
+        for number in (1, 2, 3):
+            (update,) = typed("x", client_id=number)
+            await client.post("/api/docs/a/updates", content=update)
+        for seq, text in ((1, "x"), (3, "xxx")):
+            restored = await client.post("/api/docs/a/restore", json={"to": seq})
+            assert restored.status_code == 200
+            shown = await client.get("/api/docs/a/content?format=text&root=content")
+            assert shown.text.strip() == text
+        room = await collab.running.rooms.acquire("a")
+        doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc(client_id=1)
+        doc.apply_update(room.document.encode())
+        reader = Client(room, client_id=1, doc=doc)
+        await reader.sync()
+        assert reader.wire.closed is None
+
+
+async def test_one_change_of_too_many_new_clients_is_refused() -> None:
+    async with house(SteeredStore(), Settings(document_clients=3)) as inner:
+        room = await inner.rooms.acquire("a")
+        hostile = Client(room, client_id=1).connect()
+        hostile.say(yjs.update(merge([typed("x", client_id=each)[0] for each in range(1, 5)])))
+        await hostile.wire.ended()
+        assert room.document.clients == 0
