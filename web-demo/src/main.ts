@@ -15,7 +15,7 @@ import { bring } from './request.js'
 import { Sidebar } from './sidebar.js'
 import { SignIn } from './sign-in.js'
 import { SignOutDialog } from './sign-out-dialog.js'
-import { takeLinkedToken } from './token.js'
+import { keptToken, takeLinkedToken } from './token.js'
 import { Trash } from './trash.js'
 
 declare global {
@@ -38,6 +38,8 @@ const connection = new Connection({
   url: new URL('./', document.baseURI),
   getToken: () => account.getToken(),
   getName: () => identity.user.name,
+  // What one of them stores is written by whoever has its token.
+  getTabs: () => keptToken() ?? '',
 })
 let opened: OpenDocument | null = null
 /** Whether somebody was let in since the page was loaded, and has not signed out. */

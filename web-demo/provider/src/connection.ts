@@ -8,34 +8,12 @@ import { FallbackTransport } from './fallback.js'
 import { readFrame } from './frames.js'
 import { Ladder } from './ladder.js'
 import { Listeners, type MessageListener } from './messages.js'
-import type { GetToken } from './session.js'
-import { SocketTransport, type WebSocketClass } from './socket.js'
+import type { ConnectionEvents, ConnectionOptions } from './options.js'
+import { SocketTransport } from './socket.js'
 import { isOffline, watchSurroundings } from './surroundings.js'
+import { channelName } from './tabs.js'
 import { TIMINGS, type Timings } from './timings.js'
 import type { Transport, TransportEvents, TransportKind } from './transport.js'
-
-export interface ConnectionOptions {
-  /** Where the server is mounted, such as `https://example.org/collab/`. */
-  url: string | URL
-  /** Gives the token for a document; asked again when the server no longer takes the last one. */
-  getToken?: GetToken
-  /** What people here call themselves: kept beside what they write where nobody is authenticated. */
-  getName?: () => string
-  /** What may carry frames: all of it by default. */
-  transports?: readonly TransportKind[]
-  /** The WebSocket class, where the platform has none. */
-  WebSocket?: WebSocketClass
-  /** What fetches, where the platform has nothing or the app wraps it. */
-  fetch?: typeof fetch
-  /** How long things take and wait. */
-  timings?: Partial<Timings>
-}
-
-export interface ConnectionEvents {
-  status: (status: ConnectionStatus) => void
-  /** What carries frames now; null while nothing does. */
-  transport: (kind: TransportKind | null) => void
-}
 
 /** How long a connection without documents stays open: the next one is often opened at once. */
 const LINGER_MS = 2_000
@@ -119,7 +97,9 @@ export class Connection extends Emitter<
       getToken: this.#options.getToken ?? null,
       timings: this.#timings,
       listeners: this.#listeners,
+      getChannel: () => channelName(this.#base.href, name, this.#options),
       status: () => this.#status,
+      isPaused: () => this.#isPaused,
       send: (frame) => this.#transport?.send(frame),
       onwish: () => this.#follow(),
       onclose: () => {
@@ -146,12 +126,14 @@ export class Connection extends Emitter<
     this.#isPaused = false
     this.#wake()
     this.#follow()
+    this.#update()
   }
 
   /** Stays away until `connect()`; documents stay open, and what is written there waits. */
   disconnect(): void {
     this.#isPaused = true
     this.#follow()
+    this.#update()
   }
 
   /** Closes every document, and the connection for good. */
@@ -404,7 +386,11 @@ export class Connection extends Emitter<
   #setStatus(status: ConnectionStatus): void {
     if (status === this.#status) return
     this.#status = status
-    for (const document of [...this.#documents.values()]) document.update()
+    this.#update()
     this.emit('status', [status])
+  }
+
+  #update(): void {
+    for (const document of [...this.#documents.values()]) document.update()
   }
 }

@@ -7,6 +7,7 @@ import type { Access, Message } from './frames.js'
 import { type Listeners, Messages } from './messages.js'
 import { Presence } from './presence.js'
 import { type GetToken, Session } from './session.js'
+import { Tabs } from './tabs.js'
 import type { Timings } from './timings.js'
 
 /** Where a document stands: its connection, and beyond that whether the server will have it. */
@@ -59,8 +60,12 @@ export interface Seat {
   getToken: GetToken | null
   timings: Timings
   listeners: Listeners
+  /** What the channel of the tabs is called that go on together without a server; null where none do. */
+  getChannel: () => string | null
   /** Where the connection stands. */
   status: () => ConnectionStatus
+  /** Whether the application has it stay away. */
+  isPaused: () => boolean
   send: (frame: Uint8Array) => void
   /** Whether it wants a connection has changed. */
   onwish: () => void
@@ -81,8 +86,11 @@ export class CollabDocument extends Emitter<
   readonly messages: Messages
   readonly #seat: Seat
   readonly #session: Session
+  readonly #tabs: Tabs
   readonly #owns: { doc: boolean; awareness: boolean }
   #progress: Progress
+  /** What the server allowed last. */
+  #lastAccess: Access | null = null
   #isClosed = false
 
   /** @internal */
@@ -107,7 +115,15 @@ export class CollabDocument extends Emitter<
       onchange: () => this.update(),
       onmessage: (text) => this.messages.receive(text),
     })
+    this.#tabs = new Tabs({
+      doc: this.doc,
+      awareness: this.awareness,
+      loaded: loaded ?? null,
+      timings: seat.timings,
+      getChannel: seat.getChannel,
+    })
     this.#progress = this.#measure()
+    this.#followTabs(this.#progress)
     this.doc.on('destroy', this.#onDocDestroy)
   }
 
@@ -156,6 +172,7 @@ export class CollabDocument extends Emitter<
     if (this.#isClosed) return
     this.#isClosed = true
     this.doc.off('destroy', this.#onDocDestroy)
+    this.#tabs.follow(false)
     this.#session.destroy()
     this.messages.interrupt()
     this.presence.destroy()
@@ -181,6 +198,8 @@ export class CollabDocument extends Emitter<
     this.#session.interrupt()
     this.messages.interrupt()
     this.update()
+    // The session has let go of everybody who was here.
+    this.#tabs.ask()
   }
 
   /** @internal Has the server say something; tells whether it can. */
@@ -208,6 +227,7 @@ export class CollabDocument extends Emitter<
     if (this.#isClosed) return
     const before = this.#progress
     const progress = this.#measure()
+    this.#followTabs(progress)
     const keys = Object.keys(progress) as (keyof Progress)[]
     if (keys.every((key) => progress[key] === before[key])) return
     this.#progress = progress
@@ -222,6 +242,14 @@ export class CollabDocument extends Emitter<
       this.#seat.onwish()
     }
     this.emit('progress', [progress])
+  }
+
+  /** Goes on with the other tabs while the server is out of reach. */
+  #followTabs({ status, access }: Progress): void {
+    if (access !== null) this.#lastAccess = access
+    const isApart = status !== 'connected' && status !== 'refused' && !this.#seat.isPaused()
+    // Who may only read has nothing to pass on, and could store nothing of what others write.
+    this.#tabs.follow(isApart && this.#lastAccess !== 'readonly')
   }
 
   readonly #onDocDestroy = (): void => this.close()

@@ -1,5 +1,5 @@
 export { CloseCode, type Refusal } from './close-codes.js'
-export { Connection, type ConnectionEvents, type ConnectionOptions } from './connection.js'
+export { Connection } from './connection.js'
 export {
   CollabDocument,
   type ConnectionStatus,
@@ -12,6 +12,7 @@ export { CollabError, DocumentOpen, Ended, FrameError, MessageRefused } from './
 export { EventReader, type StreamEvent } from './event-stream.js'
 export type { Access } from './frames.js'
 export type { Json, MessageListener, MessageOptions, Messages, Origin } from './messages.js'
+export type { ConnectionEvents, ConnectionOptions } from './options.js'
 export type { Peer, Presence, PresenceState } from './presence.js'
 export type { GetToken } from './session.js'
 export type { WebSocketClass } from './socket.js'

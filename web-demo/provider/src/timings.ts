@@ -24,6 +24,8 @@ export interface Timings {
   fullCapMs: number
   /** Presence is sent at most this often: every 50. */
   presenceMs: number
+  /** After so long without a server a document goes on with the other tabs of the browser: 500. */
+  apartMs: number
 }
 
 export const TIMINGS: Readonly<Timings> = {
@@ -39,4 +41,5 @@ export const TIMINGS: Readonly<Timings> = {
   fullMs: 5_000,
   fullCapMs: 300_000,
   presenceMs: 50,
+  apartMs: 500,
 }

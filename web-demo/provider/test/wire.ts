@@ -21,6 +21,8 @@ export class Wire {
   isPrompt = true
   /** Decides on tokens: a close code refuses one, and undefined lets it in. */
   judge: (document: string, token: string) => number | undefined = () => undefined
+  /** What those may do who are let in. */
+  access: 'read-write' | 'readonly' = 'read-write'
   readonly tokens: string[] = []
 
   get WebSocket(): WebSocketClass {
@@ -134,7 +136,7 @@ export class WireSocket {
     const token = decoding.readVarString(decoder)
     this.#wire.tokens.push(token)
     const code = this.#wire.judge(document, token)
-    if (code === undefined) this.tell(document, AUTH, 2, 'read-write')
+    if (code === undefined) this.tell(document, AUTH, 2, this.#wire.access)
     else this.tell(document, AUTH, 1, 'judged', code)
   }
 

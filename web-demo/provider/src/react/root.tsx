@@ -1,7 +1,8 @@
 import { createContext, type ReactNode, useContext, useEffect, useState } from 'react'
 
-import { Connection, type ConnectionOptions } from '../connection.js'
+import { Connection } from '../connection.js'
 import { CollabError } from '../errors.js'
+import type { ConnectionOptions } from '../options.js'
 import { Leases, type Prepare } from './leases.js'
 
 /** What components below a `CollabRoot` share. */
