@@ -216,7 +216,8 @@ class BlockingDocument:
 
         Raises:
             TimedOut: it takes longer.
-            Unauthenticated: the token is not good, and there is no other.
+            Unauthenticated: the token is not good, and there is no other; or the function that
+                gives tokens is wrong.
             AccessDenied: it does not open the document.
             DocumentDeleted: the document was deleted.
             ConnectionEnded: the document was left.
@@ -383,6 +384,7 @@ def connect_blocking(
     Raises:
         InvalidName: this cannot name a document, or an author.
         InvalidQuery: the URL is none of a server.
+        Unauthenticated: the token is no text.
         NotSaved: on leaving: changes have not become durable in time.
         CollabError: on leaving: what ``BlockingDocument.saved`` raises.
     """

@@ -85,7 +85,8 @@ class RemoteDocument:
         That is for ever where the server cannot be reached: ``anyio.fail_after`` bounds it.
 
         Raises:
-            Unauthenticated: the token is not good, and there is no other.
+            Unauthenticated: the token is not good, and there is no other; or the function that
+                gives tokens is wrong.
             AccessDenied: it does not open the document.
             DocumentDeleted: the document was deleted.
             ConnectionEnded: the document was left.
@@ -213,7 +214,8 @@ async def connect(
         url: where the server is: ``http://HOST/PREFIX``, or the same with https, ws or wss.
         name: document name.
         token: what to show; or a function, async or not, that gives it, and is asked for another
-            one when the server wants that.
+            one when the server wants that. Where it raises, it is asked again later, unless that is
+            a mistake in it, such as a TypeError.
         author: what the history calls who writes here, on a server that authenticates nobody; it is
             a claim, and kept as one. None for nobody.
         doc: the Doc to keep in sync, with what is in it already; None for a new one.
@@ -223,6 +225,7 @@ async def connect(
     Raises:
         InvalidName: this cannot name a document, or an author.
         InvalidQuery: the URL is none of a server.
+        Unauthenticated: the token is no text.
         NotSaved: on leaving: changes have not become durable in time.
         CollabError: on leaving: what ``RemoteDocument.saved`` raises.
     """

@@ -203,6 +203,9 @@ class Line:
     async def _token(self) -> str:
         try:
             return await self._credentials.token()
+        except Unauthenticated as error:
+            self.refusal = error
+            raise ConnectionEnded(None, str(error)) from error
         except Exception as error:
             raise ConnectionEnded(None, f"no token could be had: {error!r}") from error
 

@@ -1,5 +1,6 @@
 """Tokens, and what a client does when the server will not have it."""
 
+import os
 from collections.abc import Iterator
 
 import anyio
@@ -7,7 +8,7 @@ import httpx
 import pytest
 
 import collab
-from collab.client import Access, RemoteDocument, Status
+from collab.client import Access, RemoteDocument, Status, Token
 from collab.errors import AccessDenied, DocumentDeleted, Unauthenticated
 from tests.client.gate import gate_to
 from tests.client.writing import WITHIN_SECONDS, text_of, until, until_shows, write
@@ -80,18 +81,76 @@ async def test_a_function_that_has_no_good_token_is_not_asked_for_ever(address: 
     assert len(given) == 2
 
 
-async def test_what_is_no_token_is_told_and_another_one_asked_for(
+def give_none() -> str:
+    """Gives what is no token, as programs without types do."""
+    return os.environ.get("NO_SUCH_VARIABLE")  # type: ignore[return-value]
+
+
+async def give_none_later() -> str:
+    return give_none()
+
+
+def give_what_cannot_be_sent() -> str:
+    return "\udc80"
+
+
+def give_by_mistake() -> str:
+    return ({"token": "..."}).token  # type: ignore[attr-defined,no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("give", "why"),
+    [
+        (give_none, "expected a token, got NoneType"),
+        (give_none_later, "expected a token, got NoneType"),
+        (give_what_cannot_be_sent, "expected a token, got text that cannot be sent"),
+        (give_by_mistake, "got AttributeError: 'dict' object has no attribute 'token'"),
+    ],
+)
+async def test_a_function_that_is_wrong_is_told_of_at_once(give: Token, why: str) -> None:
+    async with collab.connect("http://127.0.0.1:1", "notes", token=give) as document:
+        with pytest.raises(Unauthenticated, match=why), anyio.fail_after(WITHIN_SECONDS):
+            await document.synced()
+        assert document.status is Status.REFUSED
+
+
+async def test_a_token_that_is_none_is_refused_before_it_is_shown() -> None:
+    with pytest.raises(Unauthenticated, match="expected a token, got bytes"):
+        async with collab.connect("http://127.0.0.1:1", "notes", token=b"..."):  # type: ignore[arg-type]
+            pass
+
+
+async def test_what_fails_in_passing_is_told_and_asked_again(
     address: str, room: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    given: list[object] = []
+    asked = 0
 
     def give() -> str:
-        given.append(None if not given else token())
-        return given[-1]  # type: ignore[return-value]  # as programs without types do
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise httpx.ConnectError("nobody gives tokens now")
+        return token()
 
     async with collab.connect(address, room, token=give) as document:
         await until(document, lambda: document.status is Status.CONNECTED, "another token")
-    assert "expected a token, got NoneType" in caplog.text
+    assert "nobody gives tokens now" in caplog.text
+
+
+async def test_a_connection_ends_with_a_function_that_goes_wrong(
+    guarded: Server, address: str, room: str
+) -> None:
+    given: list[str] = []
+
+    def give() -> str:
+        given.append(token(user=room))
+        return given[0] if len(given) == 1 else give_none()
+
+    async with collab.connect(address, room, token=give) as document:
+        await document.synced()
+        await ask(guarded, "POST", "/api/sessions/revoke", {"user": room})
+        with pytest.raises(Unauthenticated, match="got NoneType"):
+            await until_refused(document)
 
 
 async def test_a_document_that_the_token_does_not_open_is_refused(address: str) -> None:
