@@ -6,6 +6,7 @@
     ├── ProtocolError            a peer broke the wire protocol; closes that client only
     │   ├── Truncated            ended in the middle of a value
     │   ├── TooLarge             more than a limit allows
+    │   ├── TooEarly             more than may wait for a token to be looked at
     │   └── PoisonedUpdate       an update the CRDT cannot apply
     ├── PairsCut                 a long document is to be made anew before it takes an update
     ├── Unauthenticated          nobody knows who this is
@@ -89,6 +90,12 @@ class TooLarge(ProtocolError):
     """A peer sent more than a limit allows."""
 
     code = CloseCode.TOO_LARGE
+
+
+class TooEarly(ProtocolError):
+    """A peer sent more than is kept until its token was looked at; it may come back."""
+
+    code = CloseCode.TRY_AGAIN_LATER
 
 
 class PoisonedUpdate(ProtocolError):

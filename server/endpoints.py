@@ -14,6 +14,7 @@ from collab.server.auth.guard import Guard, Permit
 from collab.server.auth.origins import Origins
 from collab.server.auth.passes import Passes
 from collab.server.limits.census import Census, Visit
+from collab.server.limits.strangers import Strangers
 from collab.server.metrics import Metrics
 from collab.server.peers.hocuspocus import HocuspocusPeer
 from collab.server.peers.peer import Peer
@@ -78,6 +79,10 @@ class Handshakes:
         timers: the server's timers.
         census: counts who is connected.
         metrics: counts who is refused.
+
+    Attributes:
+        metrics: as given.
+        strangers: bounds what is kept of clients before it is known who they are.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class Handshakes:
         metrics: Metrics,
     ) -> None:
         self.metrics = metrics
+        self.strangers = Strangers(settings, metrics)
         self._census = census
         self._rooms = rooms
         self._guard = guard
@@ -151,6 +157,12 @@ class Handshakes:
     def _peer_of_many(self, handshake: Scope, visit: Visit) -> Peer:
         """Each document will bring a token of its own."""
         shared = SharedConnection(
-            self._rooms, self._guard, handshake, self._settings, self._timers, visit
+            self._rooms,
+            self._guard,
+            handshake,
+            self._settings,
+            self._timers,
+            visit,
+            self.strangers,
         )
         return HocuspocusPeer(shared, self._settings.connection_documents)

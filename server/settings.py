@@ -49,8 +49,12 @@ class Settings:
             and encoding it does not slow them down.
         connection_documents: how many documents a connection may have open at once, where a dialect
             allows several. 256: more than people have, and a bound.
-        unauthenticated_max_bytes: what a client may send before its token was looked at. 1 MiB:
-            what was written meanwhile, and little memory for strangers.
+        unauthenticated_max_bytes: what a client may send before its token was looked at; who sends
+            more is told to come back (1013). 1 MiB: what was written meanwhile, and little memory
+            for strangers.
+        strangers_max_bytes: the same for all clients together; who has sent most of it is told to
+            come back (1013). 64 MiB: a crowd of a thousand that comes at once, each with a
+            document of thousands of authors.
         fallback_sessions: how many clients may be served without WebSockets. 10,000: at 90 kB each,
             less than a gigabyte.
         resume_seconds: how long such a client keeps its seat while it is cut off. 30 s: a change of
@@ -126,6 +130,7 @@ class Settings:
     checkpoint_seconds: float = 5.0
     connection_documents: int = 256
     unauthenticated_max_bytes: int = MIB
+    strangers_max_bytes: int = 64 * MIB
     fallback_sessions: int = 10_000
     resume_seconds: float = 30.0
     poll_seconds: float = 20.0

@@ -39,6 +39,9 @@ _PASSING = frozenset(
 """What ends the connection and not one document alone: the provider comes back to a connection that
 was cut, but never by itself to a document that was closed."""
 
+_ASKING_BYTES = 1024
+"""What it takes to look at a token, beside the token."""
+
 
 class Seat:
     """One document on a connection; to its room it is a connection of its own.
@@ -62,7 +65,6 @@ class Seat:
         "_tells_version",
         "_told",
         "_user",
-        "_waiting",
         "address",
         "closed",
     )
@@ -73,7 +75,6 @@ class Seat:
         self._name = hocuspocus.document_of(address)
         self._room: Room | None = None
         self._member: Member | None = None
-        self._waiting: list[bytes] = []
         self._attempt = 0
         self._tells_version = False
         self._user: str | None = None
@@ -99,8 +100,7 @@ class Seat:
         elif self._room is not None and self._member is not None:
             self._room.receive(self._member, body)
         elif not self.closed:
-            self._shared.keep_waiting(len(body))
-            self._waiting.append(body)
+            self._shared.keep_waiting(self, body)
             if not self._attempt and hocuspocus.is_question(body):
                 self._ask("")  # Version 2 says nothing of a token it does not have.
 
@@ -117,7 +117,7 @@ class Seat:
     def leave(self) -> None:
         """Leaves the room, and whatever is under way."""
         self._attempt += 1
-        self._forget_waiting()
+        self._shared.forget_waiting(self)
         room, self._room = self._room, None
         member, self._member = self._member, None
         if room is not None and member is not None:
@@ -191,6 +191,7 @@ class Seat:
 
     def _ask(self, token: str) -> None:
         self._attempt += 1
+        self._shared.count_waiting(_ASKING_BYTES + len(token))
         self._shared.rooms.spawn(partial(self._authenticate, token, self._attempt))
 
     async def _authenticate(self, token: str, attempt: int) -> None:
@@ -212,6 +213,8 @@ class Seat:
             if attempt == self._attempt:
                 self.close(CloseCode.TRY_AGAIN_LATER, "try again later")
             raise
+        finally:
+            self._shared.count_waiting(-_ASKING_BYTES - len(token))
 
     async def _open(self, permit: Permit, attempt: int) -> None:
         rooms = self._shared.rooms
@@ -240,15 +243,10 @@ class Seat:
         room.join(self._member)
         if self._shared.paused:
             room.pause(self._member)
-        for body in self._forget_waiting():
+        for body in self._shared.forget_waiting(self):
             if self._member is None:  # One of them broke the protocol.
                 return
             room.receive(self._member, body)
-
-    def _forget_waiting(self) -> list[bytes]:
-        waiting, self._waiting = self._waiting, []
-        self._shared.keep_waiting(-sum(map(len, waiting)))
-        return waiting
 
 
 def _code_of(refusal: CollabError) -> CloseCode:

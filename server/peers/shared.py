@@ -5,10 +5,11 @@ from starlette.types import Scope
 
 from collab.access import check_name
 from collab.close import CloseCode
-from collab.errors import ProtocolError, Unauthenticated
+from collab.errors import TooEarly, Unauthenticated
 from collab.server.auth.guard import Guard, Permit
 from collab.server.connection import Connection
 from collab.server.limits.census import Visit
+from collab.server.limits.strangers import Strangers
 from collab.server.rooms.rooms import Rooms
 from collab.server.settings import Settings
 from collab.server.timers import Timer, Timers
@@ -25,6 +26,7 @@ class SharedConnection:
         settings: bounds and times.
         timers: where it waits for a client that opens nothing.
         visit: its place in the census, from when it is opened to its end.
+        strangers: bounds what all connections keep for tokens that are not looked at yet.
 
     Attributes:
         connection: the connection, once it is opened.
@@ -39,10 +41,12 @@ class SharedConnection:
         "_patience",
         "_reluctant",
         "_settings",
+        "_strangers",
         "_taken",
         "_timers",
         "_told",
         "_visit",
+        "_waiting",
         "_waiting_bytes",
         "connection",
         "guard",
@@ -60,6 +64,7 @@ class SharedConnection:
         settings: Settings,
         timers: Timers,
         visit: Visit,
+        strangers: Strangers,
     ) -> None:
         self.rooms = rooms
         self.guard = guard
@@ -68,9 +73,11 @@ class SharedConnection:
         self._settings = settings
         self._timers = timers
         self._visit = visit
+        self._strangers = strangers
         self._taken = 0
         self._patience: Timer | None = None
         self._ended = False
+        self._waiting: dict[Connection, list[bytes]] = {}
         self._waiting_bytes = 0
         self._reluctant: set[Connection] = set()
         self._heard = 0
@@ -88,6 +95,7 @@ class SharedConnection:
         if self._patience is not None:
             self._patience.cancel()
         self._visit.end()
+        self._strangers.keep(self, 0)
 
     @property
     def taken(self) -> bool:
@@ -108,6 +116,7 @@ class SharedConnection:
         """A seat is taken, for a user."""
         self._taken += 1
         self._visit.open(user)
+        self._strangers.keep(self, 0)
 
     def release(self, user: str | None) -> None:
         """It is not any more; where none is, the connection is ended after a while."""
@@ -134,15 +143,41 @@ class SharedConnection:
             self._told += 1
         return self._told
 
-    def keep_waiting(self, size: int) -> None:
-        """Counts bytes that wait for a token, or negative ones that no longer do.
+    def keep_waiting(self, seat: Connection, frame: bytes) -> None:
+        """Keeps a frame of a document whose token is not looked at yet.
 
         Raises:
-            ProtocolError: they are more than a client may send before it is known.
+            TooEarly: what waits is more than a client may send before it is known.
+        """
+        self._waiting.setdefault(seat, []).append(frame)
+        self.count_waiting(len(frame))
+
+    def forget_waiting(self, seat: Connection) -> list[bytes]:
+        """Returns the frames that were kept for a document, and keeps them no more."""
+        frames = self._waiting.pop(seat, [])
+        self.count_waiting(-sum(map(len, frames)))
+        return frames
+
+    def count_waiting(self, size: int) -> None:
+        """Counts bytes that wait for a token, or are one, or negative ones that no longer do.
+
+        Raises:
+            TooEarly: see ``keep_waiting``.
         """
         self._waiting_bytes += size
-        if self._waiting_bytes > self._settings.unauthenticated_max_bytes:
-            raise ProtocolError("expected a token before so many messages")
+        if self._taken or self._ended:
+            most = self._settings.message_max_bytes
+        else:
+            most = self._settings.unauthenticated_max_bytes
+            self._strangers.keep(self, self._waiting_bytes)
+        if size > 0 and self._waiting_bytes > most:
+            raise TooEarly("expected a token before so many messages")
+
+    def send_away(self) -> None:
+        """See ``collab.server.limits.strangers.Stranger``."""
+        for seat in tuple(self._waiting):
+            self.forget_waiting(seat)
+        self.connection.close(CloseCode.TRY_AGAIN_LATER, "too much waits for tokens")
 
     def read_for(self, seat: Connection, *, reads: bool) -> None:
         """Reads from the connection only while every seat wants it."""
@@ -177,6 +212,8 @@ class SharedConnection:
     def _with_token(self, token: str) -> Scope:
         if not token:
             return self._handshake
+        if len(token) > self._settings.handshake_max_bytes:
+            raise Unauthenticated("expected a token as short as one that comes in a header")
         try:
             value = b"Bearer " + token.encode("latin-1")
         except UnicodeEncodeError as error:

@@ -34,6 +34,7 @@ from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
 from collab.server.transports.amendments import amend_hypercorn
+from collab.server.transports.bounded import Bounded, pass_on
 from collab.server.transports.heads import HEAD_END, read_handshake, shortened
 from collab.server.transports.native import NativeConnection
 
@@ -326,13 +327,15 @@ class _Guest(asyncio.Protocol):
         # The answer and what a room begins with leave in one segment: each costs the kernel some
         # microseconds, and crowds come back all at once.
         self._cork(transport, on=True)
-        received = memoryview(self._received)
-        while received:
-            room = protocol.get_buffer(-1)
-            size = min(len(room), len(received))
-            room[:size] = received[:size]
-            received = received[size:]
-            protocol.buffer_updated(size)
+        if peer.known:
+            pass_on(self._received, protocol)
+        else:
+            head, end, rest = self._received.partition(HEAD_END)
+            pass_on(head + end, protocol)
+            most = min(door.settings.unauthenticated_max_bytes, door.settings.message_max_bytes)
+            bounded = Bounded(protocol, peer, most, door.handshakes.strangers)
+            transport.set_protocol(bounded)
+            bounded.data_received(rest)
         self._received = b""
         self._cork(transport, on=False)
 

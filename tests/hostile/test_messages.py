@@ -186,7 +186,7 @@ async def test_a_flood_of_application_messages_is_held_back(server: Server) -> N
 async def test_who_brings_no_token_has_little_kept(server: Server, kept: str) -> None:
     """A hundred times what is kept before a token was looked at, and addresses of megabytes."""
     if kept == "messages":
-        frames = [write_var_string("a") + b"\x01" + write_var_bytes(bytes(MIB))] * 100
+        frames = [write_var_string("a") + b"\x01" + write_var_bytes(bytes(MIB // 2))] * 200
     else:
         frames = [write_var_string(f"{n}" * 4 * MIB) + b"\x02\x00\x00" for n in range(10)]
 
@@ -195,7 +195,8 @@ async def test_who_brings_no_token_has_little_kept(server: Server, kept: str) ->
             attacker.send_frames(*frames)
             return attacker.close_code()
 
-    assert await unharmed(server, 64 * MIB, run) in (CloseCode.MALFORMED, None)
+    expected = {CloseCode.TRY_AGAIN_LATER, CloseCode.MALFORMED, None}
+    assert await unharmed(server, 64 * MIB, run) in expected
 
 
 async def test_a_decompression_bomb_is_not_unpacked(server: Server) -> None:

@@ -10,6 +10,7 @@ from collab.lib0 import write_var_string
 from collab.protocol import hocuspocus, yjs
 from collab.server.auth.guard import Authenticate, Guard
 from collab.server.limits.census import Census, Visit
+from collab.server.limits.strangers import Strangers
 from collab.server.peers.hocuspocus import HocuspocusPeer
 from collab.server.peers.shared import SharedConnection
 from collab.server.rooms.rooms import Rooms
@@ -41,11 +42,12 @@ class Provider:
         settings: Settings,
         timers: Timers,
         visit: Visit,
+        strangers: Strangers,
         authenticate: Authenticate | None = None,
     ) -> None:
         self.wire = Wire()
         guard = Guard(authenticate, None)
-        shared = SharedConnection(rooms, guard, HANDSHAKE, settings, timers, visit)
+        shared = SharedConnection(rooms, guard, HANDSHAKE, settings, timers, visit, strangers)
         self.peer = HocuspocusPeer(shared, settings.connection_documents)
         self.wire.on_pressure(self.peer.pause, self.peer.resume)
         self.peer.opened(self.wire)
@@ -90,4 +92,7 @@ def provider(
     inner: House, authenticate: Authenticate | None = None, timers: Timers | None = None
 ) -> Provider:
     visit = Census(inner.settings, inner.metrics, ()).visit(HANDSHAKE)
-    return Provider(inner.rooms, inner.settings, timers or inner.timers, visit, authenticate)
+    strangers = Strangers(inner.settings, inner.metrics)
+    return Provider(
+        inner.rooms, inner.settings, timers or inner.timers, visit, strangers, authenticate
+    )

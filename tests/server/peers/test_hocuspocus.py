@@ -15,6 +15,7 @@ from collab.lib0 import write_var_string, write_var_uint
 from collab.protocol import hocuspocus, yjs
 from collab.protocol.messages import EMPTY_UPDATE
 from collab.server.limits.census import RESTARTS, Census
+from collab.server.limits.strangers import Strangers
 from collab.server.settings import Settings
 from tests.core import poison
 from tests.server.peers.provider import (
@@ -304,6 +305,7 @@ async def test_what_waits_for_a_token_is_bounded() -> None:
         assert one.wire.closed is None
         one.say("b", yjs.update(bytes(60)))
         assert one.wire.closed is not None
+        assert one.wire.closed[0] == CloseCode.TRY_AGAIN_LATER
 
 
 async def test_so_are_documents() -> None:
@@ -467,7 +469,9 @@ async def test_who_has_gone_is_neither_counted_nor_waited_for_any_more() -> None
     timers = TimersByHand()
     async with inside(settings=Settings(user_connections=2)) as inner:
         census = Census(inner.settings, inner.metrics, ())
-        one = Provider(inner.rooms, inner.settings, timers, census.visit(HANDSHAKE), by_token)
+        strangers = Strangers(inner.settings, inner.metrics)
+        visit = census.visit(HANDSHAKE)
+        one = Provider(inner.rooms, inner.settings, timers, visit, strangers, by_token)
         await one.opened("a", "ana")
         await one.opened("b", "ana")
         assert list(census.connections) == [one.wire]
@@ -485,7 +489,8 @@ async def test_who_was_let_in_as_the_server_stopped_is_sent_on() -> None:
         census = Census(inner.settings, inner.metrics, ())
         visit = census.visit(HANDSHAKE)
         census.close()
-        one = Provider(inner.rooms, inner.settings, inner.timers, visit)
+        strangers = Strangers(inner.settings, inner.metrics)
+        one = Provider(inner.rooms, inner.settings, inner.timers, visit, strangers)
         assert one.wire.closed == (CloseCode.RESTART, RESTARTS)
         one.peer.ended()
         assert not census.connections

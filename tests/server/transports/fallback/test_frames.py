@@ -158,10 +158,10 @@ class TestPosts:
             await synced(client)
 
     async def test_who_has_no_token_taken_yet_sends_no_more_than_strangers_may(self) -> None:
-        few = Settings(unauthenticated_max_bytes=100)
+        few = Settings(unauthenticated_max_bytes=2_000)
         a = write_var_string("a")
         async with serving(few) as http, FallbackClient(http, "/sse", poll=True) as client:
-            long = a + yjs.update(pycrdt.Doc({"text": pycrdt.Text("x" * 200)}).get_update())
+            long = a + yjs.update(pycrdt.Doc({"text": pycrdt.Text("x" * 3_000)}).get_update())
             assert (await client.post(long, number=1)).status_code == 413
             await client.say(a + b"\x02\x00" + write_var_string("anything"))
             assert await client.frame() == a + READ_WRITE
