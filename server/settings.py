@@ -67,8 +67,8 @@ class Settings:
             come at once, and whoever sends faster is read from more slowly. 2,000: a hundred times
             what typing and cursors make.
         connection_bytes_per_second: the same in bytes. 16 MiB: more than most networks carry.
-        address_connections: how many connections one address may have; more are refused (429).
-            5,000: a proxy whose addresses are not trusted is one address.
+        address_connections: how many connections one address, of IPv6 a /64, may have; more are
+            refused (429). 5,000: a proxy whose addresses are not trusted is one address.
         user_connections: how many documents one user may have open, in all connections. 500: tabs
             and devices, and a bound.
         rooms: how many documents may be in memory at once; for others clients are told to come back

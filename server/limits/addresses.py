@@ -9,6 +9,8 @@ from collab.errors import SettingsError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_IPV6_PREFIX = 64
+
 
 def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
     """Reads networks such as ``10.0.0.0/8``, ``fd00::/8`` or ``192.0.2.7``.
@@ -48,7 +50,7 @@ def client_address(scope: Scope, trusted: Sequence[Network]) -> str:
         value for name, value in scope["headers"] if name == b"x-forwarded-for"
     ).decode("latin-1")
     for hop in reversed([hop.strip() for hop in forwarded.split(",")]):
-        if not _is_address(hop):
+        if _parse(hop) is None:
             break  # Nobody we trust wrote that.
         address = hop
         if not _is_within(hop, trusted):
@@ -56,17 +58,29 @@ def client_address(scope: Scope, trusted: Sequence[Network]) -> str:
     return address
 
 
-def _is_address(text: str) -> bool:
+def one_client(address: str) -> str:
+    """Names what counts as one client: of IPv6 a /64, as one machine may use all of it.
+
+    Source: RFC 6177, section 2: a site is given no less.
+    """
+    parsed = _parse(address) if ":" in address else None
+    if parsed is None:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    return str(ipaddress.IPv6Network((int(parsed), _IPV6_PREFIX), strict=False))
+
+
+def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Reads an address: of IPv4 also as a socket for both shows it. None for what is none."""
     try:
-        ipaddress.ip_address(text)
+        parsed = ipaddress.ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return mapped or parsed
 
 
 def _is_within(address: str, networks: Sequence[Network]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed in network for network in networks)
+    parsed = _parse(address)
+    return parsed is not None and any(parsed in network for network in networks)

@@ -9,7 +9,7 @@ from starlette.types import Scope
 from collab.close import CloseCode
 from collab.errors import NotRunning, TooMany
 from collab.server.connection import Connection
-from collab.server.limits.addresses import Network, client_address
+from collab.server.limits.addresses import Network, client_address, one_client
 from collab.server.metrics import Metrics
 from collab.server.settings import Settings
 
@@ -78,8 +78,8 @@ class Census:
         return Visit(self, address)
 
     def address_of(self, scope: Scope) -> str:
-        """Names the address a request comes from; see ``client_address``."""
-        return client_address(scope, self._proxies)
+        """Names the address a request comes from; see ``client_address`` and ``one_client``."""
+        return one_client(client_address(scope, self._proxies))
 
     def check_user(self, user: str | None) -> None:
         """Refuses a user with too many documents open; nobody unnamed is counted.

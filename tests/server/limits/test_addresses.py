@@ -5,7 +5,7 @@ from starlette.types import Scope
 
 from collab.errors import SettingsError
 from collab.server.app import Collab
-from collab.server.limits.addresses import client_address, parse_networks
+from collab.server.limits.addresses import client_address, one_client, parse_networks
 from collab.storage.memory import MemoryStore
 
 PROXIES = parse_networks(["10.0.0.0/8", "fd00::/8"])
@@ -39,6 +39,37 @@ def test_the_first_hop_from_the_end_that_is_no_proxy_counts(scope: Scope, addres
 
 def test_nobody_is_believed_where_no_proxy_is_named() -> None:
     assert client_address(request("10.1.1.1", "198.51.100.7"), ()) == "10.1.1.1"
+
+
+def test_a_proxy_is_known_by_its_ipv4_address_where_the_socket_is_for_both() -> None:
+    headers = [(b"x-forwarded-for", b"192.0.2.7")]
+    scope = {"client": ("::ffff:10.0.0.1", 1), "headers": headers}
+    assert client_address(scope, PROXIES) == "192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:1"),
+        ("fe80::1%eth0", "fe80::2"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("", ""),
+    ],
+)
+def test_what_one_machine_may_use_counts_as_one(one: str, other: str) -> None:
+    assert one_client(one) == one_client(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("2001:db8::1", "2001:db8:0:1::1"),
+        ("192.0.2.7", "192.0.2.8"),
+        ("::ffff:192.0.2.7", "::ffff:192.0.2.8"),
+    ],
+)
+def test_others_count_apart(one: str, other: str) -> None:
+    assert one_client(one) != one_client(other)
 
 
 def test_what_is_no_network_is_refused() -> None:

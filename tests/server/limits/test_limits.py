@@ -128,3 +128,22 @@ async def test_a_presence_state_is_no_longer_than_it_may_be(native: bool) -> Non
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == CloseCode.TOO_LARGE
         assert 'collab_connections_closed_total{code="1009"} 1.0' in await metrics(port)
+
+
+async def test_a_network_of_ipv6_is_one_address(native: bool) -> None:
+    """Whoever has one address of it has all."""
+    app = Collab(
+        MemoryStore(), settings=Settings(address_connections=1), trusted_proxies=["127.0.0.1"]
+    )
+    async with front_door(app, native=native) as port:
+
+        def from_address(address: str) -> connect:
+            headers = {"X-Forwarded-For": address}
+            return connect(f"ws://127.0.0.1:{port}/ws/a", additional_headers=headers)
+
+        async with from_address("2001:db8::1") as first, from_address("2001:db8:0:1::1") as other:
+            await first.recv()
+            await other.recv()
+            with pytest.raises(InvalidStatus) as refusal:
+                await from_address("2001:db8::2")
+            assert refusal.value.response.status_code == 429
