@@ -266,11 +266,18 @@ async def open_fallback(
     Args:
         server: where.
         tls: how its certificate is checked; None for as usual.
+
+    Raises:
+        ConnectionEnded: the environment names a proxy that cannot be used.
     """
     timeout = httpx.Timeout(_QUIET_SECONDS, connect=10.0)
+    try:
+        client = httpx.AsyncClient(timeout=timeout, verify=True if tls is None else tls)
+    except (ValueError, ImportError, httpx.InvalidURL) as error:  # SOCKS takes an extra of httpx.
+        raise ConnectionEnded(None, f"no way through the proxy: {error}") from error
     frames_in, frames = anyio.create_memory_object_stream[bytes](_FRAMES_WAITING)
     async with (
-        httpx.AsyncClient(timeout=timeout, verify=True if tls is None else tls) as http,
+        client as http,
         frames_in,
         frames,
         anyio.create_task_group() as tasks,

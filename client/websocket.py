@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 from anyio.abc import ByteStream
+from anyio.streams.tls import TLSStream
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.frames import Frame, Opcode
@@ -18,6 +19,7 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import WebSocketURI, parse_uri
 
+from collab.client.proxy import find_proxy, open_tunnel
 from collab.client.server_address import ServerAddress
 from collab.close import CloseCode
 from collab.errors import ConnectionEnded, WebSocketsBlocked
@@ -161,13 +163,18 @@ async def open_websocket(
 
 
 async def _connect(uri: WebSocketURI, tls: ssl.SSLContext | None) -> ByteStream:
+    proxy = find_proxy(uri)
+    stream: ByteStream
+    if proxy is None:
+        stream = await anyio.connect_tcp(uri.host, uri.port)
+    else:
+        stream = await open_tunnel(proxy, uri)
     if not uri.secure:
-        return await anyio.connect_tcp(uri.host, uri.port)
-    return await anyio.connect_tcp(
-        uri.host,
-        uri.port,
-        tls=True,
-        ssl_context=tls,
-        tls_hostname=uri.host,
-        tls_standard_compatible=False,
-    )
+        return stream
+    try:
+        return await TLSStream.wrap(
+            stream, hostname=uri.host, ssl_context=tls, standard_compatible=False
+        )
+    except BaseException:
+        await anyio.aclose_forcefully(stream)
+        raise
