@@ -4,7 +4,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from collab.access import check_name
@@ -13,6 +12,8 @@ from collab.storage.checks import check_appends, check_author
 from collab.storage.columns import new_epoch
 from collab.storage.compression import Form, compress
 from collab.storage.sqlite.connection import Synchronous, connect_writer, store_errors
+from collab.storage.sqlite.location import Location, Lost
+from collab.storage.sqlite.reader_pool import ReaderPool
 from collab.storage.sqlite.trash_rows import refuse_deleted
 from collab.store import Append, Appended
 
@@ -34,18 +35,29 @@ class LogWriter:
     Its methods block and may be called from any thread; they wait for each other.
 
     Args:
-        path: absolute path of a store that ``prepare`` has seen.
+        location: where the store is.
+        readers: who reads in this process: they let go of files that are lost.
         synchronous: see ``connect_writer``.
         busy_seconds: how long a transaction waits for another process's lock.
     """
 
-    def __init__(self, path: Path, *, synchronous: Synchronous, busy_seconds: float) -> None:
-        self._path = path
+    def __init__(
+        self,
+        location: Location,
+        readers: ReaderPool,
+        *,
+        synchronous: Synchronous,
+        busy_seconds: float,
+    ) -> None:
+        self._location = location
+        self._readers = readers
+        self._path = location.path
         self._synchronous: Synchronous = synchronous
         self._busy_seconds = busy_seconds
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._closed = False
+        self._lost = False  # Whether another file is in the place of the store's, or none.
         self._to_empty = False  # Whether the write-ahead log may hold what was erased.
         self._version = -1
         self._heads: dict[str, tuple[int, int, str]] = {}  # name -> row id, seq, epoch
@@ -88,7 +100,8 @@ class LogWriter:
             self._closed = True
             connection, self._connection = self._connection, None
             if connection is not None:
-                _empty_log(connection, wait_seconds=0)
+                if not self._lost:  # What is beside another file is that one's by now.
+                    _empty_log(connection, wait_seconds=0)
                 connection.close()
 
     def _commit(
@@ -97,23 +110,70 @@ class LogWriter:
         with self._lock, store_errors(self._path):
             if self._closed:
                 raise StoreError(f"expected {self._path} to be open, got a store that is closed")
-            connection = self._connection
-            if connection is None:
-                connection = self._connection = connect_writer(
-                    self._path, synchronous=self._synchronous, busy_seconds=self._busy_seconds
-                )
-                # Who has erased something may have been killed right after.
-                self._empty(connection, wait_seconds=0)
+            connection = self._connected()
+            lost = None
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 written = write(connection)
+                # Under the lock: what another process does about it comes before or after.
+                lost = self._location.lost()
+                if lost is not None:
+                    raise self._location.unavailable(lost)
                 connection.execute("COMMIT")
             except BaseException as error:
                 self._roll_back(connection, error)
+                if isinstance(error, sqlite3.DatabaseError):
+                    lost = self._location.look()  # It may have come of that.
+                if lost is not None:
+                    self._let_go(lost)
+                    raise self._location.unavailable(lost) from error
                 raise
             if self._to_empty or emptying_seconds is not None:
                 self._empty(connection, wait_seconds=emptying_seconds or 0)
             return written
+
+    def _connected(self) -> sqlite3.Connection:
+        """Returns the connection, made where there is none.
+
+        Raises:
+            StoreUnavailable: another file is in the place of the store's, or none.
+        """
+        if self._connection is None or self._lost:
+            lost = self._location.look()
+            self._lost = lost is not None and lost.is_file
+            if lost is not None and self._lost:
+                if lost is Lost.REPLACED:
+                    self._disconnect()
+                raise self._location.unavailable(lost)
+        if self._connection is None:
+            self._connection = connect_writer(
+                self._path, synchronous=self._synchronous, busy_seconds=self._busy_seconds
+            )
+            # Who has erased something may have been killed right after.
+            self._empty(self._connection, wait_seconds=0)
+            self._location.note()
+        return self._connection
+
+    def _let_go(self, lost: Lost) -> None:
+        """Moves what is committed into the file, and uses nothing that is lost from then on.
+
+        A file in the place of the store's could be opened with what is beside it, so nothing is
+        left in there. A file that was removed stays open, unused: it has no other name. A log that
+        is still there may be another process's by now, which has the memory that belongs to it.
+        """
+        self._lost = lost.is_file
+        if self._connection is not None and lost is not Lost.INDEX:
+            self._empty(self._connection, wait_seconds=_EMPTYING_SECONDS)
+            if lost is Lost.LOG and self._to_empty:
+                return  # Somebody reads it: with the next call, which finds the same.
+        self._readers.renew()
+        if lost is not Lost.REMOVED:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _empty(self, connection: sqlite3.Connection, *, wait_seconds: float) -> None:
         self._to_empty = not _empty_log(connection, wait_seconds=wait_seconds)
@@ -233,8 +293,7 @@ class LogWriter:
             code = sqlite3.SQLITE_ERROR
         if code is not None and code & 0xFF not in _KEEP_CONNECTION:
             # After a failed read, write or sync nobody knows what the connection still believes.
-            self._connection = None
-            connection.close()
+            self._disconnect()
 
     def _forget(self) -> None:
         self._version = -1

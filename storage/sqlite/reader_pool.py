@@ -2,12 +2,13 @@
 
 import queue
 import sqlite3
+import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from collab.errors import StoreError
 from collab.storage.sqlite.connection import connect_reader, store_errors
+from collab.storage.sqlite.location import Location
 
 _T = TypeVar("_T")
 
@@ -18,16 +19,18 @@ class ReaderPool:
     Its methods block and may be called from any thread.
 
     Args:
-        path: absolute path of a store that ``prepare`` has seen.
+        location: where the store is.
         size: connections at most; they are opened when needed.
         busy_seconds: how long a read waits for another process's lock.
     """
 
-    def __init__(self, path: Path, *, size: int, busy_seconds: float) -> None:
-        self._path = path
+    def __init__(self, location: Location, *, size: int, busy_seconds: float) -> None:
+        self._location = location
+        self._path = location.path
         self._size = size
         self._busy_seconds = busy_seconds
         self._closed = False
+        self._renewing = threading.Lock()
         # None stands for a connection that is not open yet. The one used last is used next: its
         # page cache is warm.
         self._idle: queue.LifoQueue[sqlite3.Connection | None] = queue.LifoQueue()
@@ -35,13 +38,21 @@ class ReaderPool:
             self._idle.put(None)
 
     def read(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Calls ``read`` with a connection, once one is free, and returns what it returns."""
+        """Calls ``read`` with a connection, once one is free, and returns what it returns.
+
+        Raises:
+            StoreUnavailable: a passing failure; a new connection is needed, and another file is in
+                the place of the store's, among them.
+        """
         connection = self._idle.get()
         try:
             if self._closed:
                 raise StoreError(f"expected {self._path} to be open, got a store that is closed")
             with store_errors(self._path):
                 if connection is None:
+                    lost = self._location.look()
+                    if lost is not None and lost.is_file:
+                        raise self._location.unavailable(lost)
                     connection = connect_reader(self._path, busy_seconds=self._busy_seconds)
                 try:
                     return read(connection)
@@ -52,11 +63,17 @@ class ReaderPool:
         finally:
             self._idle.put(connection)
 
+    def renew(self) -> None:
+        """Closes every connection, once it is free; later reads open others."""
+        with self._renewing:  # Two who have a part each would wait for each other.
+            connections = [self._idle.get() for _ in range(self._size)]
+            for connection in connections:
+                if connection is not None:
+                    connection.close()
+            for _ in connections:
+                self._idle.put(None)
+
     def close(self) -> None:
         """Closes every connection, once it is free; later reads are refused."""
-        connections = [self._idle.get() for _ in range(self._size)]
         self._closed = True
-        for connection in connections:
-            if connection is not None:
-                connection.close()
-            self._idle.put(None)
+        self.renew()

@@ -19,6 +19,7 @@ from collab.storage.row_store import RowStore
 from collab.storage.sqlite import rows
 from collab.storage.sqlite.archive import SQLiteArchive
 from collab.storage.sqlite.connection import Synchronous, prepare, rebuild
+from collab.storage.sqlite.location import Location
 from collab.storage.sqlite.log_writer import LogWriter
 from collab.storage.sqlite.reader_pool import ReaderPool
 from collab.store import Append, Appended
@@ -77,11 +78,15 @@ class SQLiteStore(RowStore[sqlite3.Connection]):
         # A limiter lets calls in by turns. The writer and the pool hold on by themselves to what a
         # thread uses: asyncio's own cancel() gives a turn back while the thread still runs.
         self._write_limiter = anyio.CapacityLimiter(1)
-        self._writer = LogWriter(
-            self._path, synchronous=self._synchronous, busy_seconds=self._busy_seconds
-        )
         self._read_limiter = anyio.CapacityLimiter(_READERS)
-        self._readers = ReaderPool(self._path, size=_READERS, busy_seconds=self._busy_seconds)
+        self._location = Location(self._path)
+        self._readers = ReaderPool(self._location, size=_READERS, busy_seconds=self._busy_seconds)
+        self._writer = LogWriter(
+            self._location,
+            self._readers,
+            synchronous=self._synchronous,
+            busy_seconds=self._busy_seconds,
+        )
         self._compaction_limiter = anyio.CapacityLimiter(1)
         self._tables = SQLiteArchive(self._readers, self._writer)
         self._archivist = Archivist(self._tables)

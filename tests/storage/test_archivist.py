@@ -11,6 +11,7 @@ from collab.storage.archivist import Archivist
 from collab.storage.filed import Filed
 from collab.storage.sqlite import SQLiteStore
 from collab.storage.sqlite.archive import SQLiteArchive
+from collab.storage.sqlite.location import Location
 from collab.storage.sqlite.log_writer import LogWriter
 from collab.storage.sqlite.reader_pool import ReaderPool
 from collab.store import Append, Entry, NewEntry
@@ -29,10 +30,11 @@ class OvertakenArchive(SQLiteArchive):
     """
 
     def __init__(self, path: Path, terms: Terms) -> None:
-        readers = ReaderPool(path, size=1, busy_seconds=1)
-        super().__init__(readers, LogWriter(path, synchronous="NORMAL", busy_seconds=1))
+        location = Location(path)
+        readers = ReaderPool(location, size=1, busy_seconds=1)
+        super().__init__(readers, _writer(location, readers))
         self._readers = readers
-        self._other = LogWriter(path, synchronous="NORMAL", busy_seconds=1)
+        self._other = _writer(location, readers)
         self._terms = terms
         self.overtaken = False
 
@@ -50,6 +52,10 @@ class OvertakenArchive(SQLiteArchive):
         self._other.close()
 
 
+def _writer(location: Location, readers: ReaderPool) -> LogWriter:
+    return LogWriter(location, readers, synchronous="NORMAL", busy_seconds=1)
+
+
 class WrittenArchive(SQLiteArchive):
     """Somebody goes on writing while it reads.
 
@@ -59,8 +65,9 @@ class WrittenArchive(SQLiteArchive):
     """
 
     def __init__(self, path: Path, updates: Sequence[bytes]) -> None:
-        self._readers = ReaderPool(path, size=1, busy_seconds=1)
-        self._other = LogWriter(path, synchronous="NORMAL", busy_seconds=1)
+        location = Location(path)
+        self._readers = ReaderPool(location, size=1, busy_seconds=1)
+        self._other = _writer(location, self._readers)
         super().__init__(self._readers, self._other)
         self._updates = iter(updates)
 
