@@ -78,7 +78,7 @@ class Metrics:
         """Counts that a limit kept somebody back.
 
         Args:
-            setting: name of the setting.
+            setting: name of the setting, or ``open_files``.
         """
         self._limits.labels(setting).inc()
 

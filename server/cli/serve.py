@@ -38,6 +38,7 @@ from collab.server.cli.options import (
 )
 from collab.server.cli.process import Service, run, work
 from collab.server.cli.workers import Post, Work, Workers
+from collab.server.open_files import raise_limit
 from collab.server.rooms.seeds import SeedFiles
 from collab.storage.address import file_of, is_postgres
 from collab.storage.sqlite.ownership import Contact
@@ -177,6 +178,7 @@ def serve(
     logging.basicConfig(format=_LOG)
     logging.getLogger("collab").setLevel(logging.INFO)
     logging.getLogger("aiofastnet").setLevel(logging.ERROR)  # It warns of peers that just left.
+    raise_limit()
     if (certfile is None) != (keyfile is None):
         raise SettingsError("expected --certfile and --keyfile together")
     _check_shareable(address, bus_address, workers)

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import unquote
 
-import aiofastnet
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
@@ -22,7 +21,7 @@ from picows import (
     WSUpgradeResponseWithListener,
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # public in picows, not typed
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
 
 from collab.errors import CollabError, HeadTooLarge, SettingsError
 from collab.server.auth.bearer import choose_subprotocol
@@ -35,7 +34,8 @@ from collab.server.settings import Settings
 from collab.server.tasks import Spawn
 from collab.server.transports.amendments import amend_hypercorn
 from collab.server.transports.bounded import Bounded, pass_on
-from collab.server.transports.heads import HEAD_END, read_handshake, shortened
+from collab.server.transports.heads import HEAD_END, Handshake, read_handshake
+from collab.server.transports.listener import Listener
 from collab.server.transports.native import NativeConnection
 
 _READ_BUFFER_BYTES = 2048
@@ -88,6 +88,7 @@ class FrontDoor:
         native: bool,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        self.loop = asyncio.get_running_loop()
         self.handshakes = handshakes
         self.spawn = spawn
         self.settings = settings
@@ -100,7 +101,7 @@ class FrontDoor:
         self._tls = tls
         self._context = WorkerContext(None)
         self._requests: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._listens: Listener | asyncio.Server | None = None
 
     async def __aenter__(self) -> "FrontDoor":
         """Accepts connections from here on.
@@ -110,34 +111,32 @@ class FrontDoor:
         """
         amend_hypercorn()
         try:
-            self._server = await self._listen()
+            self._listens = await self._listen()
         except OSError as error:
             raise SettingsError(
                 f"expected an address that is free still, got: {error.strerror or error}"
             ) from error
         return self
 
-    async def _listen(self) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
-        backlog = self._config.backlog
-        patience = None if self._tls is None else self.settings.handshake_seconds
+    async def _listen(self) -> Listener | asyncio.Server:
+        patience = self.settings.handshake_seconds
         if self.native:
-            # picows passes headers on in a buffer that it soon writes over: aiofastnet's transports
-            # copy what they cannot send at once, uvloop's own would send what is there later.
-            return await aiofastnet.create_server(
-                loop,
+            listener = Listener(
+                self._listener,
                 self._receive_guest,
-                sock=self._listener,
-                ssl=self._tls,
-                ssl_handshake_timeout=patience,
-                backlog=backlog,
+                backlog=self._config.backlog,
+                metrics=self.handshakes.metrics,
+                tls=self._tls,
+                handshake_seconds=patience,
             )
-        return await loop.create_server(
+            listener.start()
+            return listener
+        return await self.loop.create_server(
             self._receive_guest,
             sock=self._listener,
             ssl=self._tls,
-            ssl_handshake_timeout=patience,
-            backlog=backlog,
+            ssl_handshake_timeout=None if self._tls is None else patience,
+            backlog=self._config.backlog,
         )
 
     def _receive_guest(self) -> "_Guest":
@@ -145,8 +144,8 @@ class FrontDoor:
 
     def stop_accepting(self) -> None:
         """Takes no more connections; those that are open go on."""
-        if self._server is not None:
-            self._server.close()
+        if self._listens is not None:
+            self._listens.close()
 
     async def finish(self) -> None:
         """Waits for HTTP requests under way, for a moment; none begin on connections there are."""
@@ -164,7 +163,7 @@ class FrontDoor:
 
     def serve_http(self, transport: asyncio.Transport, received: bytes) -> None:
         """Hands a connection over to Hypercorn, with what came on it so far."""
-        loop = asyncio.get_running_loop()
+        loop = self.loop
         reader = asyncio.StreamReader(loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         transport.set_protocol(protocol)
@@ -176,10 +175,10 @@ class FrontDoor:
         task.add_done_callback(self._requests.discard)
 
     async def _serve_http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        loop = asyncio.get_running_loop()
+        state = LifespanState()
         try:
             await TCPServer(
-                self._app, loop, self._config, self._context, LifespanState(), reader, writer
+                self._app, self.loop, self._config, self._context, state, reader, writer
             )
         finally:
             writer.close()
@@ -224,6 +223,28 @@ class _Writer(asyncio.StreamWriter):
         """See the class: ``_serve_http`` has closed it."""
 
 
+class _Accepted(WSUpgradeResponse):
+    """The answer to a handshake; picows adds to its headers the proof that the key was read.
+
+    Args:
+        subprotocol: what is spoken; None where the client offered nothing.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, subprotocol: str | None) -> None:
+        self.status = HTTPStatus.SWITCHING_PROTOCOLS
+        # picows needs no more of them than of a dictionary.
+        self.headers = {"Upgrade": "websocket", "Connection": "Upgrade"}  # type: ignore[assignment]
+        if subprotocol:
+            self.headers["Sec-WebSocket-Protocol"] = subprotocol
+
+    def to_bytes(self) -> bytearray:
+        """Writes it."""
+        fields = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
+        return bytearray(f"HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n".encode())
+
+
 class _Guest(asyncio.Protocol):
     """A connection until it is known what it wants."""
 
@@ -235,8 +256,7 @@ class _Guest(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not derive from it
-        loop = asyncio.get_running_loop()
-        self._patience = loop.call_later(
+        self._patience = self._door.loop.call_later(
             self._door.settings.handshake_seconds, self._transport.abort
         )
 
@@ -256,17 +276,18 @@ class _Guest(asyncio.Protocol):
         if self._patience is not None:
             self._patience.cancel()
         handshake = read_handshake(self._received) if self._door.native else None
-        found = find_endpoint(handshake["path"]) if handshake is not None else None
+        found = find_endpoint(handshake.scope["path"]) if handshake is not None else None
         if handshake is None or found is None:
             self._door.serve_http(self._transport, self._received)
             return
         if end > most:  # It came all at once.
             self._refuse(HeadTooLarge(most))
             return
-        self._received = shortened(self._received, handshake)
-        handshake["scheme"] = "wss" if self._transport.get_extra_info("ssl_object") else "ws"
-        handshake["client"] = (self._transport.get_extra_info("peername") or ("", 0))[:2]
-        handshake["server"] = (self._transport.get_extra_info("sockname") or ("", 0))[:2]
+        self._received = b""
+        scope = handshake.scope
+        scope["scheme"] = "wss" if self._transport.get_extra_info("ssl_object") else "ws"
+        scope["client"] = (self._transport.get_extra_info("peername") or ("", 0))[:2]
+        scope["server"] = (self._transport.get_extra_info("sockname") or ("", 0))[:2]
         endpoint, name = found[0], unquote(found[1])
         handshakes = self._door.handshakes
         if not handshakes.instant(endpoint):
@@ -274,13 +295,13 @@ class _Guest(asyncio.Protocol):
             self._door.spawn(partial(self._ask, endpoint, name, handshake))
             return
         try:
-            self._admit(handshakes.admit_anyone(endpoint, name, handshake), handshake)
+            self._admit(handshakes.admit_anyone(endpoint, name, scope), handshake)
         except CollabError as error:
             self._refuse(error)
 
-    async def _ask(self, endpoint: Endpoint, name: str, handshake: Scope) -> None:
+    async def _ask(self, endpoint: Endpoint, name: str, handshake: Handshake) -> None:
         try:
-            peer = await self._door.handshakes.ask(endpoint, name, handshake)
+            peer = await self._door.handshakes.ask(endpoint, name, handshake.scope)
         except CollabError as error:
             self._refuse(error)
         except BaseException:
@@ -292,16 +313,14 @@ class _Guest(asyncio.Protocol):
                 self._transport.resume_reading()
                 self._admit(peer, handshake)
 
-    def _admit(self, peer: Peer, handshake: Scope) -> None:
+    def _admit(self, peer: Peer, handshake: Handshake) -> None:
         """Lets picows do the handshake and all that follows."""
         door, transport = self._door, self._transport
         assert transport is not None
 
         def listen(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-            subprotocol = choose_subprotocol(handshake)
-            headers = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None
             return WSUpgradeResponseWithListener(
-                WSUpgradeResponse.create_101_response(headers),
+                _Accepted(choose_subprotocol(handshake.scope)),
                 NativeConnection(peer, door.settings, door.handshakes.metrics),
             )
 
@@ -328,15 +347,13 @@ class _Guest(asyncio.Protocol):
         # microseconds, and crowds come back all at once.
         self._cork(transport, on=True)
         if peer.known:
-            pass_on(self._received, protocol)
+            pass_on(handshake.head + handshake.rest, protocol)
         else:
-            head, end, rest = self._received.partition(HEAD_END)
-            pass_on(head + end, protocol)
+            pass_on(handshake.head, protocol)
             most = min(door.settings.unauthenticated_max_bytes, door.settings.message_max_bytes)
             bounded = Bounded(protocol, peer, most, door.handshakes.strangers)
             transport.set_protocol(bounded)
-            bounded.data_received(rest)
-        self._received = b""
+            bounded.data_received(handshake.rest)
         self._cork(transport, on=False)
 
     def _cork(self, transport: asyncio.Transport, *, on: bool) -> None:

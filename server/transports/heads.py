@@ -1,18 +1,44 @@
 """Heads: what the first bytes on a connection say it wants."""
 
+from typing import NamedTuple
+
 import httptools
 from starlette.types import Scope
 
 HEAD_END = b"\r\n\r\n"
 
-_PICOWS_HEAD_BYTES = 16 * 1024 - len(b"\r\n\r\n")
+_PICOWS_HEAD_BYTES = 16 * 1024 - len(HEAD_END)
 _PICOWS_HEADERS = 128
 """Heads of more bytes or headers are cut by picows without a word."""
+_FOR_PICOWS = frozenset(
+    (
+        b"content-length",
+        b"sec-websocket-key",
+        b"sec-websocket-version",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+"""What picows decides by, next to the connection header."""
 
 
-def read_handshake(received: bytes) -> Scope | None:
-    """Reads a request head: the ASGI scope of a WebSocket handshake, or None for other requests."""
-    head, end, _ = received.partition(HEAD_END)
+class Handshake(NamedTuple):
+    """A WebSocket handshake.
+
+    Attributes:
+        scope: of ASGI, without what is known of the connection alone.
+        head: the same as picows takes it.
+        rest: what has come after it.
+    """
+
+    scope: Scope
+    head: bytes
+    rest: bytes
+
+
+def read_handshake(received: bytes) -> Handshake | None:
+    """Reads a request head; None for requests other than WebSocket handshakes."""
+    head, end, rest = received.partition(HEAD_END)
     request = _RequestHead()
     parser = httptools.HttpRequestParser(request)
     try:
@@ -21,43 +47,37 @@ def read_handshake(received: bytes) -> Scope | None:
         pass
     except httptools.HttpParserError:
         return None  # Hypercorn answers it.
-    headers = dict(request.headers)
-    if not parser.should_upgrade() or headers.get(b"upgrade", b"").lower() != b"websocket":
+    headers = request.headers
+    if not parser.should_upgrade() or dict(headers).get(b"upgrade", b"").lower() != b"websocket":
         return None
     try:
         url = httptools.parse_url(request.url)
     except httptools.HttpParserError:  # Not even an address, as in CONNECT.
         return None
-    return {
+    scope = {
         "type": "websocket",
         "http_version": "1.1",
         "path": (url.path or b"/").decode("latin-1"),
         "raw_path": url.path or b"/",
         "query_string": url.query or b"",
         "root_path": "",
-        "headers": request.headers,
+        "headers": headers,
     }
+    if not _suits_picows(head, headers):
+        line = b"%b / HTTP/%b" % (parser.get_method(), parser.get_http_version().encode())
+        fields = [b"%b: %b" % field for field in headers if field[0] in _FOR_PICOWS]
+        head = b"\r\n".join([line, b"Connection: Upgrade", *fields])
+    return Handshake(scope, head + end, rest)
 
 
-def shortened(received: bytes, handshake: Scope) -> bytes:
-    """What was received, the head of its handshake short enough for picows.
+def _suits_picows(head: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether picows takes a head as it is.
 
-    Of one that is longer, as much is left as WebSockets need.
-
-    Args:
-        received: the head, and what has come after it.
-        handshake: the same, as it was read.
+    It compares the whole of the connection header, where Firefox says ``keep-alive, Upgrade``.
     """
-    head, end, rest = received.partition(HEAD_END)
-    if len(head) < _PICOWS_HEAD_BYTES and len(handshake["headers"]) <= _PICOWS_HEADERS:
-        return received
-    # Empty lines may come before a request (RFC 9112, section 2.2).
-    method, *_, version = head.lstrip(b"\r\n").partition(b"\r\n")[0].split(b" ")
-    lines = [b"%b / %b" % (method, version)]
-    for name, value in handshake["headers"]:
-        if name in (b"host", b"upgrade", b"connection") or name.startswith(b"sec-websocket-"):
-            lines.append(b"%b: %b" % (name, value))
-    return b"\r\n".join(lines) + end + rest
+    if len(head) >= _PICOWS_HEAD_BYTES or len(headers) > _PICOWS_HEADERS:
+        return False
+    return [value for name, value in headers if name == b"connection"] == [b"Upgrade"]
 
 
 class _RequestHead:

@@ -1,5 +1,6 @@
 """Connections that mean harm: slow, silent, half open, or many; nobody else notices."""
 
+import os
 import resource
 import select
 import socket
@@ -9,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.e2e.serving import Server, serve
@@ -145,6 +147,61 @@ async def test_ten_thousand_connections_that_never_speak(tmp_path: Path, many_fi
         await unharmed(server, 256 * MIB, partial(run, server.port))
 
 
+async def test_more_connections_than_files_may_be_open_are_turned_away(tmp_path: Path) -> None:
+    """The rest of the files is the store's; the log says it once, and the processor rests."""
+    log = tmp_path / "log"
+    under = ("prlimit", "--nofile=200:200")
+    with serve(tmp_path / "collab.db", under=under, log=log) as server:
+        process = f"/proc/{server.process.pid}"
+
+        def run() -> tuple[int, float]:
+            with connections(server.port, 300, b""):
+                began = _processor_seconds(process)
+                time.sleep(2.0)
+                return len(list(Path(f"{process}/fd").iterdir())), _processor_seconds(
+                    process
+                ) - began
+
+        files, seconds = await unharmed(server, 96 * MIB, run)
+        assert 100 <= files <= 200 - 64
+        assert seconds < 1.0
+        with Attacker(server.port, "/ws/attacked"):
+            async with httpx.AsyncClient() as client:
+                page = (await client.get(f"{server.url}/metrics")).text
+        assert 'collab_limits_reached_total{limit="open_files"}' in page
+    assert log.read_text().count("connections are turned away") == 1
+
+
+async def test_no_file_at_all_can_be_opened_for_a_while(tmp_path: Path) -> None:
+    """Connections wait in the kernel; once there are files, they are taken."""
+    log = tmp_path / "log"
+    with serve(tmp_path / "collab.db", log=log) as server:
+        process = f"/proc/{server.process.pid}"
+        limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+
+        def run() -> float:
+            files = len(list(Path(f"{process}/fd").iterdir()))
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (files, limits[1]))
+            with connections(server.port, 20, b"") as attackers:
+                began = _processor_seconds(process)
+                time.sleep(2.0)
+                seconds = _processor_seconds(process) - began
+                resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limits)
+                attackers[0].send(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                attackers[0].until_answered()
+            return seconds
+
+        assert await unharmed(server, 96 * MIB, run) < 1.0
+    assert log.read_text().count("connections are turned away") == 1
+
+
+async def test_a_server_may_have_as_many_files_as_it_is_allowed_to_allow_itself(
+    tmp_path: Path,
+) -> None:
+    with serve(tmp_path / "collab.db", under=("prlimit", "--nofile=64:512")) as server:
+        assert resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE) == (512, 512)
+
+
 async def test_event_streams_that_nobody_reads_take_little(impatient: Server) -> None:
     said = b"GET /sse/elsewhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
@@ -171,3 +228,8 @@ async def test_long_bodies_that_are_no_update_are_refused(impatient: Server) -> 
 
     answers = await unharmed(impatient, 256 * MIB, run)
     assert answers == [b"HTTP/1.1 400"] * 4
+
+
+def _processor_seconds(process: str) -> float:
+    fields = Path(f"{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

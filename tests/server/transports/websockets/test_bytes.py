@@ -61,6 +61,17 @@ class TestBytes:
         assert (await raw.read_frame())[1] == yjs.sync_step1(b"\x00")
         await raw.close()
 
+    @pytest.mark.parametrize(
+        "said", ["keep-alive, Upgrade", "upgrade", "Upgrade,keep-alive"], ids=str
+    )
+    async def test_an_upgrade_may_be_wished_for_among_others(self, port: int, said: str) -> None:
+        """Firefox says ``keep-alive, Upgrade``."""
+        raw = await Raw.open(port)
+        raw.write(handshake().replace(b"Connection: Upgrade", b"Connection: " + said.encode()))
+        assert b" 101 " in await raw.read_head()
+        assert (await raw.read_frame())[1] == yjs.sync_step1(b"\x00")
+        await raw.close()
+
     async def test_a_frame_may_come_byte_by_byte(self, port: int) -> None:
         raw = await Raw.open(port)
         raw.write(handshake())

@@ -162,6 +162,28 @@ class TestFrontDoor:
             assert (await raw.read_head()).startswith(b"HTTP/1.1 101 ")
             await raw.close()
 
+    @pytest.mark.parametrize("connection", [b"Upgrade", b"keep-alive, Upgrade"])
+    @pytest.mark.parametrize(
+        ("field", "instead"),
+        [
+            (b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Version: 12"),
+            (b"Sec-WebSocket-Key: ", b"Sec-WebSocket-Key: x"),
+            (b"Sec-WebSocket-Key: ", b"X-Key: "),
+            (b"Host: ", b"Content-Length: 1\r\nHost: "),
+            (b"GET ", b"POST "),
+            (b" HTTP/1.1", b" HTTP/1.0"),
+        ],
+        ids=["version", "key", "no key", "body", "method", "protocol"],
+    )
+    async def test_what_is_no_handshake_is_refused(
+        self, field: bytes, instead: bytes, connection: bytes
+    ) -> None:
+        async with front_door(Collab(MemoryStore())) as port:
+            raw = await Raw.open(port)
+            raw.write(handshake().replace(field, instead).replace(b": Upgrade", b": " + connection))
+            assert (await raw.read_head()).startswith(b"HTTP/1.1 400 ")
+            await raw.close()
+
     @pytest.mark.parametrize("native", [True, False])
     async def test_a_tls_handshake_that_does_not_come_is_waited_for_as_long(
         self, native: bool
