@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
@@ -14,6 +15,7 @@ from tests.e2e.pages import (
     type_at_end,
 )
 from tests.e2e.serving import Server, export, serve
+from tests.server.signing import SECRET, token
 
 pytestmark = [
     pytest.mark.anyio,
@@ -154,3 +156,57 @@ async def test_a_page_that_is_not_loaded_yet_is_not_called_offline(
     page = await (await browser.new_context(java_script_enabled=False)).new_page()
     await page.goto(f"{server.url}/?doc={DOCUMENT}")
     await expect(page.get_by_test_id("status")).to_have_text("Opening…")
+
+
+async def offered(page: Page) -> list[str]:
+    """Opens the document's menu; gives what can be done."""
+    await page.get_by_role("button", name="Document", exact=True).click()
+    choices = page.get_by_role("group", name="Document").get_by_role("button")
+    return await choices.all_inner_texts()
+
+
+async def test_who_has_no_access_is_offered_nothing_of_what_the_server_keeps(
+    browser: Browser, store: Path
+) -> None:
+    with serve(store, options=["--jwt-secret", SECRET]) as server:
+        context = await browser.new_context(viewport={"width": 390, "height": 844})
+        page = await context.new_page()
+        bearer = token(user="vera", docs={"another": "write"})
+        await page.goto(f"{server.url}/?doc={DOCUMENT}#token={bearer}")
+        await expect(page.get_by_test_id("refusal")).to_contain_text("You have no access")
+        kept = ["Find and replace", "Copy the address", "Download the text"]
+        assert await offered(page) == kept
+        await page.keyboard.press("Escape")
+        await page.set_viewport_size({"width": 1280, "height": 800})
+        for hidden in ("open-history", "show-authors"):
+            await expect(page.get_by_test_id(hidden)).to_be_hidden()
+        # Another document is none of that.
+        await page.goto(f"{server.url}/?doc=another")
+        await page.wait_for_selector(CONNECTED)
+        await expect(page.get_by_test_id("open-history")).to_be_visible()
+        await page.set_viewport_size({"width": 390, "height": 844})
+        assert (await offered(page))[:2] == ["History", "Who wrote what"]
+
+
+async def test_who_wrote_offline_in_what_was_deleted_meanwhile_is_told_where_that_is(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port)
+    await type_at_end(page, "Dear reader,")
+    await page.wait_for_selector(SAVED)
+    await page.get_by_test_id("open-history").click()
+    await page.context.set_offline(True)
+    await page.wait_for_selector(NOT_CONNECTED)
+    await type_at_end(page, " unsent.")
+    async with httpx.AsyncClient() as client:
+        (await client.delete(f"{server.url}/api/docs/{DOCUMENT}")).raise_for_status()
+    await page.context.set_offline(False)
+    told = page.get_by_test_id("refusal")
+    await expect(told).to_contain_text("This document was deleted")
+    await expect(told).to_contain_text("not stored yet is kept on this device")
+    await expect(page.get_by_test_id("history")).to_be_hidden()
+    assert "Download the text" in await offered(page)
+    await page.keyboard.press("Escape")
+    await told.get_by_role("button", name="Bring it back").click()
+    await page.wait_for_selector(SAVED)
+    await expect(page.get_by_test_id("editor")).to_contain_text("Dear reader, unsent.")

@@ -2,7 +2,7 @@ import { CloseCode, type CollabDocument, type Connection } from 'collab-provider
 import { Awareness } from 'y-protocols/awareness'
 import * as Y from 'yjs'
 
-import { noteUnsent } from './device-copies.js'
+import { noteUnsent, unsentDocuments } from './device-copies.js'
 import { DeviceCopy, noteRecent } from './device-copy.js'
 import { DocumentMenu } from './document-menu.js'
 import { TextEditor } from './editor.js'
@@ -14,7 +14,7 @@ import { WhoWrote } from './history/who-wrote.js'
 import { type User, readUser } from './identity.js'
 import type { Notice } from './notice.js'
 import { PresenceList } from './presence.js'
-import { describe, explainFull, explainRefusal } from './progress.js'
+import { describe, explainFull, explainRefusal, explainUnsent } from './progress.js'
 import { selectionOf } from './remote-selections.js'
 import { RequestFailed } from './request.js'
 
@@ -148,6 +148,7 @@ export class OpenDocument {
     this.doc.destroy()
     byId('text').hidden = true
     byId('refusal').hidden = true
+    byId('main').classList.remove('refused')
     return closed
   }
 
@@ -172,8 +173,9 @@ export class OpenDocument {
       if (refusal.code === CloseCode.UNAUTHENTICATED) return onstranger()
       const isLost = refusal.code === CloseCode.NOT_FOUND
       const [title, text] = explainRefusal(refusal, mayDelete())
+      const isUnsent = provider.pendingChanges > 0 || unsentDocuments().includes(provider.name)
       byId('refusal-title').textContent = title
-      byId('refusal-text').textContent = text
+      byId('refusal-text').textContent = isUnsent ? `${text} ${explainUnsent(this.#copy.keeps)}` : text
       byId('retry').textContent = isLost && mayDelete() ? 'Bring it back' : 'Try again'
     })
     provider.on('full', (full) => {
@@ -223,6 +225,11 @@ export class OpenDocument {
     const progress = describe(provider, this.#settled, this.#copy.keeps, this.#mayWrite)
     if (this.#isStranger) progress.status = 'Not signed in'
     byId('refusal').hidden = !isRefused && !provider.full
+    byId('main').classList.toggle('refused', isRefused)
+    if (isRefused) {
+      this.#history.close()
+      this.#whoWrote.hide()
+    }
     byId('retry').hidden = !isRefused
     this.#history.standing = {
       isReachable: provider.status === 'connected',

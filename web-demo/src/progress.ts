@@ -85,3 +85,13 @@ export function explainRefusal({ code, reason }: Refusal, mayUndelete: boolean):
       return ['The server refused this document', reason]
   }
 }
+
+/**
+ * What to tell a person who is refused with changes that the server has not stored.
+ *
+ * @param keeps whether this device keeps what is written
+ */
+export function explainUnsent(keeps: boolean): string {
+  const place = keeps ? 'kept on this device' : 'on this page alone'
+  return `What you wrote and was not stored yet is ${place}, and can be downloaded from the menu.`
+}

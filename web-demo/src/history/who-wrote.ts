@@ -55,6 +55,10 @@ export class WhoWrote {
     this.#subject.view.dispatch({ effects: setAuthorship.of(null) })
   }
 
+  hide(): void {
+    if (this.#isShown) this.toggle()
+  }
+
   /** Asks the server again: something was stored, or it can be reached again. */
   refresh(): void {
     if (!this.#isShown) return
