@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from collab.access import check_name
-from collab.errors import DocumentDeleted, DocumentExists, StoreError
+from collab.errors import DocumentDeleted, DocumentExists, StoreError, StoreUnavailable
 from collab.storage.checks import check_appends, check_author
 from collab.storage.columns import new_epoch
 from collab.storage.compression import Form, compress
@@ -121,9 +121,9 @@ class LogWriter:
                     raise self._location.unavailable(lost)
                 connection.execute("COMMIT")
             except BaseException as error:
-                self._roll_back(connection, error)
                 if isinstance(error, sqlite3.DatabaseError):
-                    lost = self._location.look()  # It may have come of that.
+                    lost = self._find_lost()  # It may have come of that.
+                self._roll_back(connection, error)
                 if lost is not None:
                     self._let_go(lost)
                     raise self._location.unavailable(lost) from error
@@ -153,6 +153,12 @@ class LogWriter:
             self._empty(self._connection, wait_seconds=0)
             self._location.note()
         return self._connection
+
+    def _find_lost(self) -> Lost | None:
+        try:
+            return self._location.look()
+        except StoreUnavailable:
+            return None  # What has gone wrong already tells more.
 
     def _let_go(self, lost: Lost) -> None:
         """Moves what is committed into the file, and uses nothing that is lost from then on.
