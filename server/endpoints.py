@@ -106,6 +106,10 @@ class Handshakes:
         self._settings = settings
         self._timers = timers
 
+    def address_of(self, handshake: Scope) -> str:
+        """Names the address a client comes from; see ``Census.address_of``."""
+        return self._census.address_of(handshake)
+
     def instant(self, endpoint: Endpoint) -> bool:
         """Whether ``admit_anyone`` can be called at once: anyone may do anything."""
         return self._guard.open and not endpoint.takes_passes

@@ -166,9 +166,14 @@ class ResumableConnection:
         return self._closing is not None
 
     @property
+    def known(self) -> bool:
+        """See ``Peer.known``."""
+        return self._peer.known
+
+    @property
     def post_max_bytes(self) -> int:
         """How long a POST may be, by who is known to send it."""
-        if self._peer.known:
+        if self.known:
             return self._settings.message_max_bytes
         return min(self._settings.unauthenticated_max_bytes, self._settings.message_max_bytes)
 

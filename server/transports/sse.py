@@ -1,6 +1,7 @@
 """The fallback transport: event streams and polls down, POSTs up, where WebSockets are blocked."""
 
 import secrets
+from collections import defaultdict
 from contextlib import suppress
 from functools import partial
 from http import HTTPMethod, HTTPStatus
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from collab.close import CloseCode
 from collab.errors import (
     BodyTooSlow,
     CollabError,
@@ -42,6 +44,8 @@ FALLBACKS = (
     Endpoint("/sse", HOCUSPOCUS, names_document=False),
 )
 
+_Key = tuple[Endpoint, str, Secret]
+
 _METHODS = ("GET", "POST", "DELETE")
 _MAX_DIGITS = 15
 
@@ -63,7 +67,8 @@ class Sessions:
         self._handshakes = handshakes
         self._settings = settings
         self._timers = timers
-        self._open: dict[tuple[Endpoint, str, Secret], ResumableConnection] = {}
+        self._open: dict[_Key, ResumableConnection] = {}
+        self._of_address: defaultdict[str, dict[_Key, ResumableConnection]] = defaultdict(dict)
 
     def find(self, endpoint: Endpoint, name: str, session: str) -> ResumableConnection | None:
         """The session of this id, if it was begun at this path and is not over."""
@@ -83,20 +88,23 @@ class Sessions:
         except CollabError as error:
             metrics.count_refusal(status_of(error))
             raise
+        address = self._handshakes.address_of(handshake)
         if len(self._open) >= self._settings.fallback_sessions:
             self._forget_closed()
         if len(self._open) >= self._settings.fallback_sessions:
             metrics.count_limit("fallback_sessions")
+            self._make_room(address)
+        if len(self._open) >= self._settings.fallback_sessions:
             raise ServerBusy(
                 f"expected at most {self._settings.fallback_sessions} sessions, got one more"
             )
         session = name_session(self._instance, secrets.token_urlsafe(16))
         key = (endpoint, name, Secret(session))
-        forget = partial(self._forget, key)
+        forget = partial(self._forget, key, address)
         connection = ResumableConnection(
             session, peer, self._settings, self._timers, metrics, forget
         )
-        self._open[key] = connection
+        self._open[key] = self._of_address[address][key] = connection
         connection.open()
         return connection
 
@@ -105,8 +113,25 @@ class Sessions:
         for connection in [each for each in self._open.values() if each.closed]:
             connection.abort()
 
-    def _forget(self, key: tuple[Endpoint, str, Secret]) -> None:
-        self._open.pop(key, None)
+    def _make_room(self, address: str) -> None:
+        """Sends a client away whose address has more than would be left of a fair share.
+
+        Otherwise two addresses, with all the connections that one may have, would keep out everyone
+        else. It is the last that came of those that no token has let in, if any.
+        """
+        most = max(self._of_address.values(), key=len)
+        if len(most) > len(self._of_address.get(address, ())) + 1:
+            sessions = list(most.values())
+            strangers = [session for session in sessions if not session.known]
+            connection = (strangers or sessions)[-1]
+            connection.close(CloseCode.TRY_AGAIN_LATER, "too many clients without WebSockets")
+            connection.abort()
+
+    def _forget(self, key: _Key, address: str) -> None:
+        if self._open.pop(key, None) is not None:
+            del self._of_address[address][key]
+            if not self._of_address[address]:
+                del self._of_address[address]
 
 
 class Fallback:

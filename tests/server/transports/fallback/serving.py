@@ -59,6 +59,14 @@ async def http_to(port: int) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @contextlib.asynccontextmanager
+async def http_from(port: int, address: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The same from some address, as a proxy says."""
+    async with http_to(port) as client:
+        client.headers["X-Forwarded-For"] = address
+        yield client
+
+
+@contextlib.asynccontextmanager
 async def serving(settings: Settings = SMALL) -> AsyncIterator[httpx.AsyncClient]:
     """One server, as ``collab serve`` has it, where the server makes no difference."""
     app = Collab(MemoryStore(), settings=settings, authenticate=authenticate)

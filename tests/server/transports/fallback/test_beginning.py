@@ -8,6 +8,7 @@ import trustme
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from collab.lib0 import write_var_string
 from collab.protocol import yjs
 from collab.protocol.fallback import POST_HEADER, SESSION_HEADER
 from collab.server.app import Collab
@@ -20,6 +21,8 @@ from tests.server.transports.fallback.serving import (
     APPLIED,
     READ_ONLY,
     READ_WRITE,
+    authenticate,
+    http_from,
     http_to,
     serving,
     synced,
@@ -31,6 +34,9 @@ pytestmark = [
     STREAM_WRITERS,
     pytest.mark.usefixtures("collected"),
 ]
+
+
+_PONG = b"\x0a"
 
 
 class TestBeginning:
@@ -123,6 +129,30 @@ class TestBeginning:
             await first.end()
             async with FallbackClient(http):
                 pass
+
+    async def test_an_address_that_has_more_than_another_makes_room_for_it(self) -> None:
+        """Those that no token has let in go first, the last that came of them."""
+        app = Collab(
+            MemoryStore(),
+            authenticate=authenticate,
+            settings=Settings(fallback_sessions=3),
+            trusted_proxies=["127.0.0.1"],
+        )
+        async with front_door(app) as port, http_from(port, "192.0.2.1") as greedy:
+            first, second, third = [FallbackClient(greedy, "/sse", poll=True) for _ in range(3)]
+            for client in (first, second, third):
+                await client.connect()
+            await third.say(write_var_string("a") + b"\x02\x00" + write_var_string("token"))
+            assert await third.frame() == write_var_string("a") + READ_WRITE
+            async with http_from(port, "192.0.2.2") as modest:
+                newcomer = FallbackClient(modest, "/sse")
+                await newcomer.connect()
+                with pytest.raises(httpx.HTTPStatusError) as caught:  # Two are there, and one.
+                    await FallbackClient(modest, "/sse").connect()
+                assert caught.value.response.status_code == 503
+                assert (await second.post(_PONG, number=1)).status_code == 410
+                assert (await first.post(_PONG, number=1)).status_code == 204
+                await newcomer.end()
 
     async def test_who_was_closed_and_does_not_ask_why_keeps_nobody_out(self) -> None:
         async with serving(Settings(fallback_sessions=1)) as http:
