@@ -29,7 +29,8 @@ class ResumableConnection:
 
     Frames are numbered and wait for a reader: a stream or a poll, one at a time, the newest. What
     was written is kept, within ``Settings.outbox_max_bytes``, until the client tells how far it has
-    read. Without a reader for ``Settings.resume_seconds`` it ends.
+    read, or for ``Settings.dead_seconds``: who was not heard for so long is gone. Without a reader
+    for ``Settings.resume_seconds`` it ends, and until then little waits.
 
     Args:
         session: its id.
@@ -52,6 +53,7 @@ class ResumableConnection:
         "_intake",
         "_kept",
         "_last_post",
+        "_marks",
         "_metrics",
         "_paused",
         "_peer",
@@ -60,6 +62,7 @@ class ResumableConnection:
         "_queue",
         "_reader",
         "_settings",
+        "_streams",
         "_timers",
         "_wake",
         "heard",
@@ -90,12 +93,14 @@ class ResumableConnection:
         self._bytes_in_flight = 0
         self._kept: deque[bytes] = deque()
         self._bytes_kept = 0
+        self._marks: deque[tuple[float, int]] = deque()  # When frames were written, up to which.
         self._forgotten = 0  # Frames from the first on that were written and are not kept.
         self._wake = anyio.Event()
         self._closing: tuple[CloseCode, str] | None = None
         self._reader: anyio.CancelScope | None = None
         self._poster: anyio.CancelScope | None = None
         self._last_post = 0
+        self._streams = False
         self._paused = False
         self._peer_ended = False
         self._finished = False
@@ -190,6 +195,7 @@ class ResumableConnection:
             resumed: whether the client asked for this session.
         """
         with self._reading(number) as reader:
+            self._streams = True
             await write(PADDING + opened(Place(self.session, number), resumed=resumed))
             while not reader.cancel_called:
                 events = self._take()
@@ -203,6 +209,7 @@ class ResumableConnection:
                     return
                 elif not await self._woken(QUIET_SECONDS):
                     await write(SIGN_OF_LIFE)
+                    self._forget_old()
 
     async def poll(self, number: int, *, resumed: bool) -> bytes | None:
         """Gathers events: what there is, or what comes within ``Settings.poll_seconds``.
@@ -215,6 +222,7 @@ class ResumableConnection:
             Encoded events, or None where a newer reader has come.
         """
         with self._reading(number) as reader:
+            self._streams = False
             if resumed and not self._queue and self._closing is None:
                 await self._woken(self._settings.poll_seconds)
             if not reader.cancel_called:
@@ -290,6 +298,7 @@ class ResumableConnection:
             if self._reader is reader:
                 self._reader = None
                 self._wait_for_reader()
+                self._pause_if_full()
 
     def _rewind(self, number: int) -> None:
         """Queues what was written after the frame of this number once more."""
@@ -299,6 +308,7 @@ class ResumableConnection:
         self._queue.extendleft(reversed(self._kept))
         self._bytes_queued = sum(map(len, self._queue))
         self._kept.clear()
+        self._marks.clear()
         self._bytes_kept = self._bytes_in_flight = 0
         self._pause_if_full()
 
@@ -320,16 +330,32 @@ class ResumableConnection:
     def _written(self) -> None:
         """What was taken is written: a part of it is kept, and there may be room again."""
         self._bytes_in_flight = 0
+        self._marks.append((anyio.current_time(), self._forgotten + len(self._kept)))
         while self._bytes_kept > self._settings.outbox_max_bytes:
-            self._bytes_kept -= len(self._kept.popleft())
-            self._forgotten += 1
+            self._forget_first()
+        self._forget_old()
         if self._paused and self._bytes_queued <= self._settings.outbox_max_bytes // RESUME_SHARE:
             self._paused = False
             if not self._peer_ended:
                 self._peer.resume()
 
+    def _forget_old(self) -> None:
+        """Keeps nothing that was written so long ago that the client has it, or is gone."""
+        until = anyio.current_time() - self._settings.dead_seconds
+        while self._marks and self._marks[0][0] <= until:
+            number = self._marks.popleft()[1]
+            while self._forgotten < number:
+                self._forget_first()
+
+    def _forget_first(self) -> None:
+        self._bytes_kept -= len(self._kept.popleft())
+        self._forgotten += 1
+
     def _pause_if_full(self) -> None:
-        if self.queued_bytes > self._settings.outbox_max_bytes and not self._paused:
+        most = self._settings.outbox_max_bytes
+        if self._reader is None and self._streams:  # It was cut off; between polls nobody is there.
+            most //= RESUME_SHARE
+        if self.queued_bytes > most and not self._paused:
             self._paused = True
             if not self._peer_ended:
                 self._peer.pause()

@@ -3,8 +3,10 @@
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,6 +160,52 @@ async def test_a_newer_reader_gets_what_an_older_one_had_in_hand() -> None:
         parts.connection.send(b"one")
         await written.wait()
         assert await poll(parts.connection) == [b"one"]
+
+
+async def test_what_was_written_long_ago_is_kept_no_more() -> None:
+    """Who was not heard for ``dead_seconds`` does not come back to it."""
+    settings = Settings(heartbeat_seconds=0.01, dead_seconds=0.05)
+    async with open_connection(settings) as (parts, _), anyio.create_task_group() as tasks:
+        written = 0
+        connection = parts.connection
+
+        async def write(piece: bytes) -> None:
+            nonlocal written
+            written += piece.count(b"event: frame")
+
+        async def stream() -> None:
+            await connection.stream(0, write, resumed=True)
+
+        tasks.start_soon(stream)
+        sent = 0
+        while connection.can_resume(0):
+            connection.send(b"x")
+            sent += 1
+            while written < sent:
+                await anyio.lowlevel.checkpoint()
+        assert connection.can_resume(sent)
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_stream_that_was_cut_has_less_waiting_for_it() -> None:
+    async with open_connection(Settings(outbox_max_bytes=1_000)) as (parts, _):
+        connection = parts.connection
+        assert await poll(connection) == []
+        connection.send(bytes(400))
+        assert parts.peer.calls == []
+        begun = anyio.Event()
+
+        async def write(piece: bytes) -> None:
+            begun.set()
+            await anyio.sleep_forever()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(connection.stream, 0, write, resumed=True))
+            await begun.wait()
+            tasks.cancel_scope.cancel()
+        assert parts.peer.calls == ["pause"]
+        assert await poll(connection) == [bytes(400)]
+        assert parts.peer.calls == ["pause", "resume"]
 
 
 async def test_without_a_reader_it_ends_after_a_while() -> None:
