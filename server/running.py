@@ -141,7 +141,7 @@ class Running:
         watch(self.metrics, self.rooms, self.persister)
         self.routes: list[BaseRoute] = [
             *websocket_routes(self.handshakes, settings),
-            *fallback_routes(sessions, settings),
+            *fallback_routes(sessions, self.handshakes.strangers, settings),
             *Health(self.persister, relays, census).routes(),
             *MetricsPage(self.metrics, guard).routes(),
             *SessionEndpoints(self.rights, guard).routes(),

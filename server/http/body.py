@@ -1,6 +1,7 @@
 """Request bodies, bounded in length and time."""
 
 import json
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -13,8 +14,15 @@ from collab.errors import BodyTooLarge, BodyTooSlow, InvalidQuery
 _OBJECT_MAX_BYTES = 64 * 1024
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
+async def read_body(
+    request: Request, max_bytes: int, came: Callable[[int], None] | None = None
+) -> bytes:
     """Reads a request's body, no further than the bound.
+
+    Args:
+        request: whose body.
+        max_bytes: the bound.
+        came: told how much is there, as it comes.
 
     Raises:
         BodyTooLarge: it is longer than ``max_bytes``.
@@ -32,6 +40,8 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
                 if size > max_bytes:
                     raise BodyTooLarge(max_bytes)
                 chunks.append(chunk)
+                if came is not None:
+                    came(size)
     except ClientDisconnect:
         raise InvalidQuery("expected a whole body, got one that broke off") from None
     return b"".join(chunks)

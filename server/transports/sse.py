@@ -35,6 +35,7 @@ from collab.server.endpoints import Endpoint, Handshakes
 from collab.server.http.body import read_body
 from collab.server.http.status import status_of
 from collab.server.http.streaming import stream_head, while_there, write_piece
+from collab.server.limits.strangers import Strangers
 from collab.server.settings import Settings
 from collab.server.timers import Timers
 from collab.server.transports.resumable import ResumableConnection
@@ -134,11 +135,27 @@ class Sessions:
                 del self._of_address[address]
 
 
+class _StrangersPost:
+    """A POST of a client that no token has let in yet; see ``Stranger``."""
+
+    def __init__(self, turn: anyio.CancelScope) -> None:
+        self.sent_away = False
+        self._turn = turn
+
+    def send_away(self) -> None:
+        """Reads no more of it."""
+        self.sent_away = True
+        self._turn.cancel()
+
+
 class Fallback:
     """The ASGI app of one path; the path parameter ``document`` names a document, if any."""
 
-    def __init__(self, sessions: Sessions, endpoint: Endpoint, settings: Settings) -> None:
+    def __init__(
+        self, sessions: Sessions, strangers: Strangers, endpoint: Endpoint, settings: Settings
+    ) -> None:
         self._sessions = sessions
+        self._strangers = strangers
         self._endpoint = endpoint
         self._settings = settings
 
@@ -221,11 +238,18 @@ class Fallback:
         deadline = anyio.current_time() + self._settings.post_seconds
         body: bytes | None = None
         with connection.posting(deadline) as turn:
-            body = await read_body(request, connection.post_max_bytes)
-            frames = split_frames(body)
-            await connection.readable()
+            stranger = _StrangersPost(turn)
+            came = None if connection.known else partial(self._strangers.keep, stranger)
+            try:
+                body = await read_body(request, connection.post_max_bytes, came)
+                frames = split_frames(body)
+                await connection.readable()
+            finally:
+                self._strangers.keep(stranger, 0)
             connection.receive(number, frames)
             return
+        if stranger.sent_away:
+            raise ServerBusy("expected less that waits for tokens")
         if anyio.current_time() < turn.deadline:
             raise OutOfTurn("expected one POST of a session at a time, got a newer one")
         if body is None:
@@ -250,12 +274,12 @@ def is_fallback(path: str) -> bool:
     )
 
 
-def fallback_routes(sessions: Sessions, settings: Settings) -> list[Route]:
+def fallback_routes(sessions: Sessions, strangers: Strangers, settings: Settings) -> list[Route]:
     """The routes, relative to where the app is mounted."""
     routes = []
     for endpoint in FALLBACKS:
         path = f"{endpoint.path}{{document:path}}" if endpoint.names_document else endpoint.path
-        route = Route(path, Fallback(sessions, endpoint, settings))
+        route = Route(path, Fallback(sessions, strangers, endpoint, settings))
         # Given to Route, GET would bring HEAD with it, which must begin no session.
         route.methods = set(_METHODS)
         routes.append(route)

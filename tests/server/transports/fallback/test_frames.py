@@ -30,6 +30,7 @@ from tests.server.transports.fallback.serving import (
     synced,
     text_of,
 )
+from tests.server.transports.websockets.raw import Raw
 
 pytestmark = [
     pytest.mark.anyio,
@@ -167,6 +168,27 @@ class TestPosts:
             assert await client.frame() == a + READ_WRITE
             await client.say(long)
             await client.until(a + APPLIED)
+
+    async def test_of_all_strangers_the_one_that_posts_most_is_refused(self) -> None:
+        few = Settings(strangers_max_bytes=5_000)
+        async with serving(few) as http, contextlib.AsyncExitStack() as exits:
+
+            async def post(size: int) -> Raw:
+                client = FallbackClient(http, "/sse", poll=True)
+                await exits.enter_async_context(client)
+                raw = await Raw.open(http.base_url.port or 0)
+                exits.push_async_callback(raw.close)
+                raw.write(
+                    b"POST /sse HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4000\r\n",
+                    f"{SESSION_HEADER}: {client.session}\r\n{POST_HEADER}: 1\r\n\r\n".encode(),
+                    bytes(size),
+                )
+                return raw
+
+            greedy = await post(3_000)
+            for _ in range(2):
+                await post(1_500)
+            assert (await greedy.read_head()).startswith(b"HTTP/1.1 503 ")
 
     async def test_a_body_that_is_no_frames_is_refused(self) -> None:
         async with serving() as http, FallbackClient(http) as client:
