@@ -20,42 +20,31 @@ from collab.protocol.messages import (
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """Send this frame to the client.
+class ReadersChange:
+    """Something of somebody who may not write: refuse it (``Session.refuse``).
+
+    But acknowledge a step 2 where the document has all of it: every step 2 repeats all deletions,
+    also that of somebody who has changed nothing.
 
     Attributes:
-        frame: encoded in the session's dialect.
+        message: what they brought.
     """
 
-    frame: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ReadersAnswer:
-    """Acknowledge this if the document has all of it, refuse it otherwise (``Session.refuse``).
-
-    Every step 2 repeats all deletions, also one of somebody who has changed nothing.
-
-    Attributes:
-        message: the answer to our step 1 of somebody who may not write.
-    """
-
-    message: SyncStep2
+    message: Update | SyncStep2
 
 
 Effect = (
     SyncStep1
     | SyncStep2
-    | ReadersAnswer
+    | ReadersChange
     | Update
     | AwarenessUpdate
     | QueryAwareness
     | Receipt
     | Stateless
-    | Reply
 )
 """What the room must do for a frame. Updates in it decode, and are permitted but for a
-``ReadersAnswer``."""
+``ReadersChange``."""
 
 READ_ONLY = "this document is read-only for you"
 """What somebody is told who may not write."""
@@ -100,12 +89,15 @@ class Session:
 
     @property
     def torn(self) -> bool:
-        """Whether a part of a long change was refused, so that the rest of it is refused too."""
+        """Whether a part of a long change was refused: the rest of it is to be refused, too."""
         return self._torn
 
     @property
     def has_refused(self) -> bool:
-        """Whether a change was refused, so that nothing is durable of which the client asks."""
+        """Whether a change was refused, and the client has not brought all that it has since.
+
+        Until then nothing is durable of which the client asks.
+        """
         return self._refused
 
     def receive(self, frame: bytes) -> Effect | None:
@@ -145,24 +137,21 @@ class Session:
             if isinstance(message, SyncStep2) and not message.more:
                 self.answered = True
                 early, self._early = self._early, None
-                if early is not None and not self._refused:
+                if early is not None:
                     message = replace(message, receipt=early)
+                if message.update == EMPTY_UPDATE:
+                    self._refused = False  # It has nothing that the document lacks.
             if message.update == EMPTY_UPDATE:
                 return message.receipt
-            if self._torn:
-                return self.refuse(message, READ_ONLY)
             if self.access < Access.WRITE:
-                if isinstance(message, SyncStep2):
-                    return ReadersAnswer(message)
-                return self.refuse(message, READ_ONLY)
+                return ReadersChange(message)
         elif isinstance(message, Receipt):
-            if self._refused:
-                return None  # It asks about changes of which some were refused.
             if self.dialect.asks_first and not self.answered:
                 # What it wrote while it was away is yet to come, with its answer to our question.
                 self._early = self._asked = message
                 return None
-            if message == self._asked and not self._was_idle and self.access >= Access.WRITE:
+            is_idle = message == self._asked and not self._refused and not self._was_idle
+            if is_idle and self.access >= Access.WRITE:
                 self._was_idle = True
                 return replace(message, idle=True)
             self._asked = message
@@ -171,15 +160,16 @@ class Session:
     def permit(self, identity: Identity, access: Access) -> bytes | None:
         """Has the client speak for somebody, within what they may do, from now on.
 
+        What was refused before is refused until the client brings it again.
+
         Returns:
             The frame that tells it so, or None where the dialect has no word.
         """
         self.identity = identity
         self.access = access
-        self._refused = False
         return self.dialect.welcome(may_write=access >= Access.WRITE)
 
-    def refuse(self, message: Update | SyncStep2, reason: str) -> Reply | None:
+    def refuse(self, message: Update | SyncStep2, reason: str) -> bytes | None:
         """Says that a change is refused: each time, or once where nobody waits for an answer.
 
         Args:
@@ -187,15 +177,33 @@ class Session:
             reason: what people are told, where the dialect has words.
 
         Returns:
-            What the client is to be sent, or None.
+            The frame that the client is to be sent, or None.
         """
-        receipt, whole = message.receipt, message.whole
-        self._torn = whole is not None and whole.refused is not None
-        if self._torn:
-            return None  # The last part is answered, with what became of all.
+        self._torn = message.more
+        receipt = message.whole if message.more else message.receipt
         if receipt is not None and receipt.refused is not None:
-            return Reply(receipt.refused)
-        if self._refused:
-            return None
+            # The last part is answered, with what became of all.
+            return None if message.more else receipt.refused
+        if receipt is not None:
+            self.keep(receipt)
+        is_first = not self._refused
         self._refused = True
-        return Reply(yjs.permission_denied(reason))
+        return yjs.permission_denied(reason) if is_first else None
+
+    def keep(self, receipt: Receipt) -> None:
+        """Keeps what the client asked for until it has brought all that it has."""
+        self._early = receipt
+
+    def make_good(self, answer: SyncStep2) -> SyncStep2:
+        """Notes that the client's answer is taken in, with all that was refused before.
+
+        Args:
+            answer: the whole answer to our question, or its last part.
+
+        Returns:
+            The same, with the receipt that it settles.
+        """
+        self._refused = False
+        if answer.receipt is None and self._early is not None:
+            answer, self._early = replace(answer, receipt=self._early), None
+        return answer

@@ -52,6 +52,8 @@ class Heartbeat:
             if queued_bytes < member.queued_bytes:
                 member.paused_at = now  # A slow link is no blocked one.
             member.queued_bytes = queued_bytes
+        if member.session.has_refused:
+            room.ask_again(member)
         silence = now - member.heard_at
         if silence > self._settings.dead_seconds:
             connection.close(CloseCode.TRY_AGAIN_LATER, "no sign of life")

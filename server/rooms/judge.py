@@ -1,5 +1,6 @@
 """Judge: what a document takes of what is brought to it, and what is said of the rest."""
 
+from collab.access import Access
 from collab.errors import DocumentFull
 from collab.protocol.messages import Receipt, SyncStep2, Update
 from collab.server.metrics import Metrics
@@ -39,10 +40,14 @@ class Judge:
             if isinstance(message, Update):
                 content.add(member, message)
             else:
-                content.integrate(member, message)
+                content.integrate(member, self._made_good(member, message))
         elif not torn and content.document.can_delete(message.update):
             # As an answer is taken in: what was deleted already costs nothing.
-            content.integrate(member, SyncStep2(message.update, message.receipt))
+            if isinstance(message, Update):
+                message = SyncStep2(message.update, message.receipt, message.whole, message.more)
+            else:
+                message = self._made_good(member, message)
+            content.integrate(member, message)
         else:
             if full is not None:
                 self._metrics.count_limit(full)
@@ -61,21 +66,34 @@ class Judge:
             self._metrics.count_limit(full)
             raise DocumentFull(self._content.name, full)
 
-    def take_readers(self, member: Member, answer: SyncStep2) -> None:
-        """Acknowledges a reader's step 2 where it brings nothing new, and refuses it otherwise."""
-        if member.session.torn or not self._content.document.has(answer.update):
-            self._refuse(member, answer, READ_ONLY)
-        elif answer.receipt is not None:
-            self.promise(member, answer.receipt)
+    def may_take_refused(self, member: Member) -> bool:
+        """Whether what was refused of a member's could be taken in by now."""
+        session = member.session
+        if not session.has_refused or session.access < Access.WRITE:
+            return False
+        return self._content.full is None or self._look_for_room() is None
+
+    def take_readers(self, member: Member, message: Update | SyncStep2) -> None:
+        """Refuses what a reader brings, but for a step 2 that brings nothing new.
+
+        Who may write by now, as it had to wait, is judged as a writer.
+        """
+        if member.session.access >= Access.WRITE:
+            self.take(member, message)
+        elif isinstance(message, Update) or not self._knows(member, message):
+            self._refuse(member, message, READ_ONLY)
+        elif (receipt := self._made_good(member, message).receipt) is not None:
+            self.promise(member, receipt)
 
     def promise(self, member: Member, receipt: Receipt) -> bool:
         """Has a receipt sent when all that a member has sent so far is durable.
 
         Returns:
-            Whether it will be: not where a part of that was refused.
+            Whether it will be: where a part of that was refused, not before that is brought again.
         """
         if member.session.has_refused:
-            return False  # Perhaps after the receipt was asked for.
+            member.session.keep(receipt)
+            return False
         self._content.add_receipt(member, receipt)
         return True
 
@@ -84,8 +102,16 @@ class Judge:
         self._content.look_for_room()
         return self._content.full
 
+    def _knows(self, member: Member, answer: SyncStep2) -> bool:
+        """Whether the document has all of an answer, as far as that was read."""
+        return not member.session.torn and self._content.document.has(answer.update)
+
+    @staticmethod
+    def _made_good(member: Member, answer: SyncStep2) -> SyncStep2:
+        return answer if answer.more else member.session.make_good(answer)
+
     @staticmethod
     def _refuse(member: Member, message: Update | SyncStep2, reason: str) -> None:
         refusal = member.session.refuse(message, reason)
         if refusal is not None:
-            member.connection.send(refusal.frame)
+            member.connection.send(refusal)

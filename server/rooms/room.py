@@ -26,7 +26,6 @@ from collab.protocol.messages import (
     AwarenessUpdate,
     QueryAwareness,
     Receipt,
-    Stateless,
     SyncStep1,
     SyncStep2,
     Update,
@@ -47,7 +46,7 @@ from collab.server.rooms.publication import Publication
 from collab.server.rooms.relay import Relay
 from collab.server.rooms.remote import Remote
 from collab.server.rooms.showing import Showing
-from collab.session import Effect, ReadersAnswer, Reply
+from collab.session import Effect, ReadersChange
 
 logger = logging.getLogger("collab")
 
@@ -261,15 +260,12 @@ class Room:
             if not member.synced:
                 self._look_back(member, effect.state_vector)
             self._delivery.synchronise(member, effect.state_vector)
-        elif isinstance(effect, ReadersAnswer):
+        elif isinstance(effect, ReadersChange):
             self._judge.take_readers(member, effect.message)
         elif isinstance(effect, QueryAwareness):
             self._showing.answer(member)
-        elif isinstance(effect, Stateless):
-            if self.seats(member):
-                self.messaging.receive(member, effect.payload)
-        elif isinstance(effect, Reply):
-            member.connection.send(effect.frame)
+        elif self.seats(member):
+            self.messaging.receive(member, effect.payload)
 
     def _handle_deferred(self, member: Member, effect: Effect) -> None:
         try:
@@ -299,8 +295,18 @@ class Room:
         told = member.session.permit(identity, access)
         if told is not None:
             member.connection.send(told)
+        self.ask_again(member)
         if other or not self._showing.allows(member):
             self._showing.hide(member)
+
+    def ask_again(self, member: Member) -> None:
+        """Asks a member for what was refused of its changes, where that could be taken in now."""
+        if (
+            member.session.dialect.asks_first
+            and not self.content.recovery.under_way
+            and self._judge.may_take_refused(member)
+        ):
+            member.connection.send(yjs.sync_step1(self.document.state_vector))
 
     def expel(self, member: Member, code: CloseCode, reason: str) -> None:
         """Ends a member's session at once, whenever its connection comes to its end.

@@ -19,7 +19,7 @@ from collab.protocol.messages import (
     SyncStep2,
     Update,
 )
-from collab.session import READ_ONLY, ReadersAnswer, Reply, Session
+from collab.session import READ_ONLY, ReadersChange, Session
 from tests.core import poison
 
 APPLIED = b"\x08\x01"
@@ -94,12 +94,11 @@ def test_a_step_2_that_brings_nothing_is_acknowledged(access: Access) -> None:
 
 def test_a_reader_is_refused_each_time() -> None:
     client = session(Access.READ)
-    for frame in (yjs.update(poison.HELLO), yjs.update(DELETION), yjs.update(poison.HELLO)):
-        assert client.receive(frame) == Reply(REFUSED)
-    for update in (poison.HELLO, DELETION):
-        answer = SyncStep2(update, Receipt(APPLIED, REFUSED))
-        assert client.receive(yjs.sync_step2(update)) == ReadersAnswer(answer)
-        assert client.refuse(answer, READ_ONLY) == Reply(REFUSED)
+    for encode, kind in ((yjs.update, Update), (yjs.sync_step2, SyncStep2)):
+        for update in (poison.HELLO, DELETION, poison.HELLO):
+            change = kind(update, Receipt(APPLIED, REFUSED))
+            assert client.receive(encode(update)) == ReadersChange(change)
+            assert client.refuse(change, READ_ONLY) == REFUSED
 
 
 def test_application_messages_go_to_the_room_and_those_between_servers_nowhere() -> None:

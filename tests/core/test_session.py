@@ -20,7 +20,7 @@ from collab.protocol.messages import (
     SyncStep2,
     Update,
 )
-from collab.session import READ_ONLY, ReadersAnswer, Reply, Session
+from collab.session import READ_ONLY, ReadersChange, Session
 from tests.core import poison
 
 DELETION = b"\x00\x01\x01\x01\x00\x01"
@@ -51,22 +51,32 @@ def test_nothing_follows_from_an_empty_update(access: Access, encode: object) ->
     assert session(access).receive(encode(EMPTY_UPDATE)) is None
 
 
-def test_a_reader_is_refused_once() -> None:
+def test_what_a_reader_brings_is_for_the_room_to_judge() -> None:
     client = session(Access.READ)
-    refusal = client.receive(yjs.update(poison.HELLO))
-    assert isinstance(refusal, Reply)
-    assert refusal.frame[:2] == b"\x02\x00"
-    assert b"read-only" in refusal.frame
-    assert client.receive(yjs.update(poison.HELLO)) is None
+    assert client.receive(yjs.update(DELETION)) == ReadersChange(Update(DELETION))
+    assert client.receive(yjs.sync_step2(DELETION)) == ReadersChange(SyncStep2(DELETION))
+
+
+def test_who_is_refused_is_told_once_until_all_of_it_is_taken_in() -> None:
+    client = session(Access.READ)
+    refusal = client.refuse(Update(poison.HELLO), READ_ONLY)
+    assert refusal is not None
+    assert refusal[:2] == b"\x02\x00"
+    assert b"read-only" in refusal
+    assert client.refuse(Update(poison.HELLO), READ_ONLY) is None
     assert client.refuse(SyncStep2(poison.HELLO), READ_ONLY) is None
-
-
-def test_a_readers_step_2_is_for_the_room_to_judge() -> None:
-    client = session(Access.READ)
-    answer = SyncStep2(DELETION)
-    assert client.receive(yjs.sync_step2(DELETION)) == ReadersAnswer(answer)
-    assert isinstance(client.refuse(answer, READ_ONLY), Reply)
+    client.permit(ANYONE, Access.WRITE)
     assert client.has_refused
+    client.make_good(SyncStep2(poison.HELLO))
+    assert not client.has_refused
+    assert client.refuse(Update(poison.HELLO), READ_ONLY) == refusal
+
+
+def test_who_lacks_nothing_any_more_has_nothing_refused() -> None:
+    client = session(Access.READ)
+    client.refuse(Update(poison.HELLO), READ_ONLY)
+    assert client.receive(yjs.sync_step2(EMPTY_UPDATE)) is None
+    assert not client.has_refused
 
 
 @pytest.mark.parametrize("access", [Access.READ, Access.WRITE])
@@ -95,9 +105,10 @@ def test_arbitrary_frames_raise_only_protocol_errors(access: Access, frames: lis
 def test_the_rest_of_a_change_is_refused_where_a_part_was() -> None:
     client = session(Access.READ, HOCUSPOCUS)
     receipt = Receipt(accepted=b"yes", refused=b"no")
-    assert client.refuse(SyncStep2(poison.HELLO, whole=receipt), READ_ONLY) is None
+    part = SyncStep2(poison.HELLO, whole=receipt, more=True)
+    assert client.refuse(part, READ_ONLY) is None
     assert client.torn
     client.permit(ANYONE, Access.WRITE)  # Before the rest was read.
-    assert client.follow(SyncStep2(DELETION, receipt)) == Reply(b"no")
+    assert client.torn
+    assert client.refuse(SyncStep2(DELETION, receipt), READ_ONLY) == b"no"
     assert not client.torn
-    assert client.follow(SyncStep2(poison.HELLO, receipt)) == SyncStep2(poison.HELLO, receipt)

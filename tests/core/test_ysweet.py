@@ -17,7 +17,7 @@ from collab.protocol.messages import (
     SyncStep2,
     Update,
 )
-from collab.session import READ_ONLY, ReadersAnswer, Reply, Session
+from collab.session import READ_ONLY, ReadersChange, Session
 from tests.core import poison
 
 EARLIER_QUESTION = b"\x66" + lib0.write_var_bytes(lib0.write_var_uint(6))
@@ -60,13 +60,6 @@ def test_a_question_waits_for_the_last_part_of_a_long_answer() -> None:
     assert writer.follow(last) == SyncStep2(poison.HELLO, receipt=Receipt(QUESTION))
 
 
-def test_a_question_has_no_answer_where_a_change_was_refused_since() -> None:
-    reader = session(Access.READ)
-    assert reader.receive(QUESTION) is None
-    assert isinstance(reader.receive(yjs.update(poison.HELLO)), Reply)
-    assert reader.receive(NOTHING_MORE) is None
-
-
 def test_a_question_of_a_client_that_brings_nothing_is_answered_then() -> None:
     for access in (Access.READ, Access.WRITE):
         asking = session(access)
@@ -93,20 +86,24 @@ def test_an_idle_reader_is_not_asked_for_what_it_may_not_write() -> None:
     assert reader.receive(QUESTION) == Receipt(QUESTION)
 
 
-def test_nothing_is_promised_of_what_a_reader_wrote_while_it_was_away() -> None:
+def test_a_question_that_was_refused_an_answer_has_one_once_all_is_taken_in() -> None:
     reader = session(Access.READ)
     assert reader.receive(QUESTION) is None
     answer = SyncStep2(poison.HELLO, Receipt(QUESTION))
-    assert reader.receive(yjs.sync_step2(poison.HELLO)) == ReadersAnswer(answer)
-    assert isinstance(reader.refuse(answer, READ_ONLY), Reply)
-    assert reader.receive(QUESTION) is None
+    assert reader.receive(yjs.sync_step2(poison.HELLO)) == ReadersChange(answer)
+    assert reader.refuse(answer, READ_ONLY) is not None
+    assert reader.has_refused
+    reader.permit(ANYONE, Access.WRITE)
+    assert reader.receive(yjs.sync_step2(poison.HELLO)) == answer
 
 
-def test_nothing_is_promised_once_a_change_was_refused() -> None:
+def test_one_that_was_asked_since_has_it_as_well() -> None:
     reader = answered(Access.READ)
-    assert reader.receive(QUESTION) == Receipt(QUESTION)
-    assert isinstance(reader.receive(yjs.update(poison.HELLO)), Reply)
-    assert reader.receive(QUESTION) is None
+    assert reader.refuse(Update(poison.HELLO), READ_ONLY) is not None
+    reader.keep(Receipt(QUESTION))
+    answer = SyncStep2(poison.HELLO)
+    assert reader.make_good(answer) == SyncStep2(poison.HELLO, Receipt(QUESTION))
+    assert reader.make_good(answer) == answer
 
 
 def test_changes_are_as_in_y_websocket() -> None:

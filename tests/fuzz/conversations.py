@@ -22,7 +22,7 @@ from collab.protocol.messages import (
 )
 from collab.protocol.yjs import Y_WEBSOCKET
 from collab.protocol.ysweet import Y_SWEET
-from collab.session import Effect, ReadersAnswer, Reply, Session
+from collab.session import READ_ONLY, Effect, ReadersChange, Session
 from tests.fuzz.excuses import excused
 from tests.fuzz.logged import MAX_CLIENTS, Logged
 from tests.fuzz.pieces import pieces
@@ -112,17 +112,18 @@ class _Room:
         self._flush()
         if isinstance(effect, SyncStep2):
             self.logged.integrate(effect.update)
-        elif isinstance(effect, ReadersAnswer):
+        elif isinstance(effect, ReadersChange):
             assert session.access < Access.WRITE
-            self.logged.document.has(effect.message.update)
+            if isinstance(effect.message, Update) or not self.logged.document.has(
+                effect.message.update
+            ):
+                session.refuse(effect.message, READ_ONLY)
         elif isinstance(effect, SyncStep1):
             self._answer(effect.state_vector)
         elif isinstance(effect, AwarenessUpdate):
             self._show(seat, effect.payload)
         elif isinstance(effect, Stateless):
             assert self._dialect.stateless(effect.payload) is not None
-        elif isinstance(effect, Reply):
-            assert effect.frame
 
     def _flush(self) -> None:
         """Takes in together what gathered; one by one where that fails, to find who is guilty."""
