@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from collab.access import check_name
-from collab.errors import SettingsError, StoreError
+from collab.errors import DocumentNotFound, SettingsError, StoreError
 from collab.quarantine import Refused
 from collab.server.cli.options import store_option
 from collab.storage.address import file_of, is_postgres
@@ -82,9 +82,17 @@ def check(names: Sequence[str], mend: bool, as_json: bool, address: str) -> None
                 f"expected a file that SQLite can read, got {path}: {file_faults[0]};"
                 " put a backup in its place"
             )
-        reports = [
-            _check(file, name, mend=mend) for name in _shown(list(names) or read_names(file))
-        ]
+        reports = []
+        deleted = []
+        for name in _shown(list(names) or read_names(file)):
+            try:
+                reports.append(_check(file, name, mend=mend))
+            except DocumentNotFound:
+                if names:
+                    raise
+                deleted.append(name)
+    for name in deleted:
+        click.echo(f"collab: {name}: deleted meanwhile", err=True)
     if as_json:
         _write_json(file_faults, reports)
     else:

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
-from http import HTTPMethod
+from http import HTTPMethod, HTTPStatus
 from typing import Protocol
 
 import anyio
@@ -11,7 +11,7 @@ import click
 
 from collab.access import check_name
 from collab.archive import KEEP_ALL, Retention, Terms
-from collab.errors import CollabError, StoreUnavailable
+from collab.errors import CollabError, DocumentNotFound, RequestRefused, StoreUnavailable
 from collab.server.cli.list import human_size
 from collab.server.cli.options import RETENTION, store_option
 from collab.server.cli.through import RunningServer, document_path, reach
@@ -72,6 +72,7 @@ async def _compact(address: str, wanted: Sequence[str], history: Retention | Non
         documents = wanted or await _all_names(place)
         before = await place.size()
         failures: list[str] = []
+        deleted: list[str] = []
         with click.progressbar(documents, label="compacting", file=sys.stderr) as bar:
             for name in bar:
                 try:
@@ -80,15 +81,29 @@ async def _compact(address: str, wanted: Sequence[str], history: Retention | Non
                 except StoreUnavailable:
                     raise
                 except CollabError as error:
-                    failures.append(f"{name}: {error}")
+                    if _is_gone(error) and not wanted:
+                        deleted.append(name)
+                    else:
+                        failures.append(f"{name}: {error}")
         await place.shrink()
         after = await place.size()
+    for name in deleted:
+        click.echo(f"collab: {name}: deleted meanwhile", err=True)
     for failure in failures:
         click.echo(f"collab: {failure}", err=True)
-    done = len(documents) - len(failures)
+    done = len(documents) - len(failures) - len(deleted)
     plural = "" if done == 1 else "s"
-    click.echo(f"compacted {done} document{plural}: {human_size(before)} -> {human_size(after)}")
+    more = ", which is more than before" if after > before else ""
+    sizes = f"{human_size(before)} -> {human_size(after)}{more}"
+    click.echo(f"compacted {done} document{plural}: {sizes}")
     return len(failures)
+
+
+def _is_gone(error: CollabError) -> bool:
+    """Whether a document is not there any more, as the store or as a server tells it."""
+    if isinstance(error, RequestRefused):
+        return error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+    return isinstance(error, DocumentNotFound)
 
 
 async def _all_names(place: _Place) -> Sequence[str]:

@@ -99,6 +99,8 @@ class SQLiteArchive:
         free = self._read(partial(_pages_to_free, spare=spare))
         if free:
             self._writer.transact(partial(_free_pages, count=min(free, _FREE_AT_ONCE)))
+        if free <= _FREE_AT_ONCE and not spare:
+            self._writer.empty()  # Until then both are as long as they were.
         return free > _FREE_AT_ONCE
 
     def _read(self, read: Callable[[sqlite3.Connection], _T]) -> _T:

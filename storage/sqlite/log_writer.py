@@ -91,6 +91,12 @@ class LogWriter:
 
         return self._commit(write_and_forget, _EMPTYING_SECONDS if erases else None)
 
+    def empty(self) -> None:
+        """Moves the write-ahead log into the file and cuts both, unless somebody reads them."""
+        with self._lock, store_errors(self._path):
+            if self._connection is not None and not self._lost:
+                self._empty(self._connection, wait_seconds=_EMPTYING_SECONDS)
+
     def close(self) -> None:
         """Closes the connection, with the write-ahead log emptied unless somebody reads it.
 

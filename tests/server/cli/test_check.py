@@ -3,7 +3,7 @@ import os
 import pty
 import sqlite3
 import subprocess
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from collab.quarantine import Refused
 from collab.server.cli.main import main
 from collab.storage.address import open_store
+from collab.storage.sqlite.trash_rows import write_tombstone
 from collab.store import Append, NewEntry
 from tests.core import poison
 from tests.e2e.serving import COLLAB, serve
@@ -153,6 +154,32 @@ def test_a_mistake_is_one_clear_line(
     assert result.exit_code == 1
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_what_is_deleted_meanwhile_is_told_and_is_no_failure(path: Path) -> None:
+    assert check(path, "--repair").exit_code == 0
+    reader, terminal = pty.openpty()
+    with closing(sqlite3.connect(path, isolation_level=None)) as deleting:
+        deleting.execute("BEGIN IMMEDIATE")
+        write_tombstone(deleting, "refusing", 1, None)
+        with subprocess.Popen(
+            [COLLAB, "check", "--repair", "--store", f"sqlite:///{path}"],
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+        ) as process:
+            os.close(terminal)
+            shown = os.read(reader, 10_000)
+            while b"checking" not in shown:
+                shown += os.read(reader, 10_000)
+            deleting.execute("COMMIT")
+            said, _ = process.communicate(timeout=30)
+    with suppress(OSError):  # Nobody holds the other end.
+        while part := os.read(reader, 10_000):
+            shown += part
+    os.close(reader)
+    assert process.returncode == 0
+    assert b"collab: refusing: deleted meanwhile" in shown
+    assert said.endswith(b"2 documents checked, none broken\n")
 
 
 def test_a_terminal_sees_how_far_it_is(path: Path) -> None:

@@ -1,13 +1,19 @@
 """`collab compact`: in a file, and through a server that has it open."""
 
+import base64
 import json
+import os
+import sqlite3
 import subprocess
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+import pycrdt
 import pytest
 
 from collab.archive import Retention
 from collab.storage.sqlite import SQLiteStore
+from collab.storage.sqlite.trash_rows import write_tombstone
 from collab.store import Append, Entry, NewEntry
 from tests.e2e.serving import COLLAB, serve
 from tests.storage.compacting_process import typed
@@ -108,6 +114,58 @@ async def test_what_cannot_be_compacted_is_named_and_stops_no_other(path: Path) 
     async with SQLiteStore(path, create=False) as store:
         assert (await store.load("c")).checkpoint_seq == 50
         assert (await store.load("b")).checkpoint == b"broken"
+
+
+@pytest.mark.parametrize("served", [False, True])
+async def test_what_is_deleted_meanwhile_is_told_and_is_no_failure(
+    path: Path, served: bool
+) -> None:
+    await fill(path, "a", "b", "c", count=50)
+    with ExitStack() as exits:
+        if served:
+            exits.enter_context(serve(path))
+        process, deleting = compacting(path, exits)
+        write_tombstone(deleting, "b", 1, None)
+        assert process.stderr is not None
+        assert process.stderr.readline() == "compacting\n"
+        deleting.execute("COMMIT")
+        said, told = process.communicate(timeout=60)
+    assert (process.returncode, told) == (0, "collab: b: deleted meanwhile\n")
+    assert said.startswith("compacted 2 documents: ")
+
+
+def compacting(path: Path, exits: ExitStack) -> tuple["subprocess.Popen[str]", sqlite3.Connection]:
+    """Compacts all, which waits for the transaction that is returned with it."""
+    blocking = exits.enter_context(closing(sqlite3.connect(path, isolation_level=None)))
+    blocking.execute("BEGIN IMMEDIATE")
+    command = [COLLAB, "compact", "--store", f"sqlite:///{path}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return exits.enter_context(process), blocking
+
+
+async def test_a_running_server_gives_the_space_back_at_once(path: Path) -> None:
+    await fill(path, "a", count=50_000)
+    before = size(path)
+    with serve(path):
+        done = collab(path, "compact")
+        assert done.returncode == 0, done.stderr
+        assert size(path) * 3 < before
+        assert path.with_name(path.name + "-wal").stat().st_size == 0
+
+
+async def test_a_store_that_has_grown_is_not_said_to_have_shrunk(path: Path) -> None:
+    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+    text = doc.get("content", type=pycrdt.Text)
+    entries = []
+    for _ in range(30):  # What hardly compresses, and a checkpoint has all of it again.
+        before = doc.get_state()
+        text += base64.b64encode(os.urandom(4000)).decode()
+        entries.append(NewEntry(update=doc.get_update(before), time_ms=1))
+    async with SQLiteStore(path) as store:
+        await store.append([Append(document="a", entries=entries)])
+    done = collab(path, "compact")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(", which is more than before\n")
 
 
 @pytest.mark.parametrize("history", ["30", "forever", ""])
