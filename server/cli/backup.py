@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from collab.errors import SettingsError
+from collab.errors import SettingsError, StoreError
 from collab.server.cli.list import human_size
 from collab.server.cli.options import store_option
 from collab.storage.address import file_of, is_postgres
@@ -25,8 +25,11 @@ def back_up(file: Path, force: bool, address: str) -> None:
     Works beside a running server, which goes on meanwhile: everything acknowledged before is in
     FILE. The copy is checked, and FILE appears whole or not at all.
     """
+    store = _file(address)
+    if file.exists() and not force:
+        raise StoreError(f"expected --force to replace {file.absolute()}, got none")
     with _progress("copying") as progress:
-        backup = write_backup(_file(address), file, overwrite=force, progress=progress)
+        backup = write_backup(store, file, overwrite=force, progress=progress)
     plural = "" if backup.documents == 1 else "s"
     click.echo(f"backed up {backup.documents} document{plural}, {human_size(backup.bytes)}")
 
@@ -40,8 +43,9 @@ def restore(file: Path, address: str) -> None:
     Refuses while a server, or anybody, has the store open: stop it first. FILE is checked before
     anything is touched. The store there was is kept beside the new one.
     """
+    store = _file(address)
     with _progress("copying") as progress:
-        aside = restore_backup(file, _file(address), progress=progress)
+        aside = restore_backup(file, store, progress=progress)
     click.echo("restored" if aside is None else f"restored; what was there is now {aside}")
 
 
