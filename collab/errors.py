@@ -46,6 +46,7 @@
     │   │   └── EntriesDropped   what was to be read next of a log is gone meanwhile; begin anew
     │   ├── StoreOwned           another process owns the store's open documents
     │   └── StoreVersionError    the store was written by a newer collab
+    ├── AddressUnavailable       an address cannot be listened on now
     ├── NotRunning               the app was used before it was entered, or after it was left
     ├── WrongTask                the app was left in another task than the one that entered it
     ├── WrongThread              an open document was changed on another thread than its own
@@ -472,6 +473,10 @@ class StoreOwned(StoreError):
 
 class StoreVersionError(StoreError):
     """The store was written by a newer collab than this one."""
+
+
+class AddressUnavailable(CollabError):
+    """An address cannot be listened on: it is taken, or not this machine's."""
 
 
 class NotRunning(CollabError):

@@ -1,5 +1,6 @@
 """Duration: lengths of time as people write them on the command line."""
 
+import math
 import re
 
 import click
@@ -21,4 +22,23 @@ class Duration(click.ParamType[int]):
         if not _DURATION.fullmatch(text):
             self.fail(f"expected a duration such as 90s, 15m, 1h30m or 7d, got {text!r}")
         parts = re.findall(r"(\d+)([smhdw])", text)
-        return sum(int(count) * _UNITS[unit] for count, unit in parts)
+        seconds = sum(int(count) * _UNITS[unit] for count, unit in parts)
+        if seconds == 0:
+            self.fail(f"expected a duration above zero, got {text!r}")
+        return seconds
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds; ``nan``, which no range keeps out, and ``inf`` are none."""
+
+    name = "number of seconds"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Reads it."""
+        # click says a float and takes what stands on the command line.
+        number = super().convert(value, param, ctx)  # type: ignore[arg-type]
+        if not math.isfinite(number):
+            self.fail(f"expected a number of seconds, got {value}", param, ctx)
+        return number

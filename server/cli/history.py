@@ -12,6 +12,7 @@ from collab.history.difference import Difference
 from collab.history.point import Point
 from collab.history.records import change_record, difference_record
 from collab.render.values import Json
+from collab.server.cli.duration import Seconds
 from collab.server.cli.options import store_option
 from collab.server.cli.points import POINT, moment
 from collab.server.documents.history import History, Page
@@ -35,7 +36,7 @@ _HEADINGS = ("SEQ", "FROM (UTC)", "TO", "ENTRIES", "AUTHOR")
 )
 @click.option(
     "--pause",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     default=PAUSE_SECONDS,
     show_default=True,
     metavar="SECONDS",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from collab.errors import SettingsError
+from collab.server.cli.duration import Seconds
 
 if TYPE_CHECKING:
     from collab.server.auth.keys import Keys
@@ -52,7 +53,7 @@ _OPTIONS = (
     issuer_option,
     click.option(
         "--jwt-leeway",
-        type=click.FloatRange(min=0),
+        type=Seconds(min=0),
         default=10.0,
         show_default=True,
         envvar="COLLAB_JWT_LEEWAY",

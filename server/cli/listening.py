@@ -1,13 +1,17 @@
 """Listening: the address of a server, for one process or for several."""
 
+import re
 import socket
 from ipaddress import ip_address
 from pathlib import Path
 
-from collab.errors import SettingsError
+from collab.errors import AddressUnavailable, SettingsError
 
 BACKLOG = 2048
 """Connections the system may hold before they are accepted: a crowd that reconnects at once."""
+
+_PORT = re.compile(r"[0-9]+")
+_MAX_PORT = 65535
 
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 """Where a server is found that listens on every address."""
@@ -23,15 +27,16 @@ def reserve(bind: str, *, shared: bool) -> socket.socket:
         shared: whether several processes are to listen on it; see ``share``.
 
     Raises:
-        SettingsError: it is no address, or it cannot be bound, or not by several processes.
+        SettingsError: it is no address, or the system does not let several processes share one.
+        AddressUnavailable: it cannot be bound.
     """
     address, family = _read(bind)
     if shared and not hasattr(socket, "SO_REUSEPORT"):
         raise SettingsError("expected a system with SO_REUSEPORT for several workers, got another")
     try:
         reserved = _bound(address, family)
-    except (OSError, OverflowError) as error:
-        raise SettingsError(f"expected to listen on {bind}, got: {_reason(error)}") from error
+    except OSError as error:
+        raise AddressUnavailable(f"expected to listen on {bind}, got: {_reason(error)}") from error
     if shared:
         # Not before: another server that shares the address with its workers would let it in.
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -45,19 +50,19 @@ def share(reserved: socket.socket) -> socket.socket:
         reserved: see ``reserve``.
 
     Raises:
-        SettingsError: it cannot be bound any more.
+        AddressUnavailable: it cannot be bound any more.
     """
     address = reserved.getsockname()[:2]
     try:
         return _bound(address, reserved.family, shared=True)
     except OSError as error:
         where = f"{address[0]}:{address[1]}"
-        raise SettingsError(f"expected to listen on {where}, got: {_reason(error)}") from error
+        raise AddressUnavailable(f"expected to listen on {where}, got: {_reason(error)}") from error
 
 
-def _reason(error: OSError | OverflowError) -> str:
+def _reason(error: OSError) -> str:
     """Why an address cannot be bound, in the system's words without its numbers."""
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+    return error.strerror or str(error)
 
 
 def _bound(address: tuple[str, int], family: int, *, shared: bool = False) -> socket.socket:
@@ -105,6 +110,9 @@ def is_loopback(bound: socket.socket) -> bool:
 def _read(bind: str) -> tuple[tuple[str, int], socket.AddressFamily]:
     host, separator, port = bind.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not separator or not host or not port.isascii() or not port.isdigit():
+    # A host that is not UTF-8 has lone surrogates, which `bind` takes for a mistake in the code.
+    if not separator or not host.isprintable() or not host or not _PORT.fullmatch(port):
         raise SettingsError(f"expected --bind HOST:PORT, got {bind!r}")
+    if int(port) > _MAX_PORT:
+        raise SettingsError(f"expected a port of 0 to {_MAX_PORT} in --bind, got {bind!r}")
     return (host, int(port)), socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import click
 
-from collab.errors import CollabError
+from collab.errors import CollabError, InvalidGrant, InvalidName, InvalidQuery, SettingsError
 
 _COMMANDS = {
     "backup": "backup:back_up",
@@ -30,14 +30,18 @@ _COMMANDS = {
 """Each command's module in this package, and its name there: only the one that is run is loaded,
 for a server keeps in memory what it has loaded."""
 
+_WRONGLY_CALLED = (SettingsError, InvalidName, InvalidGrant, InvalidQuery)
+"""What is wrong with how a command was called, whatever it would have found."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Commands(click.Group):
     """The commands.
 
-    They end with one line and exit code 1 where collab raised on purpose, or where what their
-    output goes to is a full disk, or has not all characters.
+    They end with one line, and exit code 2 where they were called wrongly. It is 1 where collab
+    raised on purpose otherwise, or where what their output goes to is a full disk, or has not all
+    characters.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -66,7 +70,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except CollabError as error:
             click.echo(f"collab: {error}", err=True)
-            ctx.exit(1)
+            ctx.exit(2 if isinstance(error, _WRONGLY_CALLED) else 1)
         except OSError as error:
             if error.errno not in _FULL:
                 raise  # A pipe that was closed is click's; anything else is a fault of ours.

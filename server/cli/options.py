@@ -12,6 +12,7 @@ import click
 
 from collab.archive import Retention
 from collab.errors import SettingsError
+from collab.server.cli.duration import Seconds
 from collab.server.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -77,7 +78,7 @@ def settings_options(command: Command) -> Command:
         whole = isinstance(field.default, int)
         command = click.option(
             f"--{field.name.replace('_', '-')}",
-            type=click.IntRange(min=1) if whole else click.FloatRange(min=0, min_open=True),
+            type=click.IntRange(min=1) if whole else Seconds(min=0, min_open=True),
             default=field.default,
             show_default=True,
             envvar=f"COLLAB_{field.name.upper()}",

@@ -23,7 +23,7 @@ from picows import (
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # public in picows, not typed
 from starlette.types import ASGIApp
 
-from collab.errors import CollabError, HeadTooLarge, SettingsError
+from collab.errors import AddressUnavailable, CollabError, HeadTooLarge
 from collab.server.auth.bearer import choose_subprotocol
 from collab.server.connection import GOODBYE_SECONDS
 from collab.server.endpoints import Endpoint, Handshakes, find_endpoint
@@ -107,13 +107,13 @@ class FrontDoor:
         """Accepts connections from here on.
 
         Raises:
-            SettingsError: another process has come to listen on the address.
+            AddressUnavailable: another process has come to listen on the address.
         """
         amend_hypercorn()
         try:
             self._listens = await self._listen()
         except OSError as error:
-            raise SettingsError(
+            raise AddressUnavailable(
                 f"expected an address that is free still, got: {error.strerror or error}"
             ) from error
         return self

@@ -69,14 +69,14 @@ def test_copies_in_a_file_are_refused_with_what_does_it(
     (tmp_path / "copy.db").touch()
     name, file = command
     refused = run(name, str(tmp_path / file), "--store", address.replace("//", "//ada:hunter2@"))
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "pg_dump" in refused.stderr.splitlines()[-1]
     assert "hunter2" not in refused.stderr
 
 
 def test_check_says_that_it_is_for_files(address: str) -> None:
     refused = run("check", "--store", address)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert refused.stderr.splitlines()[-1].startswith("collab: expected a store in a file, got")
 
 

@@ -207,7 +207,7 @@ def refusal(*arguments: str) -> str:
     """What a server says that does not come up."""
     command = [COLLAB, "serve", "--bind", "127.0.0.1:0", *arguments]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert refused.stdout == ""
     return refused.stderr
 

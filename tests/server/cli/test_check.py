@@ -139,19 +139,19 @@ def test_a_truncated_file_is_found(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "names", "message"),
+    ("address", "names", "code", "message"),
     [
-        ("memory://", (), "expected the address of a store in a file"),
-        ("sqlite:///{}/missing.db", (), "no store at"),
-        ("sqlite:///{}/collab.db", ("nobody",), "no document named 'nobody'"),
-        ("sqlite:///{}/collab.db", ("a\nb",), "expected"),
+        ("memory://", (), 2, "expected the address of a store in a file"),
+        ("sqlite:///{}/missing.db", (), 1, "no store at"),
+        ("sqlite:///{}/collab.db", ("nobody",), 1, "no document named 'nobody'"),
+        ("sqlite:///{}/collab.db", ("a\nb",), 2, "expected"),
     ],
 )
 def test_a_mistake_is_one_clear_line(
-    path: Path, address: str, names: tuple[str, ...], message: str
+    path: Path, address: str, names: tuple[str, ...], code: int, message: str
 ) -> None:
     result = CliRunner().invoke(main, ["check", "--store", address.format(path.parent), *names])
-    assert result.exit_code == 1
+    assert result.exit_code == code
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
 

@@ -201,7 +201,7 @@ def test_a_mistake_in_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
 
 def test_a_name_that_cannot_be_one_is_refused(address: str) -> None:
     result = collab("export", "a\nb", "--store", address)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert "without control characters, got 'a\\nb'\n" in result.stderr
 
 

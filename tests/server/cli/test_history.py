@@ -51,10 +51,10 @@ def shown(store: Path, *arguments: str) -> str:
     return result.stdout
 
 
-def told(store: Path, *arguments: str) -> str:
+def told(store: Path, *arguments: str, code: int = 1) -> str:
     """What a command says that fails."""
     result = collab(store, *arguments)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (code, "")
     return result.stderr
 
 
@@ -161,6 +161,6 @@ def test_what_cannot_be_meant_is_told_as_usage(
 
 
 def test_a_versions_name_that_reads_like_a_point_is_refused(store: Path) -> None:
-    assert told(store, "versions", "team/plan", "--add", "2026-11-22") == (
+    assert told(store, "versions", "team/plan", "--add", "2026-11-22", code=2) == (
         "collab: expected a version's name that is no number, date or time, got '2026-11-22'\n"
     )

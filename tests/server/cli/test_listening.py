@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from collab.errors import SettingsError
+from collab.errors import AddressUnavailable
 from collab.server.cli.listening import reserve, share
 
 
@@ -34,6 +34,6 @@ def test_several_listen_on_an_address_that_is_shared_and_nobody_else_does(bind: 
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         for shared in (False, True):
             with pytest.raises(
-                SettingsError, match=r"expected to listen on .*, got: Address already in use"
+                AddressUnavailable, match=r"expected to listen on .*, got: Address already in use"
             ):
                 reserve(address, shared=shared)

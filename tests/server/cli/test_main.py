@@ -35,6 +35,53 @@ def test_a_file_that_is_not_there_is_named_in_full(
     assert result.stderr.splitlines()[-1] == f"collab: no store at {missing}"
 
 
+_SIGNED = ["token", "--jwt-secret", "s" * 32]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["list", "--store", "notes.db"],
+        ["list", "--prefix", "\udcff"],
+        ["export", ""],
+        ["export", "a\x01b"],
+        ["versions", "notes", "--add", ""],
+        ["backup", "b.db", "--store", "memory://"],
+        ["tail", "notes"],
+        ["token", "--user", "ana", "--admin"],
+        ["token", "--user", "ana", "--admin", "--jwt-secret", "short"],
+        [*_SIGNED, "--user", "", "--admin"],
+        [*_SIGNED, "--user", "ana", "--read", "--doc", ""],
+        ["serve", "--bind", "8000"],
+        ["serve", "--bind", "\udcff:0"],
+        ["serve", "--bind", "127.0.0.1:65536"],
+        ["serve", "--bind", "127.0.0.1:0", "--seed", "nowhere"],
+        ["serve", "--bind", "127.0.0.1:0", "--jwt-secret", "short"],
+        ["serve", "--bind", "127.0.0.1:0", "--bus", "http://127.0.0.1"],
+    ],
+)
+def test_what_is_called_wrongly_exits_with_2_and_one_line(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_document(tmp_path, "notes")
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("collab: expected ")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf"])
+@pytest.mark.parametrize(
+    "command",
+    [["serve", "--unload-seconds"], ["serve", "--jwt-leeway"], ["history", "notes", "--pause"]],
+)
+def test_seconds_are_a_number(command: list[str], number: str) -> None:
+    result = CliRunner().invoke(main, [*command, number])
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].endswith(f"expected a number of seconds, got {number}")
+
+
 _FULL_DISK = Path("/dev/full")
 _COLLAB = "from collab.server.cli.main import main; main()"
 

@@ -62,7 +62,7 @@ def test_flags_go_before_variables_and_variables_before_the_file(tmp_path: Path)
     config = tmp_path / "collab.toml"
     config.write_text('bind = "127.0.0.1:0"\nstore = "sqlite:///file.db"\nno-such = 1\n')
     assert refused(tmp_path, "--config", str(config)) == (
-        1,
+        2,
         f"collab: expected options of this command in {config}, got 'no-such'\n",
     )
     config.write_text('bind = "127.0.0.1:0"\nstore = "sqlite:///file.db"\nunload-seconds = 2.5\n')
@@ -83,19 +83,19 @@ def test_flags_go_before_variables_and_variables_before_the_file(tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--bind", "nowhere"], 1, "collab: expected --bind HOST:PORT, got 'nowhere'\n"),
-        (["--store", "mysql://x"], 1, "expected a store address"),
+        (["--bind", "nowhere"], 2, "collab: expected --bind HOST:PORT, got 'nowhere'\n"),
+        (["--store", "mysql://x"], 2, "expected a store address"),
         (["--outbox-max-bytes", "0"], 2, "0 is not in the range x>=1"),
-        (["--unload-seconds", "never"], 2, "'never' is not a valid float"),
+        (["--unload-seconds", "never"], 2, "'never' is not a valid number of seconds"),
         (["--config", "missing.toml"], 2, "does not exist"),
         (
             ["--config", "lists.toml"],
-            1,
+            2,
             "expected a list as allow-origin in lists.toml, got 'https:",
         ),
         (
             ["--bind", "127.0.0.1:0", "--certfile", "lists.toml", "--keyfile", "lists.toml"],
-            1,
+            2,
             "expected a certificate chain and its key in PEM in lists.toml and lists.toml, got: ",
         ),
     ],
@@ -122,7 +122,7 @@ def test_an_address_that_is_taken_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
 def test_nobody_else_reaches_a_server_that_tells_nobody_apart(tmp_path: Path, host: str) -> None:
     code, errors = refused(tmp_path, "--bind", f"{host}:0")
-    assert code == 1
+    assert code == 2
     assert errors.startswith("collab: expected --jwt-secret, --jwt-public-key or --jwks-url to")
     assert "--open-to-everyone" in errors
     assert errors.count("\n") == 1
@@ -188,7 +188,7 @@ def test_keys_and_origins_that_cannot_be_used_are_told(
 ) -> None:
     (tmp_path / "collab.toml").write_text("")
     code, errors = refused(tmp_path, "--bind", "127.0.0.1:0", *options)
-    assert code == 1
+    assert code == 2
     assert errors.startswith(f"collab: {message}")
     assert errors.count("\n") == 1
 

@@ -255,7 +255,7 @@ class TestRefusals:
     )
     def test_what_is_no_address_of_a_document_is_refused(self, address: str) -> None:
         code, said = refused(address)
-        assert code == 1
+        assert code == 2
         assert said.startswith("collab: expected http")
 
 

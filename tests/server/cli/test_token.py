@@ -57,6 +57,12 @@ def test_it_ends_when_it_is_told_to(duration: str, seconds: int) -> None:
     assert before + seconds <= ends <= time.time() + seconds
 
 
+@pytest.mark.parametrize("duration", ["0s", "0h0m"])
+def test_one_that_would_have_ended_already_is_not_made(duration: str) -> None:
+    code, output = run(*SIGNED, "--admin", "--expires", duration)
+    assert (code, output.count("expected a duration above zero")) == (2, 1)
+
+
 def test_it_is_for_the_audience_and_of_the_issuer_it_is_told() -> None:
     _, output = run(*SIGNED, "--admin", "--jwt-audience", "docs", "--jwt-issuer", "me")
     tokens = Tokens(OneKey(read_secret(SECRET)), audience="docs", issuer="me")
@@ -75,15 +81,15 @@ def test_no_two_have_the_same_id() -> None:
             1,
             "expected --jwt-secret or COLLAB_JWT_SECRET",
         ),
-        (["--user", "ana", "--admin", "--jwt-secret", "short"], 1, "32 bytes or more, got 5"),
+        (["--user", "ana", "--admin", "--jwt-secret", "short"], 2, "32 bytes or more, got 5"),
         ([*SIGNED, "--doc", "a"], 2, "expected one of --read, --write and --admin"),
         ([*SIGNED, "--doc", "a", "--read", "--admin"], 2, "--write and --admin, got several"),
-        (["--user", "~ana", "--admin", "--jwt-secret", SECRET], 1, "begins with anything but ~"),
-        (["--user", "", "--admin", "--jwt-secret", SECRET], 1, "expected an id of somebody"),
+        (["--user", "~ana", "--admin", "--jwt-secret", SECRET], 2, "begins with anything but ~"),
+        (["--user", "", "--admin", "--jwt-secret", SECRET], 2, "expected an id of somebody"),
         ([*SIGNED, "--write"], 2, "expected --doc"),
         ([*SIGNED, "--admin", "--expires", "soon"], 2, "expected a duration such as 90s"),
         ([*SIGNED, "--admin", "--expires", ""], 2, "expected a duration such as 90s"),
-        ([*SIGNED, "--doc", "", "--read"], 1, "expected a pattern of document names"),
+        ([*SIGNED, "--doc", "", "--read"], 2, "expected a pattern of document names"),
     ],
 )
 def test_mistakes_are_told(options: list[str], code: int, complaint: str) -> None:
