@@ -76,11 +76,7 @@ def test_no_two_have_the_same_id() -> None:
 @pytest.mark.parametrize(
     ("options", "code", "complaint"),
     [
-        (
-            ["--user", "ana", "--admin"],
-            1,
-            "expected --jwt-secret or COLLAB_JWT_SECRET",
-        ),
+        (["--user", "ana", "--admin"], 2, "expected --jwt-secret or COLLAB_JWT_SECRET"),
         (["--user", "ana", "--admin", "--jwt-secret", "short"], 2, "32 bytes or more, got 5"),
         ([*SIGNED, "--doc", "a"], 2, "expected one of --read, --write and --admin"),
         ([*SIGNED, "--doc", "a", "--read", "--admin"], 2, "--write and --admin, got several"),
