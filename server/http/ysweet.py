@@ -197,7 +197,9 @@ def _text(wish: dict[str, object], name: str) -> str | None:
 
 def _base(request: Request) -> str:
     """Where the app is, as who asks sees it: a proxy says what it was asked for itself."""
-    here = request.base_url
+    here = request.url
     scheme = request.headers.get("x-forwarded-proto", here.scheme)
     host = request.headers.get("x-forwarded-host", here.netloc)
-    return str(here.replace(scheme="https" if scheme == "https" else "http", netloc=host))
+    # Not base_url, which leads to the host's root, and not to where this app is mounted in it.
+    mount = request.scope.get("root_path", "").rstrip("/")
+    return f"{'https' if scheme == 'https' else 'http'}://{host}{mount}/"

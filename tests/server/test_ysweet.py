@@ -5,7 +5,9 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
+from starlette.routing import Mount
 
 from collab.access import Access, Grants, Identity
 from collab.errors import StoreUnavailable
@@ -14,6 +16,7 @@ from collab.server.app import Collab
 from collab.storage.memory import MemoryStore
 from collab.store import Summary
 from tests.core.writing import read, typed
+from tests.server import asking
 from tests.server.stores import SteeredStore
 from tests.server.test_updates import requests_to
 
@@ -83,6 +86,15 @@ class TestClientTokens:
         answer = (await client.post("/y-sweet/doc/notes/auth", headers=headers)).json()
         assert answer["url"] == "wss://docs.example.org/y-sweet/ws"
         assert answer["baseUrl"] == "https://docs.example.org/y-sweet/d/notes"
+
+    async def test_where_it_is_mounted_they_lead_there(self, store: SteeredStore) -> None:
+        async with Collab(store) as app:
+            host = Starlette(routes=[Mount("/collab", app)])
+            async with asking.requests_to(host, "/collab") as client:
+                answer = (await client.post("/y-sweet/doc/notes/auth")).json()
+                assert answer["url"] == "ws://localhost/collab/y-sweet/ws"
+                assert answer["baseUrl"] == "http://localhost/collab/y-sweet/d/notes"
+                assert (await client.get(f"{answer['baseUrl']}/as-update")).status_code == 200
 
     async def test_who_may_only_read_is_told_so(self, client: httpx.AsyncClient) -> None:
         assert (await client_token(client, "bob"))["authorization"] == "read-only"
