@@ -93,7 +93,8 @@ class Origins:
     def _tell(self, refused: str) -> None:
         if refused not in self._told and len(self._told) < _MAX_TOLD:
             self._told.add(refused)
-            logger.warning("refused %s: --allow-origin lists those that may", refused)
+            lists = "allow_origins (--allow-origin) lists those that may"
+            logger.warning("refused %s: %s", refused, lists)
 
 
 class OriginCheck:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -55,10 +55,24 @@ def _encoded_paths(app: ASGIApp) -> ASGIApp:
     async def routed(scope: Scope, receive: Receive, send: Send) -> None:
         raw_path = scope.get("raw_path")
         path = raw_path.decode("ascii") if raw_path else quote(scope["path"])
+        here = {"path": path, "root_path": _mount(scope, path)}
         # Without an app, routes say in plain text what they do not answer, where they raise it.
-        await app({"app": app, **scope, "path": path}, receive, send)
+        await app({"app": app, **scope, **here}, receive, send)
 
     return routed
+
+
+def _mount(scope: Scope, path: str) -> str:
+    """Where the app is mounted.
+
+    Some hosts, such as Litestar, take it off the path and do not say so; the path as it was sent
+    has it still.
+    """
+    root: str = scope.get("root_path", "")
+    asked, below = unquote(path).rstrip("/"), scope["path"].rstrip("/")
+    if root or asked == below or not asked.endswith(below):
+        return root
+    return quote(asked.removesuffix(below))
 
 
 def _shared(app: ASGIApp, origins: Origins) -> ASGIApp:

@@ -28,6 +28,25 @@ from tests.valkey import one_server
 
 HOW_TO = DOCS / "how-to"
 _WITHIN_SECONDS = 30.0
+_ENTERED = """
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+
+@asynccontextmanager
+async def lifespan(app):
+    yield {"said": "entered"}
+
+
+async def say(request):
+    return PlainTextResponse(request.state.said)
+
+
+application = Starlette(lifespan=lifespan, routes=[Route("/anything", say)])
+"""
 
 
 def written(text: str) -> "pycrdt.Doc[pycrdt.Text]":
@@ -66,7 +85,7 @@ def test_the_embedded_app_edits_a_document_that_somebody_has_open(
 async def test_the_embedded_app_with_a_bus_shares_documents_through_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, example = blocks(HOW_TO / "embed.md", "py")
+    *_, example = blocks(HOW_TO / "embed.md", "py")
     monkeypatch.chdir(tmp_path)
     with one_server() as valkey, anyio.fail_after(_WITHIN_SECONDS):
         here = example.replace("redis://127.0.0.1:6379", f"redis://{valkey.address}")
@@ -132,7 +151,7 @@ def _outcome(folder: Path, app: str, test: str) -> int:
 
 
 def test_the_app_around_another_framework_serves_both(tmp_path: Path) -> None:
-    example, _ = blocks(HOW_TO / "embed.md", "py")
+    _, example, *_ = blocks(HOW_TO / "embed.md", "py")
     (tmp_path / "yourproject").mkdir()
     (tmp_path / "yourproject" / "asgi.py").write_text(
         "from starlette.responses import PlainTextResponse\n"
@@ -144,6 +163,20 @@ def test_the_app_around_another_framework_serves_both(tmp_path: Path) -> None:
     ):
         editor.send()
         assert httpx.get(f"{address}/anything").text == "the other"
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
+def test_the_app_beside_a_framework_that_waits_for_lifespan_events_serves_both(
+    tmp_path: Path, server: str
+) -> None:
+    _, _, example, _ = blocks(HOW_TO / "embed.md", "py")
+    (tmp_path / "yourproject.py").write_text(_ENTERED)
+    with (
+        run(example, tmp_path, server) as address,
+        edit(f"{address}/collab/ws/notes", doc=written("hello")) as editor,
+    ):
+        editor.send()
+        assert httpx.get(f"{address}/anything").text == "entered"
 
 
 @pytest.fixture(scope="module")

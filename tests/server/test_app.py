@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
+import httpx
 import pycrdt
 import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from websockets.asyncio.client import connect
 
 from collab.errors import NotRunning, WrongTask
@@ -65,6 +66,27 @@ class TestMounting:
         host.mount("/deep/down", collab)
         async with collab, requests_to(host, "/deep/down") as client:
             assert (await client.get("/api/docs")).status_code == 200
+
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+    @pytest.mark.parametrize("serve", [hypercorn, under_uvicorn])
+    async def test_a_host_that_takes_the_prefix_off_the_path_alone_serves_it_too(
+        self, serve: Serve
+    ) -> None:
+        collab = Collab(MemoryStore())
+
+        async def as_litestar_does(scope: Scope, receive: Receive, send: Send) -> None:
+            assert scope["type"] != "lifespan", "so servers are told that nobody waits for it"
+            path = scope["path"].removeprefix("/collab").rstrip("/") + "/"
+            await collab({**scope, "path": path}, receive, send)
+
+        async with collab, serve(as_litestar_does) as port:
+            async with collab.document("a/b") as document:
+                text = document.doc.get("text", type=pycrdt.Text)
+                text += "hello"
+            await read_text(port, "/collab/ws/a%2Fb", "hello")
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+                assert (await client.get("/collab/api/docs/a%2Fb/content")).status_code == 200
+                assert (await client.get("/collab/api/docs/a")).status_code == 404
 
     async def test_a_host_that_does_not_is_told_so(self) -> None:
         collab = Collab(MemoryStore())
