@@ -1,4 +1,4 @@
-"""Deletions: those of an update that are best made before the others.
+"""Deletions: those of an update that can be made, or are best made, before the others.
 
 The CRDT keeps a list of values as one block, and copies what is right of each place at which it
 cuts it: half of 40,000 values, every second one, take it the better part of a minute to delete. So
@@ -21,6 +21,34 @@ _WAITING_BYTES = 1 << 26
 second."""
 
 _UINT = re.compile(rb"[\x80-\xff]*[\x00-\x7f]")
+
+
+def deletions_within(deletions: bytes, known: Mapping[int, int]) -> bytes:
+    """Leaves out what is deleted beyond a state vector.
+
+    Args:
+        deletions: an update without structs.
+        known: the state vector.
+
+    Returns:
+        An update of the rest.
+    """
+    uints = [read_var_uint(uint, 0)[0] for uint in _UINT.findall(deletions, 1)]
+    sections = []
+    position = 1
+    while position < len(uints):
+        client, ranges = uints[position : position + 2]
+        first, position = position + 2, position + 2 + 2 * ranges
+        reached = known.get(client, 0)
+        within = [
+            write_var_uint(uints[at]) + write_var_uint(min(uints[at + 1], reached - uints[at]))
+            for at in range(first, position, 2)
+            if uints[at] < reached
+        ]
+        if within:
+            head = write_var_uint(client) + write_var_uint(len(within))
+            sections.append(head + b"".join(within))
+    return b"\x00" + write_var_uint(len(sections)) + b"".join(sections)
 
 
 def first_deletions(

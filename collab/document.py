@@ -12,7 +12,7 @@ import pycrdt
 from collab import lib0, state_vector
 from collab.cutting import Cutting
 from collab.delete_set import DeleteSet
-from collab.deletions import STRIDE, first_deletions
+from collab.deletions import STRIDE, deletions_within, first_deletions
 from collab.errors import BrokenDocument, PairsCut, PoisonedUpdate, ProtocolError, TooLarge
 from collab.marks import CHILD, MARKS, PAIR
 from collab.merging import merge, unknown_part
@@ -20,6 +20,7 @@ from collab.nesting import LOOK_LEVELS, MAX_LEVELS, measure_levels
 from collab.pairs import Pairs
 from collab.protocol.messages import EMPTY_STATE_VECTOR, EMPTY_UPDATE
 from collab.store import Stored
+from collab.structs import find_deletions
 
 _REPLAY_MERGE = 100
 """Log entries merged before they are applied: with more, merging costs more than it saves."""
@@ -256,6 +257,12 @@ class Document:
         if update[0] != 0:
             return False
         return not _deletes_beyond(update, state_vector.decode(self.state_vector))
+
+    def deletions_in(self, update: bytes) -> bytes:
+        """What an update deletes of what is here, or was, as an update that does nothing else."""
+        known = state_vector.decode(self.state_vector)
+        deletions = find_deletions(update) if update[0] != 0 else 1
+        return deletions_within(b"\x00" + update[deletions:], known)
 
     def forget_encoding(self) -> None:
         """Frees the encoded state that ``encode`` keeps for its next call."""

@@ -2,9 +2,10 @@
 
 from collab.access import Access
 from collab.errors import DocumentFull
-from collab.protocol.messages import Receipt, SyncStep2, Update
+from collab.protocol.messages import EMPTY_UPDATE, Receipt, SyncStep2, Update
 from collab.server.metrics import Metrics
 from collab.server.rooms.content import Content
+from collab.server.rooms.long_messages import LONG_BYTES
 from collab.server.rooms.member import Member
 from collab.session import READ_ONLY
 
@@ -29,8 +30,9 @@ class Judge:
     def take(self, member: Member, message: Update | SyncStep2) -> None:
         """Takes in what a writer brings, or refuses it.
 
-        A document that is full takes what only deletes text that is here. Of a long change of which
-        a part was refused, the rest is refused, too.
+        A document that is full takes what only deletes text that is here, and of an answer to a
+        step 1 as much: there is room for the rest of it then, when it is brought again. Of a long
+        change of which a part was refused, the rest is refused, too.
         """
         content, torn = self._content, member.session.torn
         full = content.full
@@ -51,6 +53,7 @@ class Judge:
         else:
             if full is not None:
                 self._metrics.count_limit(full)
+                self._make_room(member, message)
             self._refuse(member, message, "this document is as large as one may be")
 
     def refuse_if_full(self, update: bytes) -> None:
@@ -101,6 +104,13 @@ class Judge:
         """Measures a document that is full anew; returns what says that it still is, if so."""
         self._content.look_for_room()
         return self._content.full
+
+    def _make_room(self, member: Member, message: Update | SyncStep2) -> None:
+        """Takes in what an answer that is refused deletes, unless it is long to read."""
+        if isinstance(message, SyncStep2) and len(message.update) <= LONG_BYTES:
+            deletions = self._content.document.deletions_in(message.update)
+            if deletions != EMPTY_UPDATE:
+                self._content.integrate(member, SyncStep2(deletions))
 
     def _knows(self, member: Member, answer: SyncStep2) -> bool:
         """Whether the document has all of an answer, as far as that was read."""

@@ -119,3 +119,22 @@ def test_every_second_value_is_deleted_in_time() -> None:
     document = filled(2 * MANY)
     document.apply(every_second(document, MANY))
     assert len(json.loads(export(document, "json"))["list"]) == MANY
+
+
+def test_what_is_deleted_of_what_is_here_can_be_taken_alone() -> None:
+    document = filled(9)
+    known = Document()
+    known.apply(document.encode())
+    doc: pycrdt.Doc[Any] = pycrdt.Doc()
+    doc.apply_update(document.encode())
+    values = doc.get("list", type=pycrdt.Array)
+    before = doc.get_state()
+    values.extend(["more", "and more"])
+    del values[8:10]
+    del values[1:3]
+    update = doc.get_update(before)
+    deletions = check_update(document.deletions_in(update))
+    assert document.can_delete(deletions)
+    document.apply(deletions)
+    assert json.loads(export(document, "json"))["list"] == ["0", "3", "4", "5", "6", "7"]
+    assert document.deletions_in(seed_roots({"other": ["x"]})) == b"\x00\x00"

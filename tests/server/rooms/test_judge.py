@@ -169,3 +169,30 @@ async def test_what_a_full_document_refused_is_asked_for_once_there_is_room(
         await client.read_until(lambda: "refused" in text_of(room))
         if dialect is Y_SWEET:
             await client.read_until(lambda: client.answers == [1])
+
+
+@pytest.mark.parametrize("dialect", [Y_SWEET, Y_WEBSOCKET])
+async def test_who_made_room_in_a_full_document_while_away_can_write_in_it(
+    dialect: Dialect,
+) -> None:
+    settings = Settings(
+        document_max_bytes=200, checkpoint_seconds=1e-9, heartbeat_seconds=0.04, dead_seconds=60
+    )
+    async with house(SteeredStore(), settings) as server:
+        room = await server.rooms.acquire("d")
+        other = Client(room, client_id=2).connect()
+        other.type("x" * 300)
+        await room.settle()
+        client = Asking(room, client_id=1, access=Access.WRITE, dialect=dialect)
+        client.doc.apply_update(room.document.encode())
+        text = client.doc.get("text", type=pycrdt.Text)
+        text += "instead"
+        del text[:300]
+        text += ", again"
+        del text[:2]
+        Heartbeat(server.rooms, server.timers, settings).start()
+        client.connect()
+        await client.read_until(lambda: text_of(room) == "stead, again")
+        await room.settle()
+        other.read()
+        assert other.text == "stead, again"
