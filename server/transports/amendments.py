@@ -1,8 +1,10 @@
 """Amendments: what Hypercorn is made to do otherwise, where it has no settings for it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from h2.events import DataReceived, Event
+from h2.settings import SettingCodes
 from hypercorn import protocol
 from hypercorn.protocol import h11, ws_stream
 from hypercorn.protocol.events import StreamClosed
@@ -42,11 +44,18 @@ class _WebSocket(ws_stream.WSStream):
 
 
 class _HTTP2(H2Protocol):
-    """Hypercorn's HTTP/2, where a body that still comes after its answer ends nothing.
+    """Hypercorn's HTTP/2, for requests alone, where a body that outlasts its answer ends nothing.
 
-    Hypercorn would look for the request, find none and fail: the connection would break off, and
-    with it all else that goes over it.
+    Hypercorn offers WebSockets over HTTP/2, too (RFC 8441). Browsers that have loaded a page so
+    would take the offer, and go past the native transport.
+
+    For what still comes of a body it would look for the request, find none and fail: the connection
+    would break off, and with it all else that goes over it.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        del self.connection.local_settings[SettingCodes.ENABLE_CONNECT_PROTOCOL]
 
     async def _handle_events(self, events: Sequence[Event]) -> None:
         for event in events:

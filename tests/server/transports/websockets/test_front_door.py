@@ -11,7 +11,8 @@ import pytest
 import trustme
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import ResponseReceived
+from h2.events import RemoteSettingsChanged, ResponseReceived
+from h2.settings import SettingCodes
 from websockets.asyncio.client import connect
 
 from collab.protocol import yjs
@@ -35,6 +36,18 @@ pytestmark = [
     pytest.mark.anyio,
     STREAM_WRITERS,
 ]
+
+
+def contexts(*protocols: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """TLS of a server and of a client that trusts it, who both speak these protocols."""
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    for context in (server, client):
+        context.set_alpn_protocols(protocols)
+    return server, client
 
 
 class TestHTTP:
@@ -64,12 +77,7 @@ class TestHTTP:
         await raw.close()
 
     async def test_a_plain_request_to_a_websocket_is_answered_over_http_2_too(self) -> None:
-        authority = trustme.CA()
-        server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server_tls.set_alpn_protocols(["h2", "http/1.1"])
-        authority.issue_cert("localhost").configure_cert(server_tls)
-        client_tls = ssl.create_default_context()
-        authority.configure_trust(client_tls)
+        server_tls, client_tls = contexts("h2", "http/1.1")
         async with (
             front_door(Collab(MemoryStore()), tls=server_tls) as port,
             httpx.AsyncClient(verify=client_tls, http1=False, http2=True) as client,
@@ -78,16 +86,28 @@ class TestHTTP:
         assert (answer.http_version, answer.status_code) == ("HTTP/2", 426)
         assert "upgrade" not in answer.headers
 
+    async def test_browsers_are_offered_no_websockets_over_http_2(self) -> None:
+        """They would take them, and go past the native transport."""
+        server_tls, client_tls = contexts("h2")
+        spoken = H2Connection(H2Configuration(client_side=True))
+        spoken.initiate_connection()
+        async with front_door(Collab(MemoryStore()), tls=server_tls) as port:
+            raw = await Raw.open(port, client_tls)
+            raw.write(spoken.data_to_send())
+            settings = None
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                while settings is None:
+                    for event in spoken.receive_data(await raw.reader.read(65_536)):
+                        if isinstance(event, RemoteSettingsChanged):
+                            settings = event.changed_settings
+            await raw.close()
+        assert SettingCodes.MAX_CONCURRENT_STREAMS in settings
+        assert SettingCodes.ENABLE_CONNECT_PROTOCOL not in settings
+
     async def test_a_body_that_goes_on_after_its_answer_ends_no_http_2_connection(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
-        authority = trustme.CA()
-        server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server_tls.set_alpn_protocols(["h2"])
-        authority.issue_cert("localhost").configure_cert(server_tls)
-        client_tls = ssl.create_default_context()
-        authority.configure_trust(client_tls)
-        client_tls.set_alpn_protocols(["h2"])
+        server_tls, client_tls = contexts("h2")
         spoken = H2Connection(H2Configuration(client_side=True, header_encoding=None))
         spoken.initiate_connection()
 
