@@ -1,12 +1,12 @@
 """``collab serve``: the server as a process of its own."""
 
 import contextlib
-import logging
 import secrets
 import socket
 import ssl
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from collab.server.cli.listening import (
     share,
     url_of,
 )
+from collab.server.cli.logs import configure_logs, log_options
 from collab.server.cli.options import (
     RETENTION,
     config_option,
@@ -42,9 +43,6 @@ from collab.server.open_files import raise_limit
 from collab.server.rooms.seeds import SeedFiles
 from collab.storage.address import file_of, is_postgres
 from collab.storage.sqlite.ownership import Contact
-
-_LOG = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-_WORKER_LOG = "%(asctime)s %(levelname)s %(name)s, worker {}: %(message)s"
 
 
 @click.command()
@@ -157,6 +155,7 @@ _WORKER_LOG = "%(asctime)s %(levelname)s %(name)s, worker {}: %(message)s"
     metavar="NUMBER",
     help="Processes that serve the address side by side; more than one need --bus.",
 )
+@log_options
 @settings_options
 def serve(
     address: str,
@@ -172,12 +171,13 @@ def serve(
     allow_origins: tuple[str, ...],
     bus_address: str | None,
     workers: int,
+    log_level: str,
+    log_format: str,
     **options: Any,
 ) -> None:
     """Serve documents over WebSockets and HTTP until SIGTERM or Ctrl-C."""
-    logging.basicConfig(format=_LOG)
-    logging.getLogger("collab").setLevel(logging.INFO)
-    logging.getLogger("aiofastnet").setLevel(logging.ERROR)  # It warns of peers that just left.
+    begin_log = partial(configure_logs, log_level, log_format)
+    begin_log()
     raise_limit()
     if (certfile is None) != (keyfile is None):
         raise SettingsError("expected --certfile and --keyfile together")
@@ -236,19 +236,22 @@ def serve(
             tempfile.TemporaryDirectory(prefix="collab-") as folder,
             claim or contextlib.nullcontext(),
         ):
-            parent = Workers(workers, _work(service, bound, Path(folder)), opened)
+            parent = Workers(workers, _work(service, begin_log, bound, Path(folder)), opened)
             if claim is not None:
                 claim.insist(parent.call_later)
             parent.run()
 
 
 def _work(
-    make_service: Callable[[socket.socket], Service], reserved: socket.socket, folder: Path
+    make_service: Callable[[socket.socket], Service],
+    begin_log: Callable[..., None],
+    reserved: socket.socket,
+    folder: Path,
 ) -> Work:
     """Returns what a worker does."""
 
     def begin(post: Post) -> None:
-        logging.basicConfig(format=_WORKER_LOG.format(post.number), force=True)
+        begin_log(worker=post.number)
         with share(reserved) as listener:
             work(make_service(listener), post, folder)
 
