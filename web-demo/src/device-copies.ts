@@ -1,18 +1,45 @@
 import { RECENT_KEY, copyName } from './device-copy.js'
 import { onDevice } from './kept.js'
 
+/** Several people, or somebody who could not be told then: no id is this. */
+const SEVERAL = ''
+
 /** Names of the documents whose copies hold what the server has not stored, as far as this device saw. */
 export function unsentDocuments(): string[] {
-  const stored: unknown = JSON.parse(onDevice.get(key()) ?? '[]')
-  return Array.isArray(stored) ? stored.filter((name) => typeof name === 'string') : []
+  return [...unsent().keys()]
 }
 
-/** Notes whether the copy of a document holds what the server has not stored. */
-export function noteUnsent(name: string, isUnsent: boolean): void {
-  const names = unsentDocuments()
-  if (names.includes(name) === isUnsent) return
-  const others = names.filter((other) => other !== name)
-  onDevice.set(key(), JSON.stringify(isUnsent ? [...others, name] : others))
+/**
+ * Those of them that one person wrote in alone.
+ *
+ * @param writer their id; null where nobody is signed in
+ */
+export function unsentBy(writer: string | null): string[] {
+  return [...unsent()].flatMap(([name, by]) => (by === writer ? [name] : []))
+}
+
+/** Notes that a person wrote in the copy of a document what the server has not stored. */
+export function noteUnsent(name: string, writer: string | null): void {
+  const noted = unsent()
+  const by = noted.has(name) && noted.get(name) !== writer ? SEVERAL : writer
+  if (noted.has(name) && noted.get(name) === by) return
+  keepUnsent(noted.set(name, by))
+}
+
+/** Notes that the server has stored all that the copy of a document holds. */
+export function noteSent(name: string): void {
+  const noted = unsent()
+  if (noted.delete(name)) keepUnsent(noted)
+}
+
+function unsent(): Map<string, string | null> {
+  const stored: unknown = JSON.parse(onDevice.get(key()) ?? '[]')
+  // Another release kept something else.
+  return new Map(Array.isArray(stored) ? (stored.filter(Array.isArray) as [string, string | null][]) : [])
+}
+
+function keepUnsent(noted: Map<string, string | null>): void {
+  onDevice.set(key(), JSON.stringify([...noted]))
 }
 
 /**

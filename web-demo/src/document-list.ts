@@ -1,4 +1,5 @@
 import { documentAddress } from './address.js'
+import { unsentDocuments } from './device-copies.js'
 import { recentDocuments } from './device-copy.js'
 import { byId, element, icon } from './elements.js'
 import { type Page, RequestFailed, type Summary, askJson } from './request.js'
@@ -16,6 +17,7 @@ export class DocumentList {
   readonly #note = byId('document-list-note')
   readonly #open: (name: string) => void
   readonly #delete: (name: string) => void
+  readonly #onreach: () => void
   /** What may be done with the documents that were listed, as was said last. */
   readonly #accesses = new Map<string, Summary['access']>()
   #summaries: Summary[] = []
@@ -36,10 +38,12 @@ export class DocumentList {
   /**
    * @param open opens a document
    * @param remove deletes one
+   * @param onreach called each time the server was asked and has answered
    */
-  constructor(open: (name: string) => void, remove: (name: string) => void) {
+  constructor(open: (name: string) => void, remove: (name: string) => void, onreach: () => void) {
     this.#open = open
     this.#delete = remove
+    this.#onreach = onreach
     this.#more.addEventListener('click', () => {
       this.#pages += 1
       void this.refresh()
@@ -115,6 +119,7 @@ export class DocumentList {
       this.#loading = false
     }
     this.#draw()
+    if (this.#reached) this.#onreach()
   }
 
   async #load(): Promise<void> {
@@ -145,9 +150,12 @@ export class DocumentList {
       (a, b) => listed.get(b)!.updated_ms - listed.get(a)!.updated_ms || (a < b ? -1 : 1),
     )
     if (this.#reached === false) names.push(...recentDocuments().filter((name) => !listed.has(name)))
+    const unsent = new Set(unsentDocuments())
+    // What waits on this device alone would not be found again.
+    if (this.#reached) names.unshift(...[...unsent].filter((name) => !listed.has(name)))
     if (this.#current !== null && !names.includes(this.#current)) names.unshift(this.#current)
     const held = this.#heldPlace()
-    this.#list.replaceChildren(...names.map((name) => this.#item(name, listed.get(name))))
+    this.#list.replaceChildren(...names.map((name) => this.#item(name, listed.get(name), unsent.has(name))))
     if (held) this.#hold(held)
     this.#more.hidden = this.#next === null
     this.#note.hidden = this.#reached === null || (this.#reached && names.length > 0)
@@ -173,12 +181,14 @@ export class DocumentList {
     ;(item?.querySelector<HTMLElement>(same ? tag : 'a') ?? byId('new-document')).focus()
   }
 
-  #item(name: string, summary: Summary | undefined): HTMLLIElement {
+  #item(name: string, summary: Summary | undefined, isUnsent: boolean): HTMLLIElement {
     const link = element('a', { href: documentAddress(name), 'data-name': name, title: name })
     if (name === this.#current) link.setAttribute('aria-current', 'page')
     link.append(element('span', { class: 'name' }, name))
     const details = element('span', { class: 'details' })
-    if (summary) {
+    if (isUnsent && name !== this.#current) {
+      details.append('Not stored yet')
+    } else if (summary) {
       details.append(`Edited ${ago(summary.updated_ms)}`)
       // The open document knows better than a list of some seconds ago.
       const here = name === this.#current ? this.#here : summary.connections

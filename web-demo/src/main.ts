@@ -11,6 +11,7 @@ import { byId } from './elements.js'
 import { Identity, initials } from './identity.js'
 import { Notice } from './notice.js'
 import { OpenDocument } from './open-document.js'
+import { Outbox } from './outbox.js'
 import { bring } from './request.js'
 import { Sidebar } from './sidebar.js'
 import { SignIn } from './sign-in.js'
@@ -57,7 +58,11 @@ const identity = new Identity((user) => {
   if (opened) opened.user = user
 })
 const sidebar = new Sidebar()
-const list = new DocumentList(visit, (name) => void trash.take(name))
+const outbox = new Outbox(connection, () => void list.refresh())
+const list = new DocumentList(visit, (name) => void trash.take(name), () => {
+  const { standing } = account
+  if (!isShut && standing?.refused === null) void outbox.send(standing.id)
+})
 const dialog = new CreateDialog(visit, async (name) => ['write', 'admin'].includes(await account.accessTo(name)))
 const signOutDialog = new SignOutDialog(() => void signOut(), () => void signOut(removeCopies))
 const notice = new Notice(() => sidebar.close())
@@ -127,6 +132,7 @@ function follow(standing: Standing): void {
 /** Shows nothing but the form that signs in. */
 function shut(): void {
   isShut = true
+  void outbox.stop()
   void opened?.destroy()
   opened = null
   delete window.collab
@@ -144,7 +150,7 @@ function shut(): void {
  */
 async function signOut(remove?: () => Promise<boolean>): Promise<void> {
   const isWaiting = unsentDocuments().length > 0
-  const closed = opened?.destroy()
+  const closed = Promise.all([opened?.destroy(), outbox.stop()])
   opened = null
   wasIn = false
   identity.known = null
@@ -194,6 +200,7 @@ function show(): void {
   byId('title').hidden = name === null
   document.title = name === null ? 'collab' : `${name} · collab`
   if (name !== null) {
+    outbox.release(name)
     opened = new OpenDocument(connection, name, identity.user, {
       announce,
       onstored: () => list.refreshSoon(),

@@ -2,7 +2,7 @@ import { CloseCode, type CollabDocument, type Connection } from 'collab-provider
 import { Awareness } from 'y-protocols/awareness'
 import * as Y from 'yjs'
 
-import { noteUnsent, unsentDocuments } from './device-copies.js'
+import { noteSent, noteUnsent, unsentDocuments } from './device-copies.js'
 import { DeviceCopy, noteRecent } from './device-copy.js'
 import { DocumentMenu } from './document-menu.js'
 import { TextEditor } from './editor.js'
@@ -115,7 +115,7 @@ export class OpenDocument {
     this.#show()
     void this.#copy.settled.then(() => {
       this.#settled = true
-      if (this.provider.saved) noteUnsent(name, false)
+      if (this.provider.saved) noteSent(name)
       if (!this.#controls.signal.aborted) this.#show()
     })
   }
@@ -160,11 +160,11 @@ export class OpenDocument {
       show()
     })
     provider.on('pending', (changes) => {
-      if (changes > 0) noteUnsent(provider.name, true)
+      if (changes > 0) noteUnsent(provider.name, this.#user.id ?? null)
       show()
     })
     provider.on('saved', (saved) => {
-      if (saved && this.#settled) noteUnsent(provider.name, false)
+      if (saved && this.#settled) noteSent(provider.name)
       show()
       this.#whoWrote.refresh()
       if (saved) onstored()

@@ -1,0 +1,113 @@
+"""What was written without a connection in documents that are no longer on the page."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.e2e.pages import (
+    CONNECTED,
+    DOCUMENT,
+    NOT_CONNECTED,
+    SAVED,
+    WITHIN_SECONDS,
+    open_page,
+    type_at_end,
+    wait_until,
+)
+from tests.e2e.serving import Server, export, serve
+from tests.server.signing import SECRET, token
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.browser,
+    pytest.mark.slow,
+]
+
+expect.set_options(timeout=WITHIN_SECONDS * 1000)
+
+UNSENT = "() => localStorage.getItem('collab.unsent:/') !== '[]'"
+SENT = "() => localStorage.getItem('collab.unsent:/') === '[]'"
+
+
+async def write_elsewhere_offline(page: Page) -> None:
+    """Writes in a new document without a connection, and leaves it for another new one."""
+    await page.context.set_offline(True)
+    await page.wait_for_selector(NOT_CONNECTED)
+    for name, text in (("ideas", "Fly."), ("later", "Walk.")):
+        await page.get_by_test_id("new-document").click()
+        await page.get_by_test_id("new-document-name").fill(name)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+        await type_at_end(page, text)
+        await wait_until(page, UNSENT)
+
+
+async def test_what_was_written_offline_is_stored_without_being_opened_again(
+    browser: Browser, server: Server, store: Path
+) -> None:
+    page = await open_page(browser, server.port)
+    await write_elsewhere_offline(page)
+    listed = page.get_by_test_id("document-list").get_by_role("link", name="ideas")
+    await expect(listed).to_contain_text("Not stored yet")
+    await page.context.set_offline(False)
+    await wait_until(page, SENT)
+    assert export(store, "ideas") == "Fly."
+    assert export(store, "later") == "Walk."
+    await expect(listed).to_contain_text("Edited")
+    # Nobody is left there.
+    await wait_until(page, "() => window.collab.connection.documents.size === 1")
+    # It is the page's own again.
+    await listed.click()
+    await page.wait_for_selector(CONNECTED)
+    await type_at_end(page, " And land.")
+    await page.wait_for_selector(SAVED)
+    assert export(store, "ideas") == "Fly. And land."
+
+
+async def test_what_the_server_does_not_take_stays_in_the_list(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port)
+    await type_at_end(page, "Dear reader,")
+    await page.wait_for_selector(SAVED)
+    await page.context.set_offline(True)
+    await page.wait_for_selector(NOT_CONNECTED)
+    await type_at_end(page, " unsent.")
+    await write_elsewhere_offline(page)
+    async with httpx.AsyncClient() as client:
+        (await client.delete(f"{server.url}/api/docs/{DOCUMENT}")).raise_for_status()
+    await page.context.set_offline(False)
+    documents = page.get_by_test_id("document-list")
+    await expect(documents.get_by_role("link", name="ideas")).to_contain_text("Edited")
+    deleted = documents.get_by_role("link", name=DOCUMENT)
+    await expect(deleted).to_contain_text("Not stored yet")
+    await deleted.click()
+    await expect(page.get_by_test_id("refusal")).to_contain_text("kept on this device")
+
+
+async def test_what_somebody_else_wrote_is_not_stored_under_another_name(
+    browser: Browser, store: Path
+) -> None:
+    with serve(store, options=["--jwt-secret", SECRET]) as server:
+        page = await (await browser.new_context()).new_page()
+        await page.goto(f"{server.url}/?doc={DOCUMENT}#token={token(user='ada')}")
+        await page.wait_for_selector(CONNECTED)
+        await write_elsewhere_offline(page)
+        await page.get_by_test_id("sign-out").click()
+        await page.get_by_role("button", name="Sign out and keep the copies").click()
+        await page.context.set_offline(False)
+        for user, waits in (("grace", True), ("ada", False)):
+            await page.goto(f"{server.url}/?doc={DOCUMENT}#token={token(user=user)}")
+            await page.wait_for_selector(CONNECTED)
+            listed = page.get_by_test_id("document-list").get_by_role("link", name="ideas")
+            await expect(listed).to_contain_text("Not stored yet" if waits else "Edited")
+            await type_at_end(page, f"{user} was here.")
+            await page.wait_for_selector(SAVED)
+            await expect(page.get_by_test_id("document-list")).to_contain_text("Edited just now")
+            await wait_until(page, UNSENT if waits else SENT)
+            if waits:
+                await page.get_by_test_id("sign-out").click()
+                await page.get_by_role("button", name="Sign out and keep the copies").click()
+        assert export(store, "ideas") == "Fly."
