@@ -255,6 +255,12 @@ async def test_the_text_is_searched_from_the_menu_on_a_phone(
     await page.keyboard.type("reader")
     await page.keyboard.press("Enter")
     assert await page.evaluate("window.collab.view.state.selection.main.from") == 5
+    count = page.get_by_role("status").filter(has_text="1 of 1")
+    await expect(count).to_be_visible()
+    # Somebody else writes it once more.
+    other = await open_page(browser, server.port)
+    await type_at_end(other, " gentle reader.")
+    await expect(page.get_by_role("status").filter(has_text="1 of 2")).to_be_visible()
     for each in (field, page.get_by_role("button", name="Next", exact=True)):
         box = await each.bounding_box()
         assert box is not None

@@ -68,6 +68,12 @@ const theme = EditorView.theme({
     fontSize: '0.85rem',
   },
   '.cm-panel.cm-search input[type=checkbox]': { margin: '0', accentColor: 'var(--accent)' },
+  '.cm-match-count': {
+    marginInline: '0.25rem 0.75rem',
+    color: 'var(--soft)',
+    fontSize: '0.85rem',
+    fontVariantNumeric: 'tabular-nums',
+  },
   '.cm-panel.cm-search [name=close]': {
     top: '0.5rem',
     right: '0.75rem',

@@ -10,6 +10,7 @@ import type * as Y from 'yjs'
 import { appearance, shadowOf } from './appearance.js'
 import { continueList } from './continue-list.js'
 import { authorship } from './history/authorship.js'
+import { matchCount } from './match-count.js'
 import { remoteSelections } from './remote-selections.js'
 
 const EDITABLE = placeholder('Write something…')
@@ -61,6 +62,7 @@ export class TextEditor {
           bracketMatching(),
           search({ top: true }),
           SEARCH_WORDS,
+          matchCount,
           highlightSelectionMatches({ minSelectionLength: 3 }),
           this.#editable.of(EDITABLE),
           EditorView.contentAttributes.of({
