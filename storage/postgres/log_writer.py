@@ -55,7 +55,7 @@ class LogWriter:
 
     Rows of documents are locked, in order of name, before anything else: so entries of several
     servers come one after the other, without holes. Then everything is sent in one piece, the
-    commit with it: an append is two round trips.
+    commit with it: an append is two round trips, and two more where it begins a document.
 
     Its methods block and may be called from any thread; appends wait for each other.
 
@@ -77,53 +77,72 @@ class LogWriter:
             for append in appends
             if append.checkpoint is not None
         }
-        with (
-            self._turn,
-            self._pool.connection() as connection,
-            connection.pipeline(),
-            connection.transaction(),
-        ):
-            return _write(connection, appends, _lock(connection, appends), states)
+        new: dict[str, str] = {}
+        with self._turn, self._pool.connection() as connection:
+            while True:
+                try:
+                    with connection.pipeline(), connection.transaction():
+                        return _write(connection, appends, _lock(connection, appends, new), states)
+                except _Missing as missing:
+                    new |= {name: new_epoch() for name in missing.names}
 
 
-def _lock(connection: Connection, appends: Sequence[Append]) -> dict[str, tuple[int, int, str]]:
-    """Locks the rows of documents, made where they are not there.
+class _Missing(Exception):
+    """There are no rows of these documents; those that were locked are free again."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(names)
+        self.names = names
+
+
+def _lock(
+    connection: Connection, appends: Sequence[Append], new: Mapping[str, str]
+) -> dict[str, tuple[int, int, str]]:
+    """Locks the rows of documents.
+
+    New ones are made first: who has made a row keeps others from it, as by a lock, and a lock is
+    not waited for out of order.
+
+    Args:
+        connection: in a transaction that has locked nothing yet.
+        appends: what is to be written.
+        new: names of documents that are not there, and the epochs that they are made with.
 
     Returns:
         The id, the seq and the epoch of each, by name.
 
     Raises:
+        _Missing: some that have something to write are not there.
         DocumentDeleted: one that has something to write was deleted, or is another one by now.
         DocumentExists: one that was to begin is there.
     """
     names = [check_name(append.document) for append in appends]
-    rows = connection.execute(_HEADS, (names,)).fetchall()
-    heads = {name: (row_id, seq, epoch) for name, row_id, seq, epoch in rows}
-    made: dict[str, str] = {}
     now_ms = time.time_ns() // 1_000_000
     created_ms = {
         append.document: append.entries[0].time_ms if append.entries else now_ms
         for append in appends
-        if append.document not in heads and (append.entries or append.checkpoint is not None)
+        if append.entries or append.checkpoint is not None
     }
-    if created_ms:
-        new = list(created_ms)
-        made = {name: new_epoch() for name in new}
-        values = (new, list(created_ms.values()), list(made.values()))
+    if new:
+        values = (list(new), [created_ms[name] for name in new], list(new.values()))
         connection.execute(_CREATE, values)
-        # The names are ours now, or another server's whose row is locked next. Only from here on no
+    rows = connection.execute(_HEADS, (names,)).fetchall()
+    heads = {name: (row_id, seq, epoch) for name, row_id, seq, epoch in rows}
+    missing = [name for name in created_ms if name not in heads]
+    if missing:
+        raise _Missing(missing)
+    if new:
+        # The names are ours now, or another server's whose row is locked. Only from here on no
         # other transaction can delete them before this one ends.
-        rows = connection.execute(_HEADS, (new,)).fetchall()
-        heads |= {name: (row_id, seq, epoch) for name, row_id, seq, epoch in rows}
         refuse_deleted(connection, *new)
     for append in appends:
         name = append.document
         if name not in heads:
             continue
         _, _, epoch = heads[name]
-        if append.begins and made.get(name) != epoch:
+        if append.begins and new.get(name) != epoch:
             raise DocumentExists(name)
-        if append.epoch is not None and (name in made or append.epoch != epoch):
+        if append.epoch is not None and (name in new or append.epoch != epoch):
             raise DocumentDeleted(name)
     return heads
 

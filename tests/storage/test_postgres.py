@@ -74,6 +74,28 @@ def query(address: str, statement: str) -> Sequence[tuple[Any, ...]]:
         return connection.execute(statement.encode()).fetchall()
 
 
+HELD_UP = """
+    CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN new; END $$;
+    CREATE TRIGGER hold_up BEFORE INSERT ON collab.documents
+        FOR EACH ROW WHEN (new.name = 'b') EXECUTE FUNCTION wait();
+"""
+"""Whoever makes a document called b waits for an advisory lock with the number 1."""
+
+
+async def until_waiting(connection: psycopg.Connection[Any], count: int) -> None:
+    """Waits until so many locks are waited for in this database."""
+    with anyio.fail_after(30):
+        while True:
+            (waiting,) = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            ).fetchone() or (0,)
+            if waiting >= count:
+                return
+            await anyio.sleep(0.01)
+
+
 class TestSeveralServers:
     async def test_entries_of_two_servers_have_no_holes_and_keep_their_order(
         self, address: str
@@ -109,6 +131,27 @@ class TestSeveralServers:
                     tasks.start_soon(one.append, [adding(name, b"1")])
                     tasks.start_soon(two.append, [adding(name, b"2")])
                 assert sorted(await updates_of(one, name)) == [b"1", b"2"]
+
+    async def test_servers_that_begin_documents_with_and_without_each_other_never_deadlock(
+        self, address: str
+    ) -> None:
+        async with PostgresStore(address) as one, PostgresStore(address) as two:
+            with psycopg.connect(address, autocommit=True) as other:
+                other.execute(HELD_UP)
+                other.execute("SELECT pg_advisory_lock(1)")
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(one.append, [adding("a", b"1"), adding("b", b"1")])
+                    await until_waiting(other, 1)  # It has made a, and goes on to b.
+                    other.execute(
+                        "SET session_replication_role = replica;"
+                        "INSERT INTO collab.documents (name, created_ms, updated_ms, epoch)"
+                        " VALUES ('b', 1, 1, 'other')"
+                    )
+                    tasks.start_soon(two.append, [adding("a", b"2"), adding("b", b"2")])
+                    await until_waiting(other, 2)
+                    other.execute("SELECT pg_advisory_unlock(1)")
+            assert await updates_of(one, "a") == [b"1", b"2"]
+            assert await updates_of(one, "b") == [b"1", b"2"]
 
     async def test_a_checkpoint_made_without_what_another_wrote_is_left_out(
         self, address: str
