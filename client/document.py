@@ -69,7 +69,7 @@ class RemoteDocument:
     @property
     def pending_changes(self) -> int:
         """How many changes made here are not known to be durable."""
-        return self._replica.ledger.made - self._replica.ledger.durable
+        return self._replica.ledger.pending
 
     @property
     def outage(self) -> str | None:
@@ -103,7 +103,8 @@ class RemoteDocument:
 
         Raises:
             AccessDenied: it was changed with a token that may only read.
-            NotSaved: the server refused a change: the document has become too large.
+            NotSaved: the server refused a change: the document has become too large. It is brought
+                again by itself, as ``Timing.full_seconds`` says.
             CollabError: what ``synced`` raises.
         """
         if self._left:  # What was changed since is unknown.

@@ -24,6 +24,11 @@ class Ledger:
         self.refused = False
         self._awaited: deque[int] = deque()
 
+    @property
+    def pending(self) -> int:
+        """How many changes made here are not known to be durable."""
+        return self.made - self.durable
+
     def make(self) -> None:
         """Notes a change."""
         self.made += 1

@@ -153,6 +153,7 @@ class Line:
             tasks.start_soon(until_ended, partial(self._speak, wire))
             tasks.start_soon(until_ended, self._renew_presence)
             tasks.start_soon(until_ended, self._renew_token)
+            tasks.start_soon(until_ended, self._bring_again)
             if self.falls_back:
                 tasks.start_soon(until_ended, self._climb)
         return endings[0]
@@ -185,6 +186,26 @@ class Line:
             self._credentials.expire()
             self._replica.send_token(await self._token())
         await anyio.sleep_forever()
+
+    async def _bring_again(self) -> None:
+        """Brings a full document again what it has refused: somebody may have made room."""
+        replica, first = self._replica, self._timing.full_seconds
+        seconds = first
+        while True:
+            await self._pulse.until(lambda: replica.is_full)
+            known = replica.changes
+            with anyio.move_on_after(seconds - first):
+                await self._pulse.until(partial(self._has_changed_since, known))
+            await anyio.sleep(first)
+            if self._has_changed_since(known):
+                seconds = first
+            if replica.is_full:
+                replica.bring_again()
+                await self._pulse.until(lambda: replica.is_full or not replica.ledger.pending)
+            seconds = min(seconds * 2, self._timing.full_cap_seconds) if replica.is_full else first
+
+    def _has_changed_since(self, changes: int) -> bool:
+        return self._replica.changes != changes
 
     async def _climb(self) -> None:
         while True:

@@ -65,6 +65,7 @@ class Replica:
         may_write: whether it takes our changes.
         synced: whether everything that the server had when we came is here, on this connection.
         asked_for_token: whether the server wants another token.
+        changes: how often the document was changed, here or by others.
         thread: the one that alone may change the Doc. Once another one has, nothing comes in any
             more, and nothing that is changed goes out.
     """
@@ -82,6 +83,7 @@ class Replica:
         self.may_write = True
         self.synced = False
         self.asked_for_token = False
+        self.changes = 0
         self.thread = HomeThread(name)
         self._doc = doc
         self._address = lib0.write_var_string(name)
@@ -102,6 +104,11 @@ class Replica:
         if not self.admitted:
             return None
         return Access.WRITE if self.may_write else Access.READ
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the server has refused changes of somebody who may write: there is no room."""
+        return self.admitted and self.may_write and self.ledger.refused
 
     # A connection.
 
@@ -170,6 +177,13 @@ class Replica:
         self.asked_for_token = False
         self._send(send_token(token))
 
+    def bring_again(self) -> None:
+        """Has what was refused go with the answer to the server's question, which follows ours."""
+        self._answered = False
+        self._changes.clear()
+        self.ledger.begin_again()
+        self._send(yjs.sync_step1(self._doc.get_state()))
+
     def send_presence(self, payload: bytes) -> None:
         """Says something of one's presence; who is not admitted yet does when it is."""
         if self.admitted and (self._shown is None or payload != EMPTY_AWARENESS):
@@ -209,11 +223,7 @@ class Replica:
             self._conversation.hear(message.payload)
         elif isinstance(message, Admitted):
             if self._answered and message.may_write and not self.may_write:
-                # What was refused goes with the answer to its question, which follows on ours.
-                self._answered = False
-                self._changes.clear()
-                self.ledger.begin_again()
-                self._send(yjs.sync_step1(self._doc.get_state()))
+                self.bring_again()
             self.admitted = True
             self.may_write = message.may_write
             self.send_presence(self.presence.renew())
@@ -236,6 +246,7 @@ class Replica:
 
     def _changed(self, event: pycrdt.TransactionEvent) -> None:
         self.thread.check()
+        self.changes += 1
         if self._applying:
             return
         self.thread.refuse_if_strayed()

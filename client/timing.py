@@ -18,6 +18,10 @@ class Timing:
             to be blocked. 10 s: slow links do.
         climb_seconds: how long the fallback is used before WebSockets are tried again; it doubles
             with each try in vain, up to an hour. 60 s: networks change when people move.
+        full_seconds: how long a full document is left alone before it is brought again what it has
+            refused; it doubles with each refusal, up to ``full_cap_seconds``, and begins anew when
+            somebody changes the document. 5 s: they may have made room.
+        full_cap_seconds: bound of that wait. 300 s: nobody may, for long.
         leave_seconds: how long leaving waits for changes to become durable. 10 s: a restart of the
             server takes less.
     """
@@ -28,4 +32,6 @@ class Timing:
     silence_seconds: float = 30.0
     answer_seconds: float = 10.0
     climb_seconds: float = 60.0
+    full_seconds: float = 5.0
+    full_cap_seconds: float = 300.0
     leave_seconds: float = 10.0

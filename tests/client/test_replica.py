@@ -181,6 +181,11 @@ class ReplicaMachine(RuleBasedStateMachine):
     def transmit(self, frames: int, refuses: bool) -> None:
         self._transmit(frames, refuses=refuses)
 
+    @precondition(lambda self: self.replica.is_full)
+    @rule()
+    def bring_again(self) -> None:
+        self.replica.bring_again()
+
     @rule(takes_changes=st.booleans())
     def permit(self, takes_changes: bool) -> None:
         """Grants change, and who is connected is told."""

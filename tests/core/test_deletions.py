@@ -123,8 +123,6 @@ def test_every_second_value_is_deleted_in_time() -> None:
 
 def test_what_is_deleted_of_what_is_here_can_be_taken_alone() -> None:
     document = filled(9)
-    known = Document()
-    known.apply(document.encode())
     doc: pycrdt.Doc[Any] = pycrdt.Doc()
     doc.apply_update(document.encode())
     values = doc.get("list", type=pycrdt.Array)
