@@ -203,11 +203,11 @@ def test_metrics_tell_of_all_workers(store: Path, bus: str) -> None:
         assert 'worker="2"' in admin.text
 
 
-def refusal(*arguments: str) -> str:
-    """What a server says that does not come up."""
+def refusal(*arguments: str, code: int = 2) -> str:
+    """What a server says that does not come up, and exits with a code."""
     command = [COLLAB, "serve", "--bind", "127.0.0.1:0", *arguments]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert refused.returncode == 2
+    assert refused.returncode == code
     assert refused.stdout == ""
     return refused.stderr
 
@@ -234,7 +234,7 @@ def test_a_store_that_is_not_shared_is_refused_on_a_bus() -> None:
 def test_workers_that_cannot_start_say_why_once(tmp_path: Path, bus: str) -> None:
     store = tmp_path / "collab.db"
     store.write_bytes(b"this is no database" * 100)
-    said = refusal("--store", f"sqlite:///{store}", *options(bus))
+    said = refusal("--store", f"sqlite:///{store}", *options(bus), code=1)
     assert said.startswith("collab: worker 1 did not start: ")
     assert said.count("\n") == 1
 
