@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 import collab.server
 from tests.clients.driver import Driver, drive
 from tests.clients.installation import install
-from tests.e2e.pages import check_consoles
+from tests.e2e.pages import WITHIN_SECONDS, check_consoles
 from tests.e2e.serving import Server, serve
 from tests.needs import BROWSER_FLAGS, find_program, skip_or_fail
 
@@ -66,6 +66,7 @@ async def chromium() -> AsyncIterator[Browser]:
     program = find_program("chromium")
     if not DEMO.exists():
         skip_or_fail("the built demo (make run builds it)")
+    expect.set_options(timeout=WITHIN_SECONDS * 1000)
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=program, args=BROWSER_FLAGS)
         yield chromium

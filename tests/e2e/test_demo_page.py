@@ -29,10 +29,6 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
-WITHIN_MS = 20_000
-
-expect.set_options(timeout=WITHIN_MS)
-
 
 async def delete_by_menu(page: Page) -> None:
     await page.get_by_role("button", name="Document", exact=True).click()

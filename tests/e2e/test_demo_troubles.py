@@ -23,10 +23,6 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
-WITHIN_MS = 20_000
-
-expect.set_options(timeout=WITHIN_MS)
-
 
 async def test_a_page_whose_text_is_kept_nowhere_else_asks_before_it_is_left(
     browser: Browser, server: Server

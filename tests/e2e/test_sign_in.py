@@ -31,8 +31,6 @@ pytestmark = [
 OPTIONS = ["--jwt-secret", SECRET, "--jwt-leeway", "0"]
 SYNCED = "() => window.collab?.provider.synced"
 
-expect.set_options(timeout=WITHIN_SECONDS * 1000)
-
 
 @pytest.fixture
 def server(store: Path) -> Iterator[Server]:

@@ -26,7 +26,6 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
-expect.set_options(timeout=WITHIN_SECONDS * 1000)
 
 ALONE = "() => window.collab.provider.presence.others.length === 0"
 TOGETHER = "() => window.collab.provider.presence.others.length === 1"
