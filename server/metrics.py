@@ -3,9 +3,15 @@
 from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
+from collab import __version__
 from collab.close import CloseCode
 
 _COMMIT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -101,6 +107,9 @@ class Metrics:
         self.registry.register(_Numbers(lambda: [_gauge(name, explanation, read())]))
 
     def _numbers(self) -> Iterable[Metric]:
+        build = InfoMetricFamily("collab_build", "Which collab serves.")
+        build.add_metric([], {"version": __version__})
+        yield build
         yield _gauge("collab_connections", "Open connections.", self.connections)
         for name, explanation, number in (
             ("collab_updates", "Changes taken in from clients.", self.updates),

@@ -17,7 +17,7 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 """Where a server is found that listens on every address."""
 
 
-def reserve(bind: str, *, shared: bool) -> socket.socket:
+def reserve(bind: str, *, shared: bool, any_port: bool = False) -> socket.socket:
     """Binds the address that ``--bind`` names; nobody connects before somebody listens.
 
     Who listens and does not accept yet has clients wait, whom a balancer would send elsewhere.
@@ -25,12 +25,14 @@ def reserve(bind: str, *, shared: bool) -> socket.socket:
     Args:
         bind: the address.
         shared: whether several processes are to listen on it; see ``share``.
+        any_port: whether to bind a free port in the place of the one it names, which may be taken.
 
     Raises:
         SettingsError: it is no address, or the system does not let several processes share one.
         AddressUnavailable: it cannot be bound.
     """
-    address, family = _read(bind)
+    (host, port), family = _read(bind)
+    address = (host, 0 if any_port else port)
     if shared and not hasattr(socket, "SO_REUSEPORT"):
         raise SettingsError("expected a system with SO_REUSEPORT for several workers, got another")
     try:

@@ -156,6 +156,13 @@ from collab.storage.sqlite.ownership import Contact
     help="Processes that serve the address side by side; more than one need --bus.",
 )
 @log_options
+@click.option(
+    "--check",
+    "only_check",
+    is_flag=True,
+    help="Look whether all options work, beside a running server too, and exit: with 2 where they "
+    "do not. Neither the store nor the bus is opened.",
+)
 @settings_options
 def serve(
     address: str,
@@ -173,6 +180,7 @@ def serve(
     workers: int,
     log_level: str,
     log_format: str,
+    only_check: bool,
     **options: Any,
 ) -> None:
     """Serve documents over WebSockets and HTTP until SIGTERM or Ctrl-C."""
@@ -214,10 +222,14 @@ def serve(
             instance=None if bus is None else bus.instance,
         )
 
-    with reserve(bind, shared=workers > 1) as bound:
+    with reserve(bind, shared=workers > 1, any_port=only_check) as bound:
         if tokens is None and not is_loopback(bound):
             _check_openness(bind, open_to_everyone)
-        first = service(bound)  # For several workers it only shows what is wrong with the options.
+        # For several workers, and for a check, it only shows what is wrong with the options.
+        first = service(bound)
+        if only_check:
+            click.echo("collab: these options work")
+            return
         tls = certfile is not None
         claim = None
         if (store := file_of(address)) is not None:

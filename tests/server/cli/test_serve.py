@@ -111,6 +111,24 @@ def test_mistakes_are_told_without_a_traceback(
     assert not (tmp_path / "collab.db").exists()
 
 
+def test_options_are_checked_beside_a_running_server(tmp_path: Path) -> None:
+    with serving(tmp_path, "--bind", "127.0.0.1:0", "--store", "memory://") as (line, _):
+        bind = ("--check", "--bind", line.split("//")[-1].strip())
+        with serving(tmp_path, *bind) as (said, process):
+            assert (said, process.wait(20)) == ("collab: these options work\n", 0)
+    for options in (
+        ("--check", "--bind", "127.0.0.1:"),
+        (*bind, "--store", "mysql://x"),
+        (*bind, "--seed", "nowhere"),
+        (*bind, "--trust-proxy", "x"),
+        (*bind, "--bus", "http://x"),
+        ("--check", "--bind", "0.0.0.0:80"),
+    ):
+        code, errors = refused(tmp_path, *options)
+        assert (code, errors.count("\n")) == (2, 1), options
+    assert not (tmp_path / "collab.db").exists()
+
+
 def test_an_address_that_is_taken_is_told(tmp_path: Path) -> None:
     with serving(tmp_path, "--bind", "127.0.0.1:0") as (line, _):
         address = line.split("//")[-1].strip()
