@@ -238,6 +238,12 @@ def _clients() -> Iterator[str]:
         "`Provider` of pycrdt has no presence, does not reconnect by itself and hears nothing of "
         "changes being saved: what it lacks no server gives it."
     )
+    yield ""
+    yield (
+        "The demo, and with it `collab-provider`, is tested in Debian's Chromium. That people "
+        "write together, see each other's carets, reload and open the history is tested in its "
+        "Firefox (ESR) and its WebKit (WebKitGTK), too, each beside Chromium on one document."
+    )
 
 
 def _python() -> Iterator[str]:
