@@ -14,6 +14,7 @@ from collab.history.records import change_record, difference_record
 from collab.render.values import Json
 from collab.server.cli.duration import Seconds
 from collab.server.cli.options import store_option
+from collab.server.cli.plain import plain
 from collab.server.cli.points import POINT, moment
 from collab.server.documents.history import History, Page
 from collab.storage.address import open_store
@@ -110,7 +111,7 @@ async def _compare(
 def _row(change: Change) -> tuple[str, str, str, str, str]:
     # The author comes last: it may be long, and wider on the screen than it has characters.
     seq = f"{change.first_seq}-{change.last_seq}" if change.entries > 1 else str(change.last_seq)
-    author = "-" if change.author is None else change.author
+    author = "-" if change.author is None else plain(change.author)
     return seq, moment(change.first_ms), moment(change.last_ms), str(change.entries), author
 
 

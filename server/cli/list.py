@@ -9,6 +9,8 @@ import anyio
 import click
 
 from collab.server.cli.options import store_option
+from collab.server.cli.plain import plain
+from collab.server.cli.points import in_utc
 from collab.storage.address import open_store
 from collab.store import Summary
 from collab.trash import Tombstone
@@ -91,17 +93,22 @@ def _deleted_record(tombstone: Tombstone) -> dict[str, str | int | None]:
 
 def _row(summary: Summary, now: float) -> _Row:
     # The name comes last: it may be long, and wider on the screen than it has characters.
-    updated = human_age(summary.updated_ms / 1000, now)
+    updated = _age(summary.updated_ms, now)
     return human_size(summary.bytes), updated, str(summary.seq), summary.document
 
 
 def _deleted_row(tombstone: Tombstone, now: float) -> _Row:
-    deleted = human_age(tombstone.deleted_ms / 1000, now)
-    return human_size(tombstone.bytes), deleted, tombstone.author or "", tombstone.document
+    deleted = _age(tombstone.deleted_ms, now)
+    author = plain(tombstone.author or "")
+    return human_size(tombstone.bytes), deleted, author, tombstone.document
+
+
+def _age(milliseconds: int, now: float) -> str:
+    return human_age(in_utc(milliseconds).timestamp(), now)
 
 
 def _moment(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    return in_utc(milliseconds).isoformat(timespec="milliseconds")
 
 
 def human_size(size: int) -> str:

@@ -1,6 +1,6 @@
 """Points of a document's history, and moments, on the command line."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import click
 
@@ -27,7 +27,16 @@ class PointType(click.ParamType[Point]):
 
 POINT = PointType()
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MIN_MS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+_MAX_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+
+
+def in_utc(milliseconds: int) -> datetime:
+    """A time that is stored, in UTC: the nearest there is, where a clock or a bit went wrong."""
+    return _EPOCH + timedelta(milliseconds=min(max(milliseconds, _MIN_MS), _MAX_MS))
+
 
 def moment(milliseconds: int) -> str:
     """A time to be read: ``2026-11-22 18:30:08`` in UTC."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return in_utc(milliseconds).replace(tzinfo=None).isoformat(" ", timespec="seconds")

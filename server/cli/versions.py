@@ -12,6 +12,7 @@ from collab.access import check_name
 from collab.history.point import FORMS, Point, written
 from collab.history.records import version_record
 from collab.server.cli.options import store_option
+from collab.server.cli.plain import plain
 from collab.server.cli.points import POINT, moment
 from collab.server.cli.through import RunningServer, document_path, reach
 from collab.server.documents.admitting import admit_anyone
@@ -62,7 +63,7 @@ def _show(versions: Sequence[Version], as_json: bool) -> None:
 
 def _row(version: Version) -> tuple[str, str, str, str]:
     # The name comes last: it may be wider on the screen than it has characters.
-    author = "-" if version.author is None else version.author
+    author = "-" if version.author is None else plain(version.author)
     return str(version.seq), moment(version.created_ms), author, version.name
 
 

@@ -16,6 +16,8 @@ from collab.store import NewEntry
 
 _VERSION = 2
 _HEADER = b"VERSION:"
+_YEAR_10000 = 253_402_300_800
+"""Seconds since the Unix epoch at which dates end."""
 
 
 class SQLiteYStoreSource:
@@ -69,7 +71,7 @@ class SQLiteYStoreSource:
     def _change(self, update: object, seconds: object) -> NewEntry:
         return NewEntry(
             update=update if isinstance(update, bytes) else b"",
-            time_ms=round(seconds * 1000) if isinstance(seconds, (int, float)) else self._now_ms,
+            time_ms=_milliseconds(seconds, self._now_ms),
         )
 
 
@@ -115,10 +117,17 @@ class FileYStoreSource:
             try:
                 _, position = lib0.read_var_bytes(content, position)
                 packed, position = lib0.read_var_bytes(content, position)
-                time_ms = round(struct.unpack("<d", packed)[0] * 1000)
-            except (ProtocolError, struct.error, ValueError, OverflowError):
+                time_ms = _milliseconds(struct.unpack("<d", packed)[0], self._now_ms)
+            except (ProtocolError, struct.error):
                 position = len(content)  # The update is whole, what should follow is not.
             yield NewEntry(update=update, time_ms=time_ms)
+
+
+def _milliseconds(seconds: object, now_ms: int) -> int:
+    """A time that was written down, or now where it is none that a calendar has."""
+    if isinstance(seconds, (int, float)) and 0 <= seconds < _YEAR_10000:
+        return round(seconds * 1000)
+    return now_ms
 
 
 def _is_ours(file: Path) -> bool:

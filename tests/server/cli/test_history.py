@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from collab.server.cli.main import main
 from collab.storage.sqlite import SQLiteStore
 from collab.store import Append, NewEntry
+from collab.versions import Version
 from tests.core.writing import typed
 from tests.e2e.serving import serve
 
@@ -65,6 +66,30 @@ def test_history_shows_who_wrote_when_the_newest_first(store: Path) -> None:
         "3-4  1970-01-01 00:02:00  1970-01-01 00:03:00        2  -",
         "1-2  1970-01-01 00:00:00  1970-01-01 00:01:00        2  ada",
     ]
+
+
+def test_what_others_have_as_names_and_times_moves_no_terminal_and_ends_nothing(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "odd.db"
+    author = "ada\x1b[2J\nmallory"
+
+    async def fill() -> None:
+        async with SQLiteStore(path) as opened:
+            (update,) = typed("one")
+            entry = NewEntry(update=update, time_ms=2**62, author=author)
+            await opened.append([Append(document="odd", entries=[entry])])
+            version = Version(name="v", seq=1, created_ms=-(2**62), author=author)
+            await opened.add_version("odd", version)
+            await opened.append([Append(document="gone", entries=[entry])])
+            await opened.delete("gone", time_ms=2**62, author=author)
+
+    anyio.run(fill)
+    for command in (["history", "odd"], ["versions", "odd"], ["list", "--deleted"]):
+        result = CliRunner().invoke(main, [*command, "--store", f"sqlite:///{path}"])
+        assert result.exit_code == 0
+        _, row = result.stdout.splitlines()
+        assert r"ada\x1b[2J\nmallory" in row
 
 
 def test_history_is_cut_to_pages_and_by_pause(store: Path) -> None:

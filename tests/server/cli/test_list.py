@@ -50,6 +50,16 @@ def test_list_shows_a_line_for_each_document_in_order(address: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("time_ms", [2**62, 253_402_300_800_000, -(2**62)])
+def test_a_time_that_no_calendar_has_hides_no_document(tmp_path: Path, time_ms: int) -> None:
+    address = f"sqlite:///{tmp_path}/collab.db"
+    anyio.run(_fill, address, {"a": [(1, 1)], "wild": [(1, time_ms)]})
+    for command in (["list"], ["list", "--json"]):
+        result = collab(*command, "--store", address)
+        assert result.exit_code == 0
+        assert "wild" in result.stdout
+
+
 def test_list_shows_only_a_prefix(address: str) -> None:
     lines = collab("list", "--prefix", "notes/", "--store", address).stdout.splitlines()
     assert [line.split()[-1] for line in lines] == ["NAME", "notes/a", "notes/b"]

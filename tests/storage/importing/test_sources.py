@@ -1,6 +1,8 @@
 """Readers of real files of other packages, whole and damaged."""
 
+import math
 import sqlite3
+import struct
 import time
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +21,7 @@ from tests.fixtures.ystores import write_files, write_sqlite
 pytestmark = pytest.mark.anyio
 
 NOW_MS = 1_795_000_000_000
+ODD_SECONDS = [math.inf, -math.inf, 1e300, 253_402_300_800.0, -1.0]
 
 
 @pytest.fixture
@@ -57,6 +60,15 @@ class TestSQLiteYStore:
         found = contents(Kind.PYCRDT_STORE, path)["a"]
         assert updates_of(found[:-1]) == updates[5:]
         assert read(updates_of(found)) == "abcdefgh"
+
+    @pytest.mark.parametrize("seconds", ODD_SECONDS)
+    async def test_a_time_that_is_none_is_now(self, tmp_path: Path, seconds: float) -> None:
+        path = await write_sqlite(tmp_path / "ystore.db", {"a": typed("x", "y")})
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("UPDATE yupdates SET timestamp = ? WHERE rowid = 1", (seconds,))
+        found = {change.update: change.time_ms for change in contents(Kind.PYCRDT_STORE, path)["a"]}
+        assert found[typed("x", "y")[0]] == NOW_MS
+        assert len(found) == 2
 
     async def test_other_databases_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(SourceError, match="expected the tables of pycrdt-store, version 2"):
@@ -102,6 +114,18 @@ class TestFileYStore:
             assert len(found) - len(good) <= 1
             lost = sum(len(update) + 12 for update in updates[len(good) :])
             assert lost <= len(whole) - size + 12 + len(updates[-1])
+
+    @pytest.mark.parametrize("seconds", [*ODD_SECONDS, math.nan])
+    async def test_a_time_that_is_none_is_now(self, tmp_path: Path, seconds: float) -> None:
+        await write_files(tmp_path, {"a": typed("one ", "two")})
+        path = tmp_path / "a"
+        whole = bytearray(path.read_bytes())
+        at = whole.index(typed("one ", "two")[0]) + len(typed("one ", "two")[0]) + 2
+        whole[at : at + 8] = struct.pack("<d", seconds)
+        path.write_bytes(whole)
+        first, second = contents(Kind.PYCRDT_STORE, path)["a"]
+        assert first.time_ms == NOW_MS
+        assert second.time_ms != NOW_MS
 
     async def test_other_files_are_refused(self, tmp_path: Path) -> None:
         (tmp_path / "x").write_text("no store")
