@@ -1,8 +1,10 @@
 """Content: the document of a room, and how changes come into it."""
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from collab.close import CloseCode
 from collab.document import Document
 from collab.errors import CollabError, DocumentDeleted, PairsCut, PoisonedUpdate, ServerBusy
 from collab.merging import merge
@@ -18,6 +20,8 @@ from collab.server.rooms.publication import Publication
 from collab.server.rooms.recovery import Recovery
 from collab.server.rooms.window import Window
 from collab.store import NewEntry
+
+logger = logging.getLogger("collab")
 
 
 class Content:
@@ -130,7 +134,7 @@ class Content:
 
     def defer(self, member: Member, call: Callable[[], None]) -> bool:
         """Has what a member sent wait while the document is rebuilt; tells whether it has to."""
-        if not self.postpone(call):
+        if not self.postpone(partial(self._take_deferred, member, call)):
             return False
         member.hold_back()  # What is deferred is bounded by what was read already.
         return True
@@ -388,6 +392,15 @@ class Content:
             self.add_receipt(member, message)
         self.flush()  # One by one, as they were tried: a merge of them may be at fault.
 
+    @staticmethod
+    def _take_deferred(member: Member, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception:
+            # It is not taken in, and nothing may be promised of it: another connection brings it.
+            member.connection.close(CloseCode.INTERNAL_ERROR, "something went wrong")
+            raise
+
     def _resume(
         self, document: Document, good: Sequence[Change], deferred: Sequence[Callable[[], None]]
     ) -> None:
@@ -397,7 +410,10 @@ class Content:
         for member, message in good if self._end is None else ():
             self._add_tried(member, message)
         for call in deferred:
-            call()
+            try:
+                call()
+            except Exception:  # One's fault must not lose what others have brought.
+                logger.exception("taking in what waited for %r failed", self.name)
         for member in tuple(self._delivery.members):
             self.read_on(member)
         self._journal.announce()

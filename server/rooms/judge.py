@@ -1,5 +1,7 @@
 """Judge: what a document takes of what is brought to it, and what is said of the rest."""
 
+from functools import partial
+
 from collab.access import Access
 from collab.errors import DocumentFull
 from collab.protocol.messages import EMPTY_UPDATE, Receipt, SyncStep2, Update
@@ -81,6 +83,10 @@ class Judge:
 
         Who may write by now, as it had to wait, is judged as a writer.
         """
+        content = self._content
+        content.flush()  # It may have what is about to come in.
+        if content.defer(member, partial(self.take_readers, member, message)):
+            return
         if member.session.access >= Access.WRITE:
             self.take(member, message)
         elif isinstance(message, Update) or not self._knows(member, message):

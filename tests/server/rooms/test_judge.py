@@ -19,7 +19,7 @@ from collab.session import Session
 from collab.update import split
 from tests.core import poison
 from tests.server.stores import SteeredStore
-from tests.server.wire import Client, house
+from tests.server.wire import DEADLINE_SECONDS, Client, Wire, house
 
 pytestmark = pytest.mark.anyio
 
@@ -121,6 +121,26 @@ async def test_an_answer_that_waited_is_judged_by_what_its_client_may_do_then() 
         await client.converse()
         assert sorted(text_of(room)) == sorted("hello!")
         assert client.answers == [1]
+
+
+async def test_a_reader_that_has_what_is_about_to_come_in_is_not_refused() -> None:
+    settings = Settings(window_max_seconds=DEADLINE_SECONDS)
+    async with house(SteeredStore(), settings, windows=True) as server:
+        room = await server.rooms.acquire("d")
+        # A flush that costs so much is followed by a window of more than a second.
+        Client(room, client_id=3, wire=Wire(work_seconds=0.05)).connect()
+        writer = Client(room, client_id=2).connect()
+        writer.type("a window opens, ")
+        room.content.flush()
+        writer.type("and this waits in it")
+        assert text_of(room) == "a window opens, "
+        reader = Asking(room, client_id=1, access=Access.READ)
+        reader.doc.apply_update(writer.doc.get_update())
+        reader.connect()
+        assert not reader.seat.session.has_refused
+        reader.ask(1)
+        await reader.converse()
+        assert reader.answers == [1]
 
 
 async def test_a_long_answer_of_which_a_part_was_refused_vouches_for_nothing() -> None:

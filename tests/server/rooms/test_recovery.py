@@ -114,6 +114,28 @@ async def test_what_comes_during_the_recovery_is_done_after_it() -> None:
         assert set(room.presence.states()) == {2}
 
 
+async def test_what_fails_after_the_recovery_ends_its_sender_and_keeps_nobody_else_back() -> None:
+    def fail() -> None:
+        raise RuntimeError("a fault of ours")
+
+    store = SteeredStore()
+    async with house(store) as server:
+        room = await server.rooms.acquire("d")
+        hostile, unlucky, writer = (Client(room, client_id=n).connect() for n in (91, 2, 3))
+        hostile.say(yjs.update(poison.HELLO))
+        await room.content.settle()
+        store.hold_loads()
+        hostile.say(yjs.update(poison.CHILD_OF_A_STRING))
+        assert room.content.defer(unlucky.seat, fail)
+        update = writer.type("meanwhile")
+        store.let_load()
+        await writer.read_until(lambda: update in writer.acknowledged)
+        assert unlucky.wire.closed is not None
+        assert unlucky.wire.closed[0] == CloseCode.INTERNAL_ERROR
+        assert writer.wire.reading
+        await room.settle()
+
+
 async def test_who_leaves_during_the_recovery_keeps_nobodys_turn() -> None:
     store = SteeredStore()
     async with house(store, Settings(syncs_in_flight=1)) as server:
