@@ -5,7 +5,7 @@ import time
 
 import anyio
 
-from collab.errors import DocumentNotFound, StoreError
+from collab.errors import DocumentNotFound, StoreError, StoreUnavailable
 from collab.store import Store
 
 logger = logging.getLogger("collab")
@@ -53,7 +53,8 @@ class Eraser:
             How many documents it erased.
 
         Raises:
-            StoreError: the store could not do it.
+            StoreUnavailable: the store fails for now.
+            StoreError: the trash cannot be read.
         """
         until_ms = (now - self._trash_seconds) * 1000
         erased = 0
@@ -66,6 +67,12 @@ class Eraser:
                     await self._store.erase(tombstone.document, deleted_ms=tombstone.deleted_ms)
                 except DocumentNotFound:
                     continue  # Somebody has undeleted it.
+                except StoreUnavailable:
+                    raise
+                except StoreError as error:
+                    # What is wrong with one keeps no other one here.
+                    logger.error("cannot erase %r: %s", tombstone.document, error)
+                    continue
                 erased += 1
             after = page[-1].document
         return erased

@@ -432,6 +432,15 @@ class TestDuplicate:
                 )
 
 
+def tear(path: Path, filling: bytes) -> None:
+    """Has the pages of a long payload go on at a page that is not there."""
+    pages = bytearray(path.read_bytes())
+    for begin in range(0, len(pages), 4096):
+        if pages[begin + 4 : begin + 1004] in filling:
+            pages[begin : begin + 4] = b"\xff" * 4
+    path.write_bytes(pages)
+
+
 class TestErasing:
     async def test_a_visit_erases_what_was_in_the_trash_for_long_enough(self) -> None:
         store = MemoryStore()
@@ -445,6 +454,22 @@ class TestErasing:
             assert len(await store.tombstones()) == 39
             assert (await store.tombstones())[0].document == "211"
             assert await eraser.visit(now) == 0
+
+    async def test_a_document_that_is_damaged_keeps_no_other_one_in_the_trash(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = tmp_path / "collab.db"
+        filling = b"damaged " * 5000
+        async with SQLiteStore(path) as store:
+            for name, update in {"a": filling, "b": b"whole"}.items():
+                entry = NewEntry(update=update, time_ms=1)
+                await store.append([Append(document=name, entries=[entry])])
+                await store.delete(name, time_ms=1)
+        tear(path, filling)
+        async with SQLiteStore(path) as store:
+            assert await Eraser(store, trash_seconds=60).visit(1e6) == 1
+            assert [left.document for left in await store.tombstones()] == ["a"]
+        assert "cannot erase 'a': expected" in caplog.text
 
     async def test_the_first_visit_comes_with_the_server(self) -> None:
         store = MemoryStore()
