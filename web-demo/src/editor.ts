@@ -12,6 +12,7 @@ import { continueList } from './continue-list.js'
 import { authorship } from './history/authorship.js'
 import { matchCount } from './match-count.js'
 import { remoteSelections } from './remote-selections.js'
+import { wholeCharacters } from './whole-characters.js'
 
 const EDITABLE = placeholder('Write something…')
 const SEARCH_WORDS = EditorState.phrases.of({
@@ -52,6 +53,7 @@ export class TextEditor {
           // The last one holds.
           ySyncFacet.of(new SyncConfig(text, null)),
           remoteSelections(text, awareness),
+          wholeCharacters(),
           keymap.of([
             { key: 'Enter', run: continueList },
             ...yUndoManagerKeymap,
