@@ -20,6 +20,9 @@ class Credentials:
 
     Raises:
         Unauthenticated: it is neither.
+
+    Attributes:
+        fresh: whether the token that was last to be shown was given just then.
     """
 
     def __init__(self, token: Token) -> None:
@@ -27,6 +30,7 @@ class Credentials:
             _check("" if token is None else token)
         self._source = token
         self._current: str | None = None
+        self.fresh = False
 
     @property
     def renewable(self) -> bool:
@@ -44,6 +48,7 @@ class Credentials:
             Unauthenticated: what gives tokens gives none that can be shown, and will not by itself.
             Exception: what it raises otherwise: there may be a token later.
         """
+        self.fresh = self._current is None
         if self._current is None:
             self._current = await self._ask()
         return self._current

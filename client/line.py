@@ -249,6 +249,8 @@ class Line:
             self.refusal = WrongThread(self._name)
         elif code == CloseCode.EXPIRED and renewable:
             self._credentials.expire()
+        elif code == CloseCode.UNAUTHENTICATED and renewable and not self._credentials.fresh:
+            self._credentials.expire()  # It may have ended while there was no connection.
         elif code == CloseCode.UNAUTHENTICATED and renewable and not self._renewed:
             self._credentials.expire()
             self._renewed = True
