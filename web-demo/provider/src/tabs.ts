@@ -79,7 +79,11 @@ export class Tabs {
     await loaded?.catch(() => undefined)
     const name = getChannel()
     if (!this.#isApart || this.#channel || name === null) return
-    this.#channel = new BroadcastChannel(name)
+    try {
+      this.#channel = new BroadcastChannel(name)
+    } catch {
+      return // A browser that keeps nothing for the page may refuse it this as well.
+    }
     this.#channel.onmessage = ({ data }: MessageEvent<Word>) => this.#hear(data)
     doc.on('update', this.#onUpdate)
     awareness.on('update', this.#onAwareness)

@@ -205,6 +205,20 @@ test('a copy that is still loading is waited for', async () => {
   await shown('there', first)
 })
 
+test('where the browser refuses the channel a tab goes on alone', async () => {
+  wire.isReachable = false
+  const refuse = vi.fn(() => {
+    throw new DOMException('denied', 'SecurityError')
+  })
+  vi.stubGlobal('BroadcastChannel', class { constructor() { refuse() } })
+  const alone = open()
+  await until(() => refuse.mock.calls.length > 0)
+  vi.unstubAllGlobals()
+  write(alone, 'alone')
+  wire.isReachable = true
+  await until(() => alone.saved)
+})
+
 test('words that a tab does not understand are reported, and it goes on', async () => {
   wire.isReachable = false
   const [first, second] = [open(), open()]
