@@ -1,4 +1,4 @@
-"""The demo where something is missing: room, what a browser keeps, a document's name."""
+"""The demo where something is missing: room, what a browser keeps, a name, access, speed."""
 
 from pathlib import Path
 
@@ -206,3 +206,18 @@ async def test_who_wrote_offline_in_what_was_deleted_meanwhile_is_told_where_tha
     await told.get_by_role("button", name="Bring it back").click()
     await page.wait_for_selector(SAVED)
     await expect(page.get_by_test_id("editor")).to_contain_text("Dear reader, unsent.")
+
+
+async def test_over_a_slow_network_there_is_little_to_wait_for(
+    browser: Browser, server: Server
+) -> None:
+    page = await open_page(browser, server.port)
+    sizes = await page.evaluate(
+        """() => Object.fromEntries(['navigation', 'resource']
+          .flatMap((type) => performance.getEntriesByType(type))
+          .filter(({ name }) => !name.includes('/api/'))
+          .map(({ name, encodedBodySize }) => [name.split('/').at(-1), encodedBodySize]))"""
+    )
+    # The page, its style and its script, packed.
+    assert len(sizes) >= 3
+    assert 150_000 < sum(sizes.values()) < 190_000, sizes
