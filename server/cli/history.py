@@ -14,7 +14,7 @@ from collab.history.records import change_record, difference_record
 from collab.render.values import Json
 from collab.server.cli.duration import Seconds
 from collab.server.cli.options import store_option
-from collab.server.cli.plain import plain
+from collab.server.cli.plain import plain, plain_lines
 from collab.server.cli.points import POINT, moment
 from collab.server.documents.history import History, Page
 from collab.storage.address import open_store
@@ -90,7 +90,7 @@ def show_difference(
         return
     for difference in found:
         for line in _lines(difference):
-            click.echo(line)
+            click.echo(plain_lines(line))
 
 
 async def _changes(address: str, name: str, before: int | None, limit: int, pause: float) -> Page:

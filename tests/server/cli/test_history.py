@@ -185,6 +185,19 @@ def test_what_cannot_be_meant_is_told_as_usage(
     assert says in result.stderr
 
 
+def test_a_text_in_a_diff_moves_no_terminal(tmp_path: Path) -> None:
+    store = tmp_path / "collab.db"
+
+    async def fill() -> None:
+        (update,) = typed("a\tb\n\x1b[2Jc")
+        entry = NewEntry(update=update, time_ms=0)
+        async with SQLiteStore(store) as opened:
+            await opened.append([Append(document="a", entries=[entry])])
+
+    anyio.run(fill)
+    assert "{+a\tb\n\\x1b[2Jc+}" in shown(store, "diff", "a", "0")
+
+
 def test_a_versions_name_that_reads_like_a_point_is_refused(store: Path) -> None:
     assert told(store, "versions", "team/plan", "--add", "2026-11-22", code=2) == (
         "collab: expected a version's name that is no number, date or time, got '2026-11-22'\n"
