@@ -172,9 +172,13 @@ class Collab:
     ) -> None:
         """Sends every client away, commits what is left and closes the store.
 
+        What is raised in the context comes out of it as it is, in no group.
+
         Raises:
             WrongTask: another task entered it; all of that was done.
         """
+        if isinstance(exception, Exception):  # The task group is told of cancellations alone.
+            exception_type = exception = traceback = None
         try:
             await self._exits.__aexit__(exception_type, exception, traceback)
         except RuntimeError as error:  # What anyio says of its cancel scopes then.

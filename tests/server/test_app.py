@@ -14,7 +14,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from websockets.asyncio.client import connect
 
-from collab.errors import NotRunning, WrongTask
+from collab.errors import InvalidName, NotRunning, WrongTask
 from collab.protocol import yjs
 from collab.protocol.messages import SyncStep2, Update
 from collab.server.app import Collab
@@ -87,6 +87,28 @@ class TestMounting:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
                 assert (await client.get("/collab/api/docs/a%2Fb/content")).status_code == 200
                 assert (await client.get("/collab/api/docs/a")).status_code == 404
+
+    async def test_what_the_host_raises_while_it_is_entered_comes_out_as_it_is(self) -> None:
+        async def fail() -> None:
+            async with Collab(MemoryStore()):
+                raise ZeroDivisionError
+
+        async def ask_for_nothing() -> None:
+            async with Collab(MemoryStore()) as collab, collab.document(""):
+                pass
+
+        with pytest.raises(ZeroDivisionError):
+            await fail()
+        with pytest.raises(InvalidName):
+            await ask_for_nothing()
+
+    async def test_a_host_that_is_cancelled_leaves_it(self) -> None:
+        with anyio.move_on_after(0) as cancelled:
+            async with Collab(MemoryStore()) as collab:
+                await anyio.sleep_forever()
+        assert cancelled.cancelled_caught
+        with pytest.raises(NotRunning):
+            _ = collab.running
 
     async def test_a_host_that_does_not_is_told_so(self) -> None:
         collab = Collab(MemoryStore())
