@@ -80,13 +80,15 @@ def tokens_of(options: Mapping[str, Any]) -> "Tokens | None":
         name for name in ("jwt_secret", "jwt_public_key", "jwks_url") if options[name] is not None
     ]
     if len(named) > 1:
-        raise SettingsError("expected one of --jwt-secret, --jwt-public-key and --jwks-url")
+        raise SettingsError(
+            "expected one of --jwt-secret, --jwt-public-key and --jwks-url, got several"
+        )
     audience, issuer = options["jwt_audience"], options["jwt_issuer"]
     if not named:
         if audience is not None or issuer is not None:
             raise SettingsError(
                 "expected --jwt-secret, --jwt-public-key or --jwks-url with --jwt-audience and "
-                "--jwt-issuer"
+                "--jwt-issuer, got none of them"
             )
         return None
     # Cryptography is 20 MB in memory: it is loaded where it is used.

@@ -188,7 +188,7 @@ def serve(
     begin_log()
     raise_limit()
     if (certfile is None) != (keyfile is None):
-        raise SettingsError("expected --certfile and --keyfile together")
+        raise SettingsError("expected --certfile and --keyfile together, got one of them")
     _check_shareable(address, bus_address, workers)
     tokens = tokens_of(options)
     secret = secrets.token_urlsafe(32)

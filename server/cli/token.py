@@ -66,7 +66,7 @@ def make_token(
             f"expected one of --read, --write and --admin, got {'several' if accesses else 'none'}"
         )
     if not patterns and not admin:
-        raise click.UsageError("expected --doc: which documents it is for")
+        raise click.UsageError("expected --doc: which documents it is for, got none")
     key = read_secret(jwt_secret)
     now = int(time.time())
     claims = write_claims(

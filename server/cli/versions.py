@@ -41,7 +41,7 @@ def show_versions(
     if add is not None and remove is not None:
         raise click.UsageError("expected --add or --remove, got both")
     if at is not None and add is None:
-        raise click.UsageError("expected --at together with --add")
+        raise click.UsageError("expected --at together with --add, got --at alone")
     if add is not None:
         anyio.run(_add, address, name, check_version_name(add), at)
     elif remove is not None:
