@@ -160,6 +160,7 @@ class SQLiteStore(RowStore[sqlite3.Connection]):
 
 
 def _bytes_on_disk(path: Path) -> int:
+    path = path.resolve()  # SQLite names what is beside a file after what a link points to.
     sizes = []
     for suffix in ("", "-wal"):
         with contextlib.suppress(FileNotFoundError):

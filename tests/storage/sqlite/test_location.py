@@ -138,6 +138,15 @@ async def test_a_link_that_leads_elsewhere_is_noticed_soon(tmp_path: Path) -> No
             await append_for(store, WITHIN_SECONDS)
 
 
+async def test_a_store_behind_a_link_is_measured_with_its_log(tmp_path: Path) -> None:
+    path, link = tmp_path / "collab.db", tmp_path / "elsewhere" / "link.db"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    async with SQLiteStore(path) as store, SQLiteStore(link) as linked:
+        await store.append([adding("a", bytes(1_000_000))])
+        assert await linked.bytes_on_disk() == await store.bytes_on_disk() > 1_000_000
+
+
 @pytest.mark.parametrize("suffixes", [["-wal"], ["-shm"], ["-wal", "-shm"]])
 async def test_what_is_beside_a_file_is_made_anew_and_nothing_acknowledged_is_lost(
     tmp_path: Path, suffixes: Sequence[str]
