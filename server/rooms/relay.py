@@ -68,6 +68,8 @@ class Relay:
         self._wanted = 0
         self._securing: dict[str, int] = {}  # With what each had told when it was last heard of.
         self._looking_up: set[str] = set()
+        self._asks = False
+        self._unanswered: dict[tuple[str, type], relay.Asked | relay.Answered] = {}
         self._returns = False
 
     def enter(self, room: TiedRoom) -> None:
@@ -115,7 +117,10 @@ class Relay:
         room = self._room
         assert room is not None
         room.content.flush()
-        if room.content.postpone(self.ask):
+        if self._asks:
+            return  # It waits already.
+        if room.content.postpone(self._ask_later):
+            self._asks = True
             return
         self._say(relay.Asked(room.document.state_vector, room.presence.own()))
 
@@ -240,10 +245,14 @@ class Relay:
             self._say(relay.Shown(unseen), to=instance)
 
     def _answer(self, room: TiedRoom, message: relay.Asked | relay.Answered, instance: str) -> None:
-        """Tells another instance what it lacks, and with which change all of that is durable."""
+        """Tells another instance what it lacks, and with which change all of that is durable.
+
+        What does not apply is not to reach others. Who asks again meanwhile is answered once.
+        """
         room.content.flush()
-        if room.content.postpone(partial(self._answer, room, message, instance)):
-            return  # What does not apply is not to reach others.
+        if self._unanswered or room.content.postpone(partial(self._answer_later, room)):
+            self._unanswered[instance, type(message)] = message
+            return
         assert message.state_vector is not None
         try:
             lacks = room.document.diff(message.state_vector)
@@ -259,9 +268,18 @@ class Relay:
         self._say(relay.PassedOn(self._bus.passed_on(self._name)), to=instance)
         self._say(answer, to=instance)
 
+    def _answer_later(self, room: TiedRoom) -> None:
+        unanswered, self._unanswered = self._unanswered, {}
+        for (instance, _), message in unanswered.items():
+            self._answer(room, message, instance)
+
     def _complain(self, error: ProtocolError, instance: str) -> None:
         """An instance of another release says what is not understood here."""
         logger.error("what instance %s says of %r: %s", instance, self._name, error)
+
+    def _ask_later(self) -> None:
+        self._asks = False
+        self.ask()
 
     def _say(self, message: relay.RelayMessage, to: str | None = None) -> None:
         self._bus.say(self._name, relay.encode(message), to=to)

@@ -52,7 +52,11 @@ class Relays:
             backlog: counts what others have passed on and not logged.
         """
         made = self._relays[document] = Relay(document, self._bus, backlog)
-        await self._bus.subscribe(document)
+        try:
+            await self._bus.subscribe(document)
+        except BaseException:
+            self.close(document, made)
+            raise
         return made
 
     def close(self, document: str, closed: Relay) -> None:
