@@ -114,7 +114,11 @@ async def test_a_restore_reaches_everybody_and_can_be_undone_at_once_or_later(
     await ada.get_by_test_id("restore").click()
     for page in (ada, grace):
         await wait_shows(page, "Dear reader,")
+    told = grace.get_by_test_id("notice")
+    await expect(told).to_contain_text("Ada restored the text of")
+    await expect(told).to_contain_text("What was written since is in the history")
     await ada.get_by_test_id("notice-action").click()
+    await expect(told).to_contain_text("Ada restored what there was before")
     for page in (ada, grace):
         await wait_shows(page, "Dear reader, hello 😀.")
 
@@ -123,7 +127,8 @@ async def test_a_restore_reaches_everybody_and_can_be_undone_at_once_or_later(
     await shows_then(ada, "Dear reader,")
     await ada.get_by_test_id("restore").click()
     await wait_shows(grace, "Dear reader,")
-    await grace.get_by_test_id("open-history").click()
+    await expect(told).to_contain_text("Ada restored the text of")
+    await told.get_by_role("button", name="History").click()
     # The restore says what it is, and what it took everybody back to.
     restored = rows(grace).filter(has_text="Restored the text of")
     await expect(restored).to_have_count(1)

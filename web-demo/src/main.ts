@@ -196,7 +196,7 @@ function show(): void {
   delete window.collab
   document.body.classList.toggle('empty', name === null)
   byId('welcome').hidden = name !== null
-  byId('title').textContent = name ?? ''
+  byId('title').textContent = byId('title').title = name ?? ''
   byId('title').hidden = name === null
   document.title = name === null ? 'collab' : `${name} · collab`
   if (name !== null) {

@@ -10,6 +10,7 @@ import { byId } from './elements.js'
 import { Authors, type Person } from './history/authors.js'
 import { HistoryPanel } from './history/panel.js'
 import { Past } from './history/past.js'
+import { describeRestore } from './history/restores.js'
 import { WhoWrote } from './history/who-wrote.js'
 import { type User, readUser } from './identity.js'
 import type { Notice } from './notice.js'
@@ -94,7 +95,14 @@ export class OpenDocument {
     const past = new Past(name, ROOT, () => this.#user.name)
     const authors = new Authors(() => peopleIn(this.provider.awareness))
     const getWriter = (): string => this.#user.id ?? `~${this.#user.name}`
-    this.#history = new HistoryPanel({ past, authors, notice, announce })
+    const { messages } = this.provider
+    const onrestore = (what: string): void => void messages.send('restored', { name: this.#user.name, what })
+    this.#history = new HistoryPanel({ past, authors, notice, announce, onrestore })
+    messages.on('restored', (payload) => {
+      const words = describeRestore(payload)
+      // Who types sees the text change under their hands.
+      if (words !== null) notice.show(words, { label: 'History', run: async () => this.#history.open() })
+    })
     this.#whoWrote = new WhoWrote(
       { past, authors, text, view: this.editor.view, getWriter },
       (isShown) => {

@@ -21,6 +21,8 @@ export interface HistorySubject {
   notice: Notice
   /** Says something to people who cannot see the page. */
   announce: (message: string) => void
+  /** Told what everybody was taken back to. */
+  onrestore: (what: string) => void
 }
 
 /** The history of the open document: a sheet beside the text, and the text as it was. */
@@ -190,7 +192,7 @@ export class HistoryPanel {
   async #restoreChosen(): Promise<void> {
     const row = this.#chosen
     if (!row) return
-    const { past, notice } = this.#subject
+    const { past, notice, onrestore } = this.#subject
     this.#restore.disabled = true
     try {
       // What there was has a name from now on: the way back for everybody, when the notice is gone.
@@ -207,10 +209,12 @@ export class HistoryPanel {
       this.#return()
       if (narrow.matches) this.close()
       if (!changed) return notice.show('The text is just as it was then already.')
+      onrestore(lastingName(row))
       notice.show(`Restored the text of ${what}, for everybody.`, {
         label: 'Undo',
         run: async () => {
           await past.restore(before.seq)
+          onrestore('what there was before')
           await past.forgetVersion(before.name)
           this.#timeline.remove(before.name)
           notice.show('The restore is undone.')

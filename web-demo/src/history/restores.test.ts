@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { nameBeforeRestore, restoresIn, shownName } from './restores.js'
+import { describeRestore, nameBeforeRestore, restoresIn, shownName } from './restores.js'
 
 const version = (name: string, seq: number) => ({
   name,
@@ -23,4 +23,12 @@ test('names fit into what the server takes, whoever restores whatever', () => {
   const name = nameBeforeRestore('😀'.repeat(40), '漢'.repeat(200), Date.now())
   expect(new TextEncoder().encode(name).byteLength).toBeLessThanOrEqual(200)
   expect(shownName(name)).toMatch(/^Before 😀+… restored 漢+…$/u)
+})
+
+test('what others say of a restore is told in bounds, and nothing else', () => {
+  expect(describeRestore({ name: 'Ada', what: '“Sent”' })).toMatch(/^Ada restored “Sent”, for everybody\./)
+  expect(describeRestore({ name: 'x'.repeat(10_000), what: 'y'.repeat(10_000) })!.length).toBeLessThan(300)
+  for (const other of [null, 'Ada', ['Ada'], { name: 'Ada' }, { name: 1, what: 2 }]) {
+    expect(describeRestore(other)).toBeNull()
+  }
 })

@@ -1,3 +1,5 @@
+import type { Json } from 'collab-provider'
+
 import type { Version } from './versions.js'
 
 /** The most that a name of a version has, bytes of UTF-8; and parts of it, so that all fit. */
@@ -21,6 +23,20 @@ export interface Restore {
 export function nameBeforeRestore(writer: string, what: string, timeMs: number): string {
   const time = new Date(timeMs).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'medium' })
   return `Before ${clip(writer, WRITER_MOST_BYTES)} restored ${clip(what, WHAT_MOST_BYTES)} (${time})`
+}
+
+/**
+ * What to tell a person when somebody else has restored something.
+ *
+ * @param payload what they said of it: `name` and `what`
+ * @returns null where that is something else
+ */
+export function describeRestore(payload: Json): string | null {
+  if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return null
+  const { name, what } = payload
+  if (typeof name !== 'string' || typeof what !== 'string') return null
+  const told = `${clip(name, WRITER_MOST_BYTES)} restored ${clip(what, WHAT_MOST_BYTES)}, for everybody.`
+  return `${told} What was written since is in the history.`
 }
 
 /** Restores by the seq of the first change they can be: that after the point named before them. */
