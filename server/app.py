@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from collab.access import ANYONE, Identity, check_name
 from collab.archive import KEEP_ALL, Retention
-from collab.errors import CollabError, NotRunning, WrongTask
+from collab.errors import CollabError, NotRunning, SettingsError, WrongTask
 from collab.revocation import Revocation
 from collab.server.asynchronous import check_asynchronous
 from collab.server.auth.guard import Authenticate, Authorize, Guard
@@ -62,7 +62,8 @@ class Collab:
     Raises:
         SettingsError: ``allow_origins`` has something that is no origin, or ``trusted_proxies``
             something that is no network; or one of them is a text and no list; or
-            ``authenticate``, ``authorize`` or ``seed`` is a function that is not async.
+            ``authenticate``, ``authorize`` or ``seed`` is a function that is not async; or
+            ``history``, ``settings`` or ``bus`` is what only the command takes, such as a text.
 
     Attributes:
         authenticate: as given.
@@ -89,6 +90,7 @@ class Collab:
         check_asynchronous("authenticate", authenticate)
         check_asynchronous("authorize", authorize)
         check_asynchronous("seed", seed)
+        _check_made(history, settings, bus)
         self._relays = None if bus is None else Relays(bus)
         self._proxies = parse_networks(trusted_proxies)
         self._store = open_store(store) if isinstance(store, str) else store
@@ -295,3 +297,13 @@ class Collab:
         finally:
             await self.__aexit__(None, None, None)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _check_made(history: object, settings: object, bus: object) -> None:
+    """Refuses what the command line would take, and type checkers would not."""
+    if not isinstance(history, Retention):
+        raise SettingsError(f"expected history like Retention.parse('30d'), got {history!r}")
+    if not isinstance(settings, Settings | None):
+        raise SettingsError(f"expected settings like Settings(unload_seconds=60), got {settings!r}")
+    if isinstance(bus, str):
+        raise SettingsError(f"expected a bus, as open_bus(address) makes one, got {bus!r}")

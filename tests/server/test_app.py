@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import anyio
 import httpx
@@ -14,7 +15,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from websockets.asyncio.client import connect
 
-from collab.errors import InvalidName, NotRunning, WrongTask
+from collab.errors import InvalidName, NotRunning, SettingsError, WrongTask
 from collab.protocol import yjs
 from collab.protocol.messages import SyncStep2, Update
 from collab.server.app import Collab
@@ -52,6 +53,19 @@ async def read_text(port: int, path: str, expected: str) -> None:
                 message = yjs.decode(frame)
                 if isinstance(message, (SyncStep2, Update)):
                     doc.apply_update(message.update)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"history": "30d"}, "expected history like Retention.parse"),
+        ({"settings": {"unload_seconds": 60}}, "expected settings like Settings"),
+        ({"bus": "redis://127.0.0.1"}, "expected a bus, as open_bus"),
+    ],
+)
+def test_what_only_the_command_takes_is_refused(given: dict[str, Any], expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
+        Collab(MemoryStore(), **given)
 
 
 class TestMounting:
