@@ -1,22 +1,35 @@
 """Amendments: what Hypercorn is made to do otherwise, where it has no settings for it."""
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
-from h2.events import DataReceived, Event
-from h2.settings import SettingCodes
 from hypercorn import protocol
+from hypercorn.asyncio import tcp_server
+from hypercorn.asyncio.task_group import TaskGroup
+from hypercorn.config import Config
 from hypercorn.protocol import h11, ws_stream
 from hypercorn.protocol.events import StreamClosed
-from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.typing import (
+    AppWrapper,
+    ASGIReceiveEvent,
+    ASGISendEvent,
+    Scope,
+)
 from wsproto.extensions import PerMessageDeflate
+
+from collab.server.transports.http2 import HTTP2
+
+_Send = Callable[[ASGISendEvent | None], Awaitable[None]]
 
 
 def amend_hypercorn() -> None:
     """Has the amendments hold, for all of this process; doing it twice changes nothing."""
     ws_stream.PerMessageDeflate = _NoCompression  # type: ignore[attr-defined]  # not exported
     h11.WSStream = _WebSocket  # type: ignore[attr-defined]  # not exported
-    protocol.H2Protocol = _HTTP2  # type: ignore[attr-defined]  # not exported
+    protocol.H2Protocol = HTTP2  # type: ignore[attr-defined]  # not exported
+    tcp_server.TaskGroup = _TaskGroup  # type: ignore[attr-defined]  # not exported
 
 
 class _NoCompression(PerMessageDeflate):
@@ -43,27 +56,63 @@ class _WebSocket(ws_stream.WSStream):
         await self.send(StreamClosed(stream_id=self.stream_id))
 
 
-class _HTTP2(H2Protocol):
-    """Hypercorn's HTTP/2, for requests alone, where a body that outlasts its answer ends nothing.
+class _TaskGroup(TaskGroup):
+    """Hypercorn's tasks of a connection, where nobody waits to tell an app what it need not hear.
 
-    Hypercorn offers WebSockets over HTTP/2, too (RFC 8441). Browsers that have loaded a page so
-    would take the offer, and go past the native transport.
-
-    For what still comes of a body it would look for the request, find none and fail: the connection
-    would break off, and with it all else that goes over it.
+    Some pieces of a body wait for the app, and the connection with them. Where the app answers
+    without reading them, as it does whom it refuses, Hypercorn would wait for ever, and for the app
+    itself to be told that the request is over: connections stay that clients have left long ago.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        del self.connection.local_settings[SettingCodes.ENABLE_CONNECT_PROTOCOL]
+    async def spawn_app(
+        self, app: AppWrapper, config: Config, scope: Scope, send: _Send
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        """Runs an app for one request; returns what tells it of its events."""
+        events = _Events(config.max_app_queue_size)
 
-    async def _handle_events(self, events: Sequence[Event]) -> None:
-        for event in events:
-            if isinstance(event, DataReceived) and event.stream_id not in self.streams:
-                # Taken all the same: otherwise the connection's window would run out.
-                self.connection.acknowledge_received_data(
-                    event.flow_controlled_length, event.stream_id
-                )
-                await self._flush()
-            else:
-                await super()._handle_events([event])
+        async def served(scope: Scope, _: Any, send: Any, *spawns: Any) -> None:
+            try:
+                await app(scope, events.get, send, *spawns)
+            finally:
+                events.end()
+
+        await super().spawn_app(cast(AppWrapper, served), config, scope, send)
+        return events.put
+
+
+class _Events:
+    """What an app is told of a request, with room for so many events and for the last."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._events: deque[ASGIReceiveEvent] = deque()
+        self._changed = asyncio.Event()
+        self._ended = False
+
+    def end(self) -> None:
+        """Takes no more."""
+        self._ended = True
+        self._changed.set()
+
+    async def put(self, event: ASGIReceiveEvent) -> None:
+        """Waits for room, where more is to come after this event."""
+        if event["type"] in ("http.disconnect", "websocket.disconnect"):
+            self._events.append(event)
+            self.end()
+            return
+        await self._until(lambda: self._ended or len(self._events) < self._most)
+        if not self._ended:
+            self._events.append(event)
+            self._changed.set()
+
+    async def get(self) -> ASGIReceiveEvent:
+        """Waits for the next event."""
+        await self._until(lambda: bool(self._events))
+        event = self._events.popleft()
+        self._changed.set()
+        return event
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            self._changed.clear()
+            await self._changed.wait()

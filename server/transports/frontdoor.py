@@ -11,7 +11,6 @@ from urllib.parse import unquote
 
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.typing import LifespanState
 from picows import (
@@ -35,6 +34,7 @@ from collab.server.tasks import Spawn
 from collab.server.transports.amendments import amend_hypercorn
 from collab.server.transports.bounded import Bounded, pass_on
 from collab.server.transports.heads import HEAD_END, Handshake, read_handshake
+from collab.server.transports.http2 import Context
 from collab.server.transports.listener import Listener
 from collab.server.transports.native import NativeConnection
 
@@ -99,7 +99,7 @@ class FrontDoor:
         self._config = config
         self._listener = listener
         self._tls = tls
-        self._context = WorkerContext(None)
+        self._context = Context(settings.blocked_seconds)
         self._requests: set[asyncio.Task[None]] = set()
         self._listens: Listener | asyncio.Server | None = None
 
