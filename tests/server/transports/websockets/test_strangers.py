@@ -53,7 +53,10 @@ async def hesitant(
 
 def head(size: int, opcode: int = 2, *, fin: bool = True) -> bytes:
     """The head of a frame of so many bytes, masked with zeros."""
-    return bytes((0x80 * fin | opcode, 0xFF)) + struct.pack("!Q", size) + _MASK
+    first = 0x80 * fin | opcode
+    if size < 65_536:
+        return bytes((first, 0x80 | 126)) + struct.pack("!H", size) + _MASK
+    return bytes((first, 0x80 | 127)) + struct.pack("!Q", size) + _MASK
 
 
 async def stranger(port: int, said: bytes = b"") -> Raw:
