@@ -21,7 +21,13 @@ SHOWS = """text => window.collab.doc.getText('content').toString() === text
   && window.collab.view.state.doc.toString() === text"""
 CARETS = "() => window.collab.view.contentDOM.querySelectorAll('.cm-remote-caret').length"
 
-LISTED = "() => document.querySelector('[data-testid=history-list] button') !== null"
+FIRST = "() => document.querySelector('[data-testid=history-list] button')"
+LISTED = f"() => ({FIRST})() !== null"
+MARKED = """() => {
+  const { shadowRoot } = document.getElementById('preview-text')
+  const inserted = shadowRoot?.querySelector('.cm-inserted')
+  return inserted && getComputedStyle(inserted).backgroundColor === 'rgb(217, 240, 226)'
+}"""
 
 
 @pytest.fixture(params=["firefox", "webkit"])
@@ -53,3 +59,5 @@ async def test_two_people_write_together_whichever_browser_they_have(
     await window.wait_until(SHOWS, "Dear reader 😀, hello.")
     await window.click("open-history")
     await window.wait_until(LISTED)
+    await window.ask(f"() => ({FIRST})().click()")
+    await window.wait_until(MARKED)

@@ -105,6 +105,20 @@ const theme = EditorView.theme({
     font: 'inherit',
     fontSize: '0.85rem',
   },
+  // Of a text as it was. Firefox overlooks what is added when the sheet is in a shadow root already.
+  '.cm-inserted': {
+    backgroundColor: 'var(--inserted)',
+    borderRadius: '2px',
+    textDecoration: 'none',
+    boxShadow: 'inset 0 -2px 0 var(--good)',
+  },
+  '.cm-removed': {
+    backgroundColor: 'var(--removed)',
+    borderRadius: '2px',
+    color: 'var(--bad)',
+    textDecoration: 'line-through',
+    whiteSpace: 'pre-wrap',
+  },
   '@media print': {
     '&': { height: 'auto' },
     '.cm-scroller': { overflow: 'visible !important' },

@@ -52,22 +52,6 @@ function decorate(all: readonly Mark[]): DecorationSet {
   return Decoration.set(ranges, true)
 }
 
-const theme = EditorView.theme({
-  '.cm-inserted': {
-    backgroundColor: 'var(--inserted)',
-    borderRadius: '2px',
-    textDecoration: 'none',
-    boxShadow: 'inset 0 -2px 0 var(--good)',
-  },
-  '.cm-removed': {
-    backgroundColor: 'var(--removed)',
-    borderRadius: '2px',
-    color: 'var(--bad)',
-    textDecoration: 'line-through',
-    whiteSpace: 'pre-wrap',
-  },
-})
-
 /** A text as it was, to be read, with what had changed marked in it. */
 export class Preview {
   readonly #host: HTMLElement
@@ -105,7 +89,6 @@ export class Preview {
         extensions: [
           appearance,
           marks,
-          theme,
           EditorState.readOnly.of(true),
           EditorView.editable.of(false),
           EditorView.contentAttributes.of({ tabindex: '0', 'aria-label': 'The text as it was' }),
