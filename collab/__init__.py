@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collab.client import connect as connect
     from collab.client import connect_blocking as connect_blocking
 
+__all__ = ["connect", "connect_blocking"]
 __version__ = "0.1.0"
 
 
@@ -29,4 +30,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "connect", "connect_blocking"})
+    return sorted({*globals(), *__all__})
