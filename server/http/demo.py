@@ -47,6 +47,20 @@ def demo_routes(directory: Path = DEMO) -> list[BaseRoute]:
 class _Built(StaticFiles):
     """The built files; for who takes those the packed copies that the build lays beside them."""
 
+    def __init__(self, *, directory: Path, html: bool) -> None:
+        super().__init__(directory=directory, html=html)
+        self._packed: dict[str, os.stat_result] = {}
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """Looks for a file, and for its packed copy; Starlette calls it in a worker thread."""
+        full_path, found = super().lookup_path(path)
+        if found is not None:
+            try:
+                self._packed[full_path] = Path(f"{full_path}.gz").stat()
+            except OSError:
+                self._packed.pop(full_path, None)
+        return full_path, found
+
     def file_response(
         self,
         full_path: str | os.PathLike[str],
@@ -54,13 +68,12 @@ class _Built(StaticFiles):
         scope: Scope,
         status_code: int = 200,
     ) -> Response:
-        packed = Path(f"{os.fspath(full_path)}.gz")
-        try:
-            packed_stat = packed.stat()
-        except OSError:
+        path = os.fspath(full_path)
+        packed = self._packed.get(path)
+        if packed is None:
             return super().file_response(full_path, stat_result, scope, status_code)
         if _takes_gzip(Headers(scope=scope).get("Accept-Encoding", "")):
-            response = super().file_response(packed, packed_stat, scope, status_code)
+            response = super().file_response(f"{path}.gz", packed, scope, status_code)
             response.headers["Content-Encoding"] = "gzip"
         else:
             response = super().file_response(full_path, stat_result, scope, status_code)
