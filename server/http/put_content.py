@@ -43,7 +43,6 @@ class PutContent:
         root = request.query_params.get("root", TEXT_ROOT)
         body = await read_body(request, self._max_bytes)
         admit = partial(self._guard.renewed, permit, Access.WRITE)
-        await admit()  # Before it is told what is there.
         if not media_type.startswith("text/"):
             update = await anyio.to_thread.run_sync(_update_of, body, media_type)
             await self._catalogue.create(name, update, author=author, admit=admit)
