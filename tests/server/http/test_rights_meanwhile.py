@@ -125,6 +125,7 @@ class EventfulStore(MemoryStore):
         event: what happens, at the end of each call; None for nothing.
         entries_before: how many entries are read before.
         asked: set once somebody has asked for something.
+        visited: set once the trash was looked through, as it is when a server starts.
     """
 
     def __init__(self) -> None:
@@ -132,6 +133,7 @@ class EventfulStore(MemoryStore):
         self.event: Callable[[], Awaitable[object]] | None = None
         self.entries_before = 0
         self.asked = asyncio.Event()
+        self.visited = asyncio.Event()
 
     async def _happens(self) -> None:
         if self.event is not None:
@@ -153,6 +155,7 @@ class EventfulStore(MemoryStore):
         self, prefix: str = "", after: str = "", limit: int = 1000
     ) -> Sequence[Tombstone]:
         tombstones = await super().tombstones(prefix, after, limit)
+        self.visited.set()
         await self._happens()
         return tombstones
 
@@ -219,6 +222,7 @@ async def serving(
     app = Collab(store, authenticate=authenticate)
     async with front_door(app) as port, http_to(port) as http:
         await written(store)
+        await store.visited.wait()
         yield app, store, http
 
 
