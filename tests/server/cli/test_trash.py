@@ -53,10 +53,10 @@ def text(store: Path, name: str) -> str:
     return result.stdout.rstrip("\n")
 
 
-def told(store: Path, *arguments: str) -> str:
+def told(store: Path, *arguments: str, exit_code: int = 1) -> str:
     """What a command says that fails."""
     result = collab(store, *arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == exit_code
     assert result.stdout == ""
     return result.stderr
 
@@ -103,7 +103,7 @@ def test_what_a_copy_lacks_of_a_damaged_document_is_told(
 def test_a_name_that_is_none_is_told_before_anything_is_touched(tmp_path: Path) -> None:
     store = tmp_path / "none.db"
     for command in (["delete", ""], ["undelete", "a\tb"], ["duplicate", "a", ""]):
-        assert told(store, *command).startswith("collab: expected a name")
+        assert told(store, *command, exit_code=2).startswith("collab: expected a name")
     assert told(store, "delete", "x") == f"collab: no store at {store}\n"
     assert list(tmp_path.iterdir()) == []
 
