@@ -92,7 +92,7 @@ class NativeConnection(WSListener):
         if not self._held_back:
             self._held_back = True
             if self._rest is None:
-                self._transport.underlying_transport.pause_reading()
+                self._stop_reading(self._transport)
 
     def resume_reading(self) -> None:
         """Takes frames again, when it has rested long enough."""
@@ -169,10 +169,25 @@ class NativeConnection(WSListener):
         if self._rest is None:
             self._metrics.count_limit("connection_messages_per_second")
             if self._transport is not None and not self._held_back:
-                self._transport.underlying_transport.pause_reading()
+                self._stop_reading(self._transport)
         else:
             self._rest.cancel()
         self._rest = asyncio.get_running_loop().call_later(seconds, self._end_rest)
+
+    def _stop_reading(self, transport: WSTransport) -> None:
+        """Reads no more; over TLS once all is read that was taken from the socket.
+
+        Stopped amid it, aiofastnet would come back to the rest only when more comes.
+        """
+        underlying = transport.underlying_transport
+        if underlying.get_extra_info("ssl_object") is None:
+            underlying.pause_reading()
+        else:
+            asyncio.get_running_loop().call_soon(self._stay_stopped, transport)
+
+    def _stay_stopped(self, transport: WSTransport) -> None:
+        if (self._held_back or self._rest is not None) and not self._ended:
+            transport.underlying_transport.pause_reading()
 
     def _end_rest(self) -> None:
         self._rest = None

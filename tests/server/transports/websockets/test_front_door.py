@@ -290,6 +290,17 @@ class TestFrontDoor:
                 answer = await client.get(f"https://localhost:{port}/healthz")
                 assert answer.status_code == 200
 
+    async def test_what_comes_too_fast_over_tls_is_read_to_its_end(self) -> None:
+        server_tls, client_tls = contexts("http/1.1")
+        async with front_door(Collab(MemoryStore()), tls=server_tls) as port:
+            raw = await Raw.open(port, client_tls)
+            raw.write(handshake())
+            await raw.read_head()
+            raw.write(masked(b"", opcode=10) * 8_000, masked(yjs.update(poison.HELLO)))
+            while (await raw.read_frame())[1] != yjs.update(poison.HELLO):
+                pass
+            await raw.close()
+
 
 @pytest.mark.parametrize("host", ["native", "front door, asgi"])
 async def test_the_front_door_agrees_to_no_compression(host: str) -> None:
