@@ -311,6 +311,7 @@ class ResumableConnection:
         self._marks.clear()
         self._bytes_kept = self._bytes_in_flight = 0
         self._pause_if_full()
+        self._resume_if_drained()  # It may have had all that was in flight.
 
     def _take(self) -> bytes:
         """Encodes what is written next, none where nothing waits."""
@@ -334,10 +335,7 @@ class ResumableConnection:
         while self._bytes_kept > self._settings.outbox_max_bytes:
             self._forget_first()
         self._forget_old()
-        if self._paused and self._bytes_queued <= self._settings.outbox_max_bytes // RESUME_SHARE:
-            self._paused = False
-            if not self._peer_ended:
-                self._peer.resume()
+        self._resume_if_drained()
 
     def _forget_old(self) -> None:
         """Keeps nothing that was written so long ago that the client has it, or is gone."""
@@ -359,6 +357,12 @@ class ResumableConnection:
             self._paused = True
             if not self._peer_ended:
                 self._peer.pause()
+
+    def _resume_if_drained(self) -> None:
+        if self._paused and self.queued_bytes <= self._settings.outbox_max_bytes // RESUME_SHARE:
+            self._paused = False
+            if not self._peer_ended:
+                self._peer.resume()
 
     async def _woken(self, seconds: float) -> bool:
         """Waits until there is something to do; tells whether there is."""

@@ -208,6 +208,27 @@ async def test_a_stream_that_was_cut_has_less_waiting_for_it() -> None:
         assert parts.peer.calls == ["pause", "resume"]
 
 
+async def test_who_had_all_that_was_in_hand_when_its_stream_was_cut_gets_more() -> None:
+    async with open_connection() as (parts, _):
+        connection = parts.connection
+        connection.send(bytes(60))
+        written = anyio.Event()
+
+        async def write(piece: bytes) -> None:
+            if b"event: frame" in piece:
+                written.set()
+                await anyio.sleep_forever()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(connection.stream, 0, write, resumed=True))
+            await written.wait()
+            tasks.cancel_scope.cancel()
+        assert parts.peer.calls == ["pause"]
+        parts.peer.owed = b"a diff"
+        assert await poll(connection, 1) == [b"a diff"]
+        assert parts.peer.calls == ["pause", "resume"]
+
+
 async def test_without_a_reader_it_ends_after_a_while() -> None:
     async with open_connection(Settings(resume_seconds=0.01)) as (parts, forgotten):
         await forgotten.wait()
