@@ -56,7 +56,8 @@ class HTTP2(H2Protocol):
                 )
                 await self._flush()
             elif isinstance(event, RequestReceived) and not _is_readable(event):
-                self.connection.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
+                with suppress(ProtocolError):  # The client has ended it already.
+                    self.connection.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
                 await self._flush()
             elif isinstance(event, PriorityUpdated):
                 pass  # RFC 9113, section 5.3: they mean nothing any more.

@@ -178,6 +178,13 @@ async def test_a_request_that_cannot_be_read_ends_its_stream_alone(headers: Head
         await client.goes_on(3)
 
 
+async def test_so_it_is_where_the_client_has_ended_it_already() -> None:
+    async with front_door(Collab(MemoryStore())) as port, connected(port) as client:
+        client.h2.send_headers(1, get(b"/api/docs/\xff"), end_stream=True)
+        client.h2.reset_stream(1)
+        await client.goes_on(3)
+
+
 async def test_priorities_are_no_matter_however_many() -> None:
     async with front_door(Collab(MemoryStore())) as port, connected(port) as client:
         for number in range(2_000):
