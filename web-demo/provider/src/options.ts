@@ -13,7 +13,8 @@ export interface ConnectionOptions {
   getName?: () => string
   /**
    * Says who is here, in any words. Tabs of one browser that say the same go on together while the server is out of
-   * reach, and each stores what was written in all of them; with null a tab goes on alone.
+   * reach, and each stores what was written in all of them; with null a tab goes on alone. Asked whenever a tab says or
+   * hears something: somebody else may have signed in.
    *
    * By default all tabs do where there is no `getToken`, and none where there is one: it may know others in each.
    */

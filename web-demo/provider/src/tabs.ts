@@ -74,11 +74,12 @@ export class Tabs {
   }
 
   async #join(): Promise<void> {
-    const { doc, awareness, loaded, getChannel } = this.#options
+    const { doc, awareness, loaded } = this.#options
     // A copy that cannot be read is none.
     await loaded?.catch(() => undefined)
-    const name = getChannel()
-    if (!this.#isApart || this.#channel || name === null) return
+    if (!this.#isApart || this.#channel) return
+    const name = this.#findName()
+    if (name === null) return
     try {
       this.#channel = new BroadcastChannel(name)
     } catch {
@@ -107,18 +108,43 @@ export class Tabs {
       window.removeEventListener('pageshow', this.#onReturn)
     }
     this.#presence.cancel()
-    removeAwarenessStates(awareness, [...this.#heard], this)
-    // Forget their clocks too: the server shows them with the same ones, which would be taken for stale.
-    for (const client of this.#heard) awareness.meta.delete(client)
+    const heard = [...this.#heard]
     this.#heard.clear()
+    removeAwarenessStates(awareness, heard, this)
+    // Forget their clocks too: the server shows them with the same ones, which would be taken for stale.
+    for (const client of heard) awareness.meta.delete(client)
+  }
+
+  /** What the channel is called of those who are here now; null where they go on alone. */
+  #findName(): string | null {
+    try {
+      return this.#options.getChannel()
+    } catch (error) {
+      report(error) // The application does not say who is here.
+      return null
+    }
+  }
+
+  /** Whether the channel is that of who is here now: somebody else may have signed in, or they may have signed out. */
+  #belongs(): boolean {
+    if (!this.#channel) return false
+    if (this.#channel.name === this.#findName()) return true
+    this.#leave()
+    void this.#join()
+    return false
   }
 
   #say(word: Omit<Word, 'from'>): void {
+    if (this.#belongs()) this.#post(word)
+  }
+
+  #post(word: Omit<Word, 'from'>): void {
     this.#channel?.postMessage({ from: this.#options.doc.clientID, ...word } satisfies Word)
   }
 
   #hear({ from, to, stateVector, update, awareness }: Word): void {
     const { doc } = this.#options
+    if (!this.#belongs()) return
     if (to !== undefined && to !== doc.clientID) return
     this.#heard.add(from)
     try {
@@ -154,7 +180,7 @@ export class Tabs {
   readonly #onLeave = (): void => {
     const { doc, awareness } = this.#options
     if (!awareness.meta.has(doc.clientID)) return
-    this.#say({ awareness: encodeAwarenessUpdate(awareness, [doc.clientID], new Map()) })
+    this.#post({ awareness: encodeAwarenessUpdate(awareness, [doc.clientID], new Map()) })
   }
 
   /** The browser shows the page again as it was left. */

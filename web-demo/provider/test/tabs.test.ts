@@ -163,6 +163,43 @@ test('tabs of others, of nobody that is known, and on their own learn nothing', 
   await shown('mine alone', strangers.at(-1)!)
 })
 
+test('a tab is of whoever is there now, also where that changes while there is no server', async () => {
+  wire.isReachable = false
+  let who: string | null = 'ada'
+  const [first, adas, graces] = [open({ getTabs: () => who }), open(), open({ getTabs: () => 'grace' })]
+  const seen = (): unknown[] => first.presence.others.map(({ state }) => state['name'])
+  adas.presence.set({ name: 'ada' })
+  graces.presence.set({ name: 'grace' })
+  write(adas, 'one ')
+  await until(() => text(first).toString() === 'one ' && seen().includes('ada'))
+  who = 'grace'
+  write(adas, 'of Ada’s')
+  await shown('one ', graces)
+  expect(text(first).toString()).toBe('one ')
+  write(first, 'of Grace’s')
+  await shown('one of Grace’s', graces)
+  expect(seen()).toEqual(['grace'])
+  who = null
+  write(first, ' and nobody’s')
+  await overheard.settle()
+  expect([adas, graces].map((tab) => text(tab).toString())).toEqual(['one of Ada’s', 'one of Grace’s'])
+})
+
+test('a tab of which nobody can say whose it is goes on alone', async () => {
+  wire.isReachable = false
+  const errors: unknown[] = []
+  vi.stubGlobal('reportError', (error: unknown) => errors.push(error))
+  const getTabs = (): string => {
+    throw new Error('not now')
+  }
+  const [alone, other] = [open({ getTabs }), open()]
+  write(other, 'one')
+  await until(() => errors.length > 0 && overheard.words > 0)
+  await overheard.settle()
+  vi.unstubAllGlobals()
+  expect([text(alone).toString(), errors.length]).toEqual(['', 1])
+})
+
 test('what somebody writes who may only read stays in their tab', async () => {
   wire.access = 'readonly'
   const reader = open()
