@@ -113,6 +113,9 @@ export class Tabs {
     removeAwarenessStates(awareness, heard, this)
     // Forget their clocks too: the server shows them with the same ones, which would be taken for stale.
     for (const client of heard) awareness.meta.delete(client)
+    // Where the server kept the session it shows nobody anew, and they have let go of this tab as well.
+    const own = awareness.getLocalState()
+    if (heard.length > 0 && own !== null) awareness.setLocalState(own)
   }
 
   /** What the channel is called of those who are here now; null where they go on alone. */

@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import * as Y from 'yjs'
 
-import { MessageRefused } from '../src/index.js'
+import { type CollabDocument, MessageRefused } from '../src/index.js'
 import { agreed, connect, name, placeOf, proxy, read, serve, server, text, until, write } from './network.js'
 import { Server } from './serving.js'
 
@@ -137,6 +137,29 @@ test('a session of the fallback outlives cuts without beginning anew', { timeout
     await agreed(ada, grace)
   }
   expect([timesLeft, ada.synced]).toEqual([0, true])
+})
+
+test('tabs that go on together through a cut see each other after it, as the server still does', { timeout: 90_000 }, async () => {
+  const open = (): CollabDocument =>
+    connect({
+      transports: ['stream', 'poll'],
+      getTabs: () => 'ada',
+      timings: { backoffCapMs: 200, apartMs: 20 },
+    }).open(name)
+  const tabs = [open(), open()]
+  const areTogether = (): boolean => tabs.every(({ presence }) => presence.others.length === 1)
+  await until(() => tabs.every(({ saved }) => saved) && areTogether())
+  let begun = 0
+  for (const tab of tabs) tab.on('synced', () => (begun += 1))
+  proxy.cut()
+  await until(() => tabs.every(({ status }) => status === 'reconnecting'))
+  write(tabs[0]!, 'apart')
+  await until(() => text(tabs[1]!).toString() === 'apart')
+  proxy.mend()
+  await until(() => tabs.every(({ status }) => status === 'connected'))
+  // Much sooner than presence is renewed by itself.
+  await vi.waitUntil(areTogether, { timeout: 5_000, interval: 5 })
+  expect([await agreed(...tabs), begun]).toEqual(['apart', 0])
 })
 
 test('what is written while there is no connection waits, and is saved later', { timeout: 60_000 }, async () => {
