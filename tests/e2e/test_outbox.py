@@ -27,6 +27,7 @@ pytestmark = [
 
 expect.set_options(timeout=WITHIN_SECONDS * 1000)
 
+NAMES = "() => JSON.parse(localStorage.getItem('collab.unsent:/')).map(([name]) => name)"
 UNSENT = "() => localStorage.getItem('collab.unsent:/') !== '[]'"
 SENT = "() => localStorage.getItem('collab.unsent:/') === '[]'"
 
@@ -110,4 +111,34 @@ async def test_what_somebody_else_wrote_is_not_stored_under_another_name(
             if waits:
                 await page.get_by_test_id("sign-out").click()
                 await page.get_by_role("button", name="Sign out and keep the copies").click()
+        assert export(store, "ideas") == "Fly."
+
+
+async def test_what_was_about_to_be_stored_when_a_sign_in_ends_waits_for_who_wrote_it(
+    browser: Browser, store: Path
+) -> None:
+    with serve(store, options=["--jwt-secret", SECRET]) as server:
+        page = await (await browser.new_context()).new_page()
+        await page.goto(f"{server.url}/?doc={DOCUMENT}#token={token(user='ada', jti='t1')}")
+        await page.wait_for_selector(CONNECTED)
+        await write_elsewhere_offline(page)
+        await page.evaluate("() => window.collab.connection.disconnect()")
+        await page.context.set_offline(False)
+        await wait_until(page, "() => window.collab.connection.documents.size === 2")
+        async with httpx.AsyncClient() as client:
+            revoked = await client.post(
+                f"{server.url}/api/sessions/revoke",
+                json={"token_id": "t1"},
+                headers={"Authorization": f"Bearer {token(user='root')}"},
+            )
+            revoked.raise_for_status()
+        await page.evaluate("() => window.collab.connection.connect()")
+        await page.get_by_label("Token").fill(token(user="grace"))
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector(SAVED)
+        await wait_until(page, "() => window.collab.connection.documents.size === 1")
+        assert await page.evaluate(NAMES) == ["ideas"]
+
+        await page.goto(f"{server.url}/?doc={DOCUMENT}#token={token(user='ada')}")
+        await wait_until(page, SENT)
         assert export(store, "ideas") == "Fly."

@@ -120,6 +120,8 @@ function follow(standing: Standing): void {
     signIn.hide()
     void list.refresh()
   } else if (!signIn.isShown) {
+    // Who signs in next may be somebody else.
+    void outbox.stop()
     // What was written before the server could say so is not taken off the page either.
     const isWriting = wasIn || (opened !== null && opened.provider.pendingChanges > 0)
     if (!isWriting) shut()
@@ -132,7 +134,6 @@ function follow(standing: Standing): void {
 /** Shows nothing but the form that signs in. */
 function shut(): void {
   isShut = true
-  void outbox.stop()
   void opened?.destroy()
   opened = null
   delete window.collab
