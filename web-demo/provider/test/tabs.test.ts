@@ -132,7 +132,7 @@ test('with a server tabs say nothing to each other', async () => {
   await shown('one', second)
   expect(overheard.words).toBeGreaterThan(0)
   wire.isReachable = true
-  await until(() => first.saved && second.saved)
+  await until(() => [first, second].every(({ saved, status }) => saved && status === 'connected'))
   expect([first.presence.others, second.presence.others]).toEqual([[], []])
   await overheard.settle()
   const words = overheard.words
