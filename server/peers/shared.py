@@ -1,5 +1,8 @@
 """Shared: a connection that carries many documents, and what they have in common."""
 
+from collections.abc import Iterable
+from itertools import chain
+
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
@@ -13,6 +16,9 @@ from collab.server.limits.strangers import Strangers
 from collab.server.rooms.rooms import Rooms
 from collab.server.settings import Settings
 from collab.server.timers import Timer, Timers
+
+_FRAME_BYTES = 64
+"""What keeping a frame takes beside its bytes."""
 
 
 class SharedConnection:
@@ -150,12 +156,12 @@ class SharedConnection:
             TooEarly: what waits is more than a client may send before it is known.
         """
         self._waiting.setdefault(seat, []).append(frame)
-        self.count_waiting(len(frame))
+        self.count_waiting(_size([frame]))
 
     def forget_waiting(self, seat: Connection) -> list[bytes]:
         """Returns the frames that were kept for a document, and keeps them no more."""
         frames = self._waiting.pop(seat, [])
-        self.count_waiting(-sum(map(len, frames)))
+        self.count_waiting(-_size(frames))
         return frames
 
     def count_waiting(self, size: int) -> None:
@@ -175,8 +181,9 @@ class SharedConnection:
 
     def send_away(self) -> None:
         """See ``collab.server.limits.strangers.Stranger``."""
-        for seat in tuple(self._waiting):
-            self.forget_waiting(seat)
+        waiting, self._waiting = self._waiting, {}
+        if waiting:  # All at once: whoever counts may find that the rest is still too much.
+            self.count_waiting(-_size(chain.from_iterable(waiting.values())))
         self.connection.close(CloseCode.TRY_AGAIN_LATER, "too much waits for tokens")
 
     def read_for(self, seat: Connection, *, reads: bool) -> None:
@@ -220,3 +227,8 @@ class SharedConnection:
             raise Unauthenticated("expected a token of Latin-1 characters") from error
         headers = [pair for pair in self._handshake["headers"] if pair[0] != b"authorization"]
         return {**self._handshake, "headers": [*headers, (b"authorization", value)]}
+
+
+def _size(frames: Iterable[bytes]) -> int:
+    """What keeping frames takes, in bytes."""
+    return sum(len(frame) + _FRAME_BYTES for frame in frames)

@@ -299,11 +299,32 @@ async def test_bytes_without_an_address_close_the_connection() -> None:
 
 
 async def test_what_waits_for_a_token_is_bounded() -> None:
-    async with inside(settings=Settings(unauthenticated_max_bytes=100)) as inner:
+    async with inside(settings=Settings(unauthenticated_max_bytes=200)) as inner:
         one = provider(inner)
         one.say("a", yjs.update(bytes(60)))
         assert one.wire.closed is None
         one.say("b", yjs.update(bytes(60)))
+        assert one.wire.closed is not None
+        assert one.wire.closed[0] == CloseCode.TRY_AGAIN_LATER
+
+
+async def test_short_messages_that_wait_count_as_what_it_takes_to_keep_them() -> None:
+    async with inside(settings=Settings(unauthenticated_max_bytes=10_000)) as inner:
+        one = provider(inner)
+        for _ in range(1_000):
+            one.say("a", yjs.update(b""))
+        assert one.wire.closed is not None
+        assert one.wire.closed[0] == CloseCode.TRY_AGAIN_LATER
+
+
+async def test_who_is_sent_away_is_forgotten_with_however_many_documents() -> None:
+    settings = Settings(connection_documents=1_000, strangers_max_bytes=200_000)
+    async with inside(settings=settings) as inner:
+        one = provider(inner)
+        for number in range(1_000):
+            one.say(f"{number}", yjs.update(b""))
+        assert one.wire.closed is None
+        one.say("999", yjs.update(bytes(199_000)))
         assert one.wire.closed is not None
         assert one.wire.closed[0] == CloseCode.TRY_AGAIN_LATER
 
