@@ -10,6 +10,7 @@ from collab.errors import SettingsError
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _IPV6_PREFIX = 64
+_MAPPED_PREFIX = 96
 
 
 def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
@@ -23,7 +24,7 @@ def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
     networks = []
     for text in texts:
         try:
-            networks.append(ipaddress.ip_network(text))
+            networks.append(_unmapped(ipaddress.ip_network(text)))
         except ValueError as error:
             raise SettingsError(f"expected a network like 10.0.0.0/8, got {text!r}") from error
     return tuple(networks)
@@ -79,6 +80,16 @@ def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
     return mapped or parsed
+
+
+def _unmapped(network: Network) -> Network:
+    """A network of IPv4 also where it is written as a socket for both shows it."""
+    if isinstance(network, ipaddress.IPv4Network) or network.prefixlen < _MAPPED_PREFIX:
+        return network
+    first = network.network_address.ipv4_mapped
+    if first is None:
+        return network
+    return ipaddress.IPv4Network((first, network.prefixlen - _MAPPED_PREFIX))
 
 
 def _is_within(address: str, networks: Sequence[Network]) -> bool:

@@ -47,6 +47,14 @@ def test_a_proxy_is_known_by_its_ipv4_address_where_the_socket_is_for_both() -> 
     assert client_address(scope, PROXIES) == "192.0.2.7"
 
 
+@pytest.mark.parametrize("network", ["::ffff:10.0.0.1", "::ffff:10.0.0.0/104"])
+def test_so_is_one_that_is_written_as_such_a_socket_shows_it(network: str) -> None:
+    trusted = parse_networks([network])
+    for proxy in ("::ffff:10.0.0.1", "10.0.0.1"):
+        assert client_address(request(proxy, "192.0.2.7"), trusted) == "192.0.2.7"
+    assert client_address(request("192.0.2.1", "192.0.2.7"), trusted) == "192.0.2.1"
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
