@@ -58,6 +58,7 @@ class Session:
         access: what it may do in this room.
         dialect: what it speaks.
         answered: whether the client has answered our question, and so may have heard who is here.
+        asked_again: whether it was asked for what was refused, and has not answered since.
     """
 
     __slots__ = (
@@ -69,6 +70,7 @@ class Session:
         "_was_idle",
         "access",
         "answered",
+        "asked_again",
         "dialect",
         "identity",
     )
@@ -80,6 +82,7 @@ class Session:
         self.access = access
         self.dialect = dialect
         self.answered = False
+        self.asked_again = False
         self._decode = dialect.decode
         self._early: Receipt | None = None
         self._asked: Receipt | None = None
@@ -136,6 +139,7 @@ class Session:
         if isinstance(message, (Update, SyncStep2)):
             if isinstance(message, SyncStep2) and not message.more:
                 self.answered = True
+                self.asked_again = False
                 early, self._early = self._early, None
                 if early is not None:
                     message = replace(message, receipt=early)

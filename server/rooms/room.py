@@ -300,12 +300,18 @@ class Room:
             self._showing.hide(member)
 
     def ask_again(self, member: Member) -> None:
-        """Asks a member for what was refused of its changes, where that could be taken in now."""
+        """Asks a member for what was refused of its changes, where that could be taken in now.
+
+        Once: an answer may be long, and take a slow link minutes.
+        """
+        session = member.session
         if (
-            member.session.dialect.asks_first
+            session.dialect.asks_first
+            and not session.asked_again
             and not self.content.recovery.under_way
             and self._judge.may_take_refused(member)
         ):
+            session.asked_again = True
             member.connection.send(yjs.sync_step1(self.document.state_vector))
 
     def expel(self, member: Member, code: CloseCode, reason: str) -> None:

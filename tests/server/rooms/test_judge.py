@@ -101,6 +101,29 @@ async def test_what_a_reader_wrote_is_asked_for_once_it_may_write() -> None:
         assert text_of(room) == "refused"
 
 
+def questions_to(client: Client) -> int:
+    """How many questions wait to be read."""
+    return sum(frame[:2] == b"\x00\x00" for frame in client.wire.frames)
+
+
+async def test_who_takes_long_to_answer_is_asked_once_until_then() -> None:
+    async with house(SteeredStore()) as server:
+        room = await server.rooms.acquire("d")
+        client = Asking(room, client_id=1, access=Access.READ, dialect=Y_WEBSOCKET).connect()
+        client.type("refused")
+        room.permit(client.seat, ANYONE, Access.WRITE)
+        for _ in range(3):
+            room.ask_again(client.seat)
+        assert questions_to(client) == 1
+        room.permit(client.seat, ANYONE, Access.READ)
+        client.read()
+        room.permit(client.seat, ANYONE, Access.WRITE)
+        assert questions_to(client) == 1
+        client.read()
+        await room.settle()
+        assert text_of(room) == "refused"
+
+
 async def test_an_answer_that_waited_is_judged_by_what_its_client_may_do_then() -> None:
     store = SteeredStore()
     async with house(store) as server:
