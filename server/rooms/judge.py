@@ -84,9 +84,10 @@ class Judge:
         Who may write by now, as it had to wait, is judged as a writer.
         """
         content = self._content
-        content.flush()  # It may have what is about to come in.
-        if content.defer(member, partial(self.take_readers, member, message)):
-            return
+        if isinstance(message, SyncStep2):
+            content.flush()  # It may have what is about to come in.
+            if content.defer(member, partial(self.take_readers, member, message)):
+                return
         if member.session.access >= Access.WRITE:
             self.take(member, message)
         elif isinstance(message, Update) or not self._knows(member, message):

@@ -166,6 +166,21 @@ async def test_a_reader_that_has_what_is_about_to_come_in_is_not_refused() -> No
         assert reader.answers == [1]
 
 
+async def test_what_a_reader_writes_ends_nobodys_window() -> None:
+    settings = Settings(window_max_seconds=DEADLINE_SECONDS)
+    async with house(SteeredStore(), settings, windows=True) as server:
+        room = await server.rooms.acquire("d")
+        Client(room, client_id=3, wire=Wire(work_seconds=0.05)).connect()
+        reader = Asking(room, client_id=1, access=Access.READ).connect()
+        writer = Client(room, client_id=2).connect()
+        writer.type("a window opens, ")
+        room.content.flush()
+        writer.type("and this waits in it")
+        reader.type("refused")
+        assert reader.seat.session.has_refused
+        assert text_of(room) == "a window opens, "
+
+
 async def test_a_long_answer_of_which_a_part_was_refused_vouches_for_nothing() -> None:
     settings = replace(Settings(), part_bytes=20_000, document_max_bytes=5_000)
     async with house(SteeredStore(), settings) as server:
