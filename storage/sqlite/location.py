@@ -68,6 +68,10 @@ class Location:
         self._beside = {beside: _inode(name) for beside, name in self._names.items()}
         self._folder_seen = None
 
+    def forget(self) -> None:
+        """That connection is closed: what is beside the file may go with the last one."""
+        self._beside = {}
+
     def lost(self) -> Lost | None:
         """Looks whether everything is where it was opened.
 
@@ -108,7 +112,7 @@ class Location:
         return None
 
     def unavailable(self, lost: Lost) -> StoreUnavailable:
-        """Tells what is lost, and what to do."""
+        """Tells what is lost."""
         if not lost.is_file:
             what = f"expected {self._names[lost]} to stay there, got none: it was removed"
         else:

@@ -97,6 +97,18 @@ class LogWriter:
             if self._connection is not None and not self._lost:
                 self._empty(self._connection, wait_seconds=_EMPTYING_SECONDS)
 
+    def check(self) -> None:
+        """Looks whether all files are where they were, as each commit does, and lets go if not.
+
+        A read that fails may have come of that, and nobody may write for long.
+        """
+        with self._lock, store_errors(self._path):
+            if self._connection is None or self._lost:
+                return
+            lost = self._find_lost()
+            if lost is not None:
+                self._let_go(lost)
+
     def close(self) -> None:
         """Closes the connection, with the write-ahead log emptied unless somebody reads it.
 
@@ -172,17 +184,25 @@ class LogWriter:
         A file in the place of the store's could be opened with what is beside it, so nothing is
         left in there. A file that was removed stays open, unused: it has no other name. A log that
         is still there may be another process's by now, which has the memory that belongs to it.
+
+        Nobody reads meanwhile. A long read would keep the log from being emptied; and whoever
+        begins one while this connection is open shares the memory that is lost, which the next
+        connection would share, too, while other processes have what is in its place.
         """
         self._lost = lost.is_file
-        if self._connection is not None and lost is not Lost.INDEX:
+        if self._connection is not None and lost is Lost.LOG:
             self._empty(self._connection, wait_seconds=_EMPTYING_SECONDS)
-            if lost is Lost.LOG and self._to_empty:
+            if self._to_empty:
                 return  # Somebody reads it: with the next call, which finds the same.
-        self._readers.renew()
-        if lost is not Lost.REMOVED:
-            self._disconnect()
+        with self._readers.paused():
+            if self._connection is not None and self._lost:
+                self._empty(self._connection, wait_seconds=_EMPTYING_SECONDS)
+            if lost is not Lost.REMOVED:
+                self._disconnect()
 
     def _disconnect(self) -> None:
+        self._forget()
+        self._location.forget()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

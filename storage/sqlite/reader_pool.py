@@ -3,7 +3,8 @@
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from collab.errors import StoreError
@@ -30,7 +31,7 @@ class ReaderPool:
         self._size = size
         self._busy_seconds = busy_seconds
         self._closed = False
-        self._renewing = threading.Lock()
+        self._pausing = threading.Lock()
         # None stands for a connection that is not open yet. The one used last is used next: its
         # page cache is warm.
         self._idle: queue.LifoQueue[sqlite3.Connection | None] = queue.LifoQueue()
@@ -41,8 +42,8 @@ class ReaderPool:
         """Calls ``read`` with a connection, once one is free, and returns what it returns.
 
         Raises:
-            StoreUnavailable: a passing failure; a new connection is needed, and another file is in
-                the place of the store's, among them.
+            StoreUnavailable: a passing failure; a new connection is needed, and not all files are
+                where they were opened, among them.
         """
         connection = self._idle.get()
         try:
@@ -50,8 +51,9 @@ class ReaderPool:
                 raise StoreError(f"expected {self._path} to be open, got a store that is closed")
             with store_errors(self._path):
                 if connection is None:
+                    # It would find another log beside the memory that others here have open.
                     lost = self._location.look()
-                    if lost is not None and lost.is_file:
+                    if lost is not None:
                         raise self._location.unavailable(lost)
                     connection = connect_reader(self._path, busy_seconds=self._busy_seconds)
                 try:
@@ -63,17 +65,22 @@ class ReaderPool:
         finally:
             self._idle.put(connection)
 
-    def renew(self) -> None:
-        """Closes every connection, once it is free; later reads open others."""
-        with self._renewing:  # Two who have a part each would wait for each other.
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Closes every connection, once it is free; reads wait for the end, and open others."""
+        with self._pausing:  # Two who have a part each would wait for each other.
             connections = [self._idle.get() for _ in range(self._size)]
-            for connection in connections:
-                if connection is not None:
-                    connection.close()
-            for _ in connections:
-                self._idle.put(None)
+            try:
+                for connection in connections:
+                    if connection is not None:
+                        connection.close()
+                yield
+            finally:
+                for _ in connections:
+                    self._idle.put(None)
 
     def close(self) -> None:
         """Closes every connection, once it is free; later reads are refused."""
         self._closed = True
-        self.renew()
+        with self.paused():
+            pass

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from collab.archive import Step, Terms
-from collab.errors import StoreError
+from collab.errors import StoreError, StoreUnavailable
 from collab.storage.archivist import Archivist
 from collab.storage.checks import check_bounds
 from collab.storage.row_store import RowStore
@@ -156,7 +156,13 @@ class SQLiteStore(RowStore[sqlite3.Connection]):
 
     async def _read(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
         self._check_open()
-        return await anyio.to_thread.run_sync(self._readers.read, read, limiter=self._read_limiter)
+        try:
+            return await anyio.to_thread.run_sync(
+                self._readers.read, read, limiter=self._read_limiter
+            )
+        except StoreUnavailable:
+            await anyio.to_thread.run_sync(self._writer.check, limiter=self._write_limiter)
+            raise
 
 
 def _bytes_on_disk(path: Path) -> int:

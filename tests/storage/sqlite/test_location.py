@@ -2,15 +2,22 @@
 
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Event
 
+import anyio
 import pytest
 
 from collab.errors import StoreUnavailable
 from collab.storage.sqlite import SQLiteStore
+from collab.storage.sqlite.location import Location
+from collab.storage.sqlite.log_writer import LogWriter
+from collab.storage.sqlite.reader_pool import ReaderPool
 from tests.storage.appending import append
 from tests.storage.sqlite.files import adding, collect, names_in, query
 from tests.storage.writers import reported, writing_process
@@ -112,6 +119,44 @@ async def test_a_file_in_the_place_of_another_is_not_written_to(tmp_path: Path) 
     assert await updates_in(path, "b") == [b"other" * 10_000, b"more"]
 
 
+async def test_a_long_read_leaves_no_log_beside_a_file_in_the_place_of_another(
+    tmp_path: Path,
+) -> None:
+    path, other = tmp_path / "collab.db", tmp_path / "other.db"
+    async with SQLiteStore(other) as store:
+        await store.append([adding("b", b"other" * 10_000)])
+    async with SQLiteStore(path):
+        pass
+    location = Location(path)
+    readers = ReaderPool(location, size=2, busy_seconds=2.0)
+    writer = LogWriter(location, readers, synchronous="FULL", busy_seconds=2.0)
+    begun, over = Event(), Event()
+
+    def read_long(connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN")
+        connection.execute("SELECT count(*) FROM documents").fetchone()
+        begun.set()
+        over.wait(WITHIN_SECONDS)
+        connection.execute("COMMIT")
+
+    writer.append([adding("a", b"1" * 10_000)])
+    with ThreadPoolExecutor() as threads:
+        reading = threads.submit(readers.read, read_long)
+        assert begun.wait(WITHIN_SECONDS)
+        other.replace(path)
+        writing = threads.submit(writer.append, [adding("a", b"2")])
+        with pytest.raises(TimeoutError):  # It waits for who reads.
+            writing.result(timeout=1.0)
+        over.set()
+        reading.result(WITHIN_SECONDS)
+        with pytest.raises(StoreUnavailable, match="another one in its place"):
+            writing.result(WITHIN_SECONDS)
+    assert await updates_in(path, "b") == [b"other" * 10_000]
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]
+    readers.close()
+    writer.close()
+
+
 async def test_a_folder_that_is_moved_away_takes_the_store_with_it(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -164,6 +209,47 @@ async def test_what_is_beside_a_file_is_made_anew_and_nothing_acknowledged_is_lo
         assert await updates_of(store) == [b"1", b"2"]
         assert await updates_in(copied(path, tmp_path / "after")) == [b"1", b"2"]
     assert await updates_in(path) == [b"1", b"2"]
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+@pytest.mark.parametrize("suffixes", [["-wal"], ["-shm"], ["-wal", "-shm"]])
+async def test_reads_need_nobody_who_writes_after_a_removal(
+    tmp_path: Path, suffixes: Sequence[str]
+) -> None:
+    path = tmp_path / "collab.db"
+    async with SQLiteStore(path) as store:
+        await store.append([adding("a", b"1")])
+        for suffix in suffixes:
+            path.with_name(path.name + suffix).unlink()
+        with pytest.raises(StoreUnavailable, match="to stay there, got none"):
+            await updates_of(store)
+        assert await updates_of(store) == [b"1"]
+        assert await append(store, [adding("a", b"2")]) == [2]
+    assert await updates_in(path) == [b"1", b"2"]
+
+
+async def test_reads_that_go_on_keep_nothing_of_what_was_removed(tmp_path: Path) -> None:
+    path = tmp_path / "collab.db"
+
+    async def read_on(store: SQLiteStore) -> None:
+        while True:
+            with suppress(StoreUnavailable):
+                await store.load("a")
+
+    async with SQLiteStore(path) as store:
+        await store.append([adding("a", b"1")])
+        async with anyio.create_task_group() as tasks:
+            for _ in range(8):
+                tasks.start_soon(read_on, store)
+            for _ in range(50):
+                for suffix in ("-wal", "-shm"):
+                    path.with_name(path.name + suffix).unlink(missing_ok=True)
+                try:
+                    await store.append([adding("a", b"2")])
+                except StoreUnavailable:  # Unless a read has found it first.
+                    await store.append([adding("a", b"2")])
+            tasks.cancel_scope.cancel()
+    assert await updates_in(path) == [b"1", *[b"2"] * 50]
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
 
 
