@@ -80,6 +80,7 @@ def configure_logs(level: str, form: str, *, worker: int | None = None) -> None:
         formatter = logging.Formatter(_TEXT if worker is None else _WORKER_TEXT.format(worker))
     stream = logging.StreamHandler()
     stream.setFormatter(formatter)
+    stream.setLevel(level.upper())  # What other packages say has a level, too.
     logging.basicConfig(handlers=[stream], force=True)
     logging.getLogger("collab").setLevel(level.upper())
     logging.getLogger("aiofastnet").setLevel(logging.ERROR)  # It warns of peers that just left.

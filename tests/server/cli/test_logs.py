@@ -2,6 +2,7 @@
 
 import json
 import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -62,3 +63,18 @@ def test_what_is_below_the_level_is_not_logged(tmp_path: Path) -> None:
                 second.terminate()
                 _, errors = second.communicate(timeout=20)
             assert errors.count("is in use") == errors.count("\n") == warnings
+
+
+def test_what_other_packages_say_below_the_level_is_not_logged() -> None:
+    program = """
+import logging
+from collab.server.cli.logs import configure_logs
+configure_logs("error", "text")
+logging.getLogger("asyncio").warning("slow")
+logging.getLogger("asyncio").error("broken")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.endswith("ERROR asyncio: broken\n")
