@@ -2,6 +2,7 @@
 
 import contextlib
 import resource
+import sys
 
 _RESERVED = 64
 """How many are kept for the store, its bus and whatever else a server opens as it runs."""
@@ -22,4 +23,6 @@ def raise_limit() -> None:
 def most_connections() -> int:
     """Returns the number from which on an open file is one that connections must not take."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:  # A negative number on some systems.
+        return sys.maxsize
     return soft - min(_RESERVED, soft // 2)
