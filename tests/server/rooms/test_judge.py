@@ -1,5 +1,7 @@
 """Judge: what becomes of changes that are refused, once they may be made."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pycrdt
@@ -204,10 +206,13 @@ async def test_a_long_answer_of_which_a_part_was_refused_vouches_for_nothing() -
         assert client.answers == []
 
 
-@pytest.mark.parametrize("dialect", [Y_SWEET, Y_WEBSOCKET])
-async def test_what_a_full_document_refused_is_asked_for_once_there_is_room(
-    dialect: Dialect,
-) -> None:
+@asynccontextmanager
+async def full_document(dialect: Dialect) -> AsyncIterator[tuple[Asking, Client, Heartbeat]]:
+    """A document that somebody has filled, and somebody else who comes to it.
+
+    Yields:
+        Who is not connected yet, who has filled it, and a heartbeat that has not begun.
+    """
     settings = Settings(
         document_max_bytes=200, checkpoint_seconds=1e-9, heartbeat_seconds=0.04, dead_seconds=60
     )
@@ -217,11 +222,20 @@ async def test_what_a_full_document_refused_is_asked_for_once_there_is_room(
         other.type("x" * 300)
         await room.settle()
         client = Asking(room, client_id=1, access=Access.WRITE, dialect=dialect)
+        yield client, other, Heartbeat(server.rooms, server.timers, settings)
+
+
+@pytest.mark.parametrize("dialect", [Y_SWEET, Y_WEBSOCKET])
+async def test_what_a_full_document_refused_is_asked_for_once_there_is_room(
+    dialect: Dialect,
+) -> None:
+    async with full_document(dialect) as (client, other, heartbeat):
+        room = client.room
         client.connect()
         client.type("refused")
         if dialect is Y_SWEET:
             client.ask(1)
-        Heartbeat(server.rooms, server.timers, settings).start()
+        heartbeat.start()
         other.read()
         other.delete(0, 300)
         await client.read_until(lambda: "refused" in text_of(room))
@@ -233,22 +247,15 @@ async def test_what_a_full_document_refused_is_asked_for_once_there_is_room(
 async def test_who_made_room_in_a_full_document_while_away_can_write_in_it(
     dialect: Dialect,
 ) -> None:
-    settings = Settings(
-        document_max_bytes=200, checkpoint_seconds=1e-9, heartbeat_seconds=0.04, dead_seconds=60
-    )
-    async with house(SteeredStore(), settings) as server:
-        room = await server.rooms.acquire("d")
-        other = Client(room, client_id=2).connect()
-        other.type("x" * 300)
-        await room.settle()
-        client = Asking(room, client_id=1, access=Access.WRITE, dialect=dialect)
+    async with full_document(dialect) as (client, other, heartbeat):
+        room = client.room
         client.doc.apply_update(room.document.encode())
         text = client.doc.get("text", type=pycrdt.Text)
         text += "instead"
         del text[:300]
         text += ", again"
         del text[:2]
-        Heartbeat(server.rooms, server.timers, settings).start()
+        heartbeat.start()
         client.connect()
         await client.read_until(lambda: text_of(room) == "stead, again")
         await room.settle()
