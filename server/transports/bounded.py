@@ -2,11 +2,10 @@
 
 import asyncio
 
-from picows.picows import WSProtocol  # type: ignore[attr-defined]  # public in picows, not typed
-
 from collab.close import CloseCode
 from collab.server.limits.strangers import Strangers
 from collab.server.peers.peer import Peer
+from collab.server.transports.frames import Frames
 from collab.server.transports.native import NativeConnection
 
 _FIN = 0x80
@@ -31,9 +30,7 @@ class Bounded(asyncio.Protocol):
         strangers: bounds what has come of messages of all strangers.
     """
 
-    def __init__(
-        self, protocol: WSProtocol, peer: Peer, max_bytes: int, strangers: Strangers
-    ) -> None:
+    def __init__(self, protocol: Frames, peer: Peer, max_bytes: int, strangers: Strangers) -> None:
         self._protocol = protocol
         self._peer = peer
         self._max_bytes = max_bytes
@@ -49,7 +46,7 @@ class Bounded(asyncio.Protocol):
             self._read_along(data)
         if self._refused:  # Thrown away, until the client has read why.
             return
-        pass_on(data, self._protocol)
+        self._protocol.data_received(data)
         if self._peer.known:
             self._strangers.keep(self, 0)
             self._protocol.transport.underlying_transport.set_protocol(self._protocol)
@@ -125,14 +122,3 @@ def _missing(head: bytes) -> int:
         return 2 - len(head)
     mask = _MASK_BYTES if head[1] & _MASKED else 0
     return 2 + _LENGTH_BYTES.get(head[1] & _LENGTH, 0) + mask - len(head)
-
-
-def pass_on(received: bytes, protocol: WSProtocol) -> None:
-    """Gives picows what was received."""
-    rest = memoryview(received)
-    while rest:
-        room = protocol.get_buffer(-1)
-        size = min(len(room), len(rest))
-        room[:size] = rest[:size]
-        rest = rest[size:]
-        protocol.buffer_updated(size)

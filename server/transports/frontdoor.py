@@ -19,7 +19,6 @@ from picows import (
     WSUpgradeResponse,
     WSUpgradeResponseWithListener,
 )
-from picows.picows import WSProtocol  # type: ignore[attr-defined]  # public in picows, not typed
 from starlette.types import ASGIApp
 
 from collab.errors import AddressUnavailable, CollabError, HeadTooLarge
@@ -32,7 +31,8 @@ from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
 from collab.server.tasks import Spawn
 from collab.server.transports.amendments import amend_hypercorn
-from collab.server.transports.bounded import Bounded, pass_on
+from collab.server.transports.bounded import Bounded
+from collab.server.transports.frames import Frames
 from collab.server.transports.heads import HEAD_END, Handshake, read_handshake
 from collab.server.transports.http2 import Context
 from collab.server.transports.listener import Listener
@@ -324,7 +324,7 @@ class _Guest(asyncio.Protocol):
                 NativeConnection(peer, door.settings, door.handshakes.metrics),
             )
 
-        protocol = WSProtocol(
+        protocol = Frames(
             None,  # host and port: for clients
             None,  # path: for clients
             False,  # is a client
@@ -347,9 +347,9 @@ class _Guest(asyncio.Protocol):
         # microseconds, and crowds come back all at once.
         self._cork(transport, on=True)
         if peer.known:
-            pass_on(handshake.head + handshake.rest, protocol)
+            protocol.data_received(handshake.head + handshake.rest)
         else:
-            pass_on(handshake.head, protocol)
+            protocol.data_received(handshake.head)
             most = min(door.settings.unauthenticated_max_bytes, door.settings.message_max_bytes)
             bounded = Bounded(protocol, peer, most, door.handshakes.strangers)
             transport.set_protocol(bounded)

@@ -30,10 +30,23 @@ def listen() -> socket.socket:
 
 @contextlib.asynccontextmanager
 async def front_door(
-    app: Collab, *, native: bool = True, tls: ssl.SSLContext | None = None
+    app: Collab,
+    *,
+    native: bool = True,
+    tls: ssl.SSLContext | None = None,
+    received_bytes: int | None = None,
 ) -> AsyncIterator[int]:
-    """Serves as ``collab serve`` does; gives the port."""
+    """Serves as ``collab serve`` does; gives the port.
+
+    Args:
+        app: what to serve, not entered yet.
+        native: whether WebSockets go to picows.
+        tls: how to encrypt; None does not.
+        received_bytes: how much of what comes on a connection the kernel keeps.
+    """
     with listen() as listener:
+        if received_bytes is not None:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, received_bytes)
         async with (
             app,
             FrontDoor(

@@ -1,8 +1,10 @@
 """A server's WebSockets, and what their clients see."""
 
 import asyncio
+import ssl
 
 import pycrdt
+import trustme
 from starlette.requests import HTTPConnection
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -34,6 +36,18 @@ async def authenticate(connection: HTTPConnection) -> Identity | None:
         case "ana" as token:
             return Identity(id="ana", token_id=token, expires_at=1e12)
     return Identity(id="writer")
+
+
+def contexts(*protocols: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """TLS of a server and of a client that trusts it, who both speak these protocols."""
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    for context in (server, client):
+        context.set_alpn_protocols(protocols)
+    return server, client
 
 
 def url(port: int, rest: str = "ws/room") -> str:

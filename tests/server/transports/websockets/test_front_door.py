@@ -24,6 +24,7 @@ from tests.server.hosts import HOSTS, STREAM_WRITERS, front_door
 from tests.server.transports.websockets.raw import Raw, handshake, masked
 from tests.server.transports.websockets.serving import (
     DEADLINE_SECONDS,
+    contexts,
     heard,
     synced,
 )
@@ -36,18 +37,6 @@ pytestmark = [
     pytest.mark.anyio,
     STREAM_WRITERS,
 ]
-
-
-def contexts(*protocols: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """TLS of a server and of a client that trusts it, who both speak these protocols."""
-    authority = trustme.CA()
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    for context in (server, client):
-        context.set_alpn_protocols(protocols)
-    return server, client
 
 
 class TestHTTP:

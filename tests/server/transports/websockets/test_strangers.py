@@ -16,13 +16,17 @@ from collab.seeding import seed_text
 from collab.server.app import Collab
 from collab.server.settings import Settings
 from collab.storage.memory import MemoryStore
+from tests.core import poison
 from tests.server.hosts import front_door
-from tests.server.transports.websockets.raw import Raw, handshake
-from tests.server.transports.websockets.serving import DEADLINE_SECONDS, socket_to
+from tests.server.transports.websockets.raw import Raw, handshake, masked
+from tests.server.transports.websockets.serving import DEADLINE_SECONDS, contexts, socket_to
 
 pytestmark = pytest.mark.anyio
 
 _MASK = bytes(4)
+_PONG = masked(bytes(122), opcode=10)
+_PIECE = 256 * 1024 // len(_PONG)
+"""Pongs that are as much as aiofastnet reads in one piece."""
 _BOUNDS = Settings(unauthenticated_max_bytes=50_000, strangers_max_bytes=100_000)
 _READ_WRITE = hocuspocus.authenticated(may_write=True)
 _DURABLE = b"\x08\x01"
@@ -115,6 +119,36 @@ async def test_who_is_known_sends_long_messages_on_the_same_connection() -> None
             await socket.send(address + yjs.update(seed_text("x" * 300_000, "text")))
             while await socket.recv() != address + _DURABLE:
                 pass
+
+
+async def test_so_it_is_over_tls_where_much_comes_at_once() -> None:
+    """More than aiofastnet reads in one piece, which is where a protocol has made way."""
+    tls, client_tls = contexts("http/1.1")
+    address = write_var_string("a")
+    async with front_door(Collab(MemoryStore()), tls=tls, received_bytes=4_000_000) as port:
+        raw = await Raw.open(port, client_tls)
+        raw.write(handshake("/hocuspocus"), masked(address + _TOKEN))
+        assert b" 101 " in await raw.read_head()
+        while await raw.read_frame() != (2, address + _READ_WRITE):
+            pass
+        raw.write(_PONG * _PIECE, masked(address + yjs.update(poison.HELLO)))
+        while await raw.read_frame() != (2, address + _DURABLE):
+            pass
+        await raw.close()
+
+
+async def test_nor_does_it_matter_what_comes_along_with_the_handshake() -> None:
+    tls, client_tls = contexts("http/1.1")
+    async with front_door(Collab(MemoryStore()), tls=tls, received_bytes=4_000_000) as port:
+        raw = await Raw.open(port, client_tls)
+        padding = len(_PONG) - len(handshake("/ws/a?")) % len(_PONG)
+        asked = handshake("/ws/a?" + "x" * padding)
+        pongs = _PONG * (_PIECE - len(asked) // len(_PONG))
+        raw.write(asked, pongs, masked(yjs.update(poison.HELLO)))
+        assert b" 101 " in await raw.read_head()
+        while (await raw.read_frame())[1] != yjs.update(poison.HELLO):
+            pass
+        await raw.close()
 
 
 async def test_who_sent_most_goes_where_all_strangers_together_sent_too_much() -> None:
