@@ -17,7 +17,7 @@ from collab.protocol.fallback import POST_HEADER, SESSION_HEADER
 from collab.server.auth.guard import Guard
 from collab.server.auth.origins import OriginCheck, Origins
 from collab.server.http.body import BodyTime
-from collab.server.http.precautions import Precautions
+from collab.server.http.precautions import Precautions, discreet
 from collab.server.http.status import status_of
 from collab.server.http.unanswered import Unanswered
 
@@ -46,7 +46,7 @@ def answering(
 
     handlers = {CollabError: explain, HTTPException: Unanswered(routes).explain}
     explained = ExceptionMiddleware(checked, handlers=handlers)
-    return _encoded_paths(Precautions(_shared(explained, origins)))
+    return _encoded_paths(Precautions(_shared(discreet(explained), origins)))
 
 
 def _encoded_paths(app: ASGIApp) -> ASGIApp:

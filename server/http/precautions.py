@@ -21,14 +21,10 @@ PRECAUTIONS: Mapping[str, str] = {
 
 
 class Precautions:
-    """ASGI middleware: adds to each answer what it does not say itself.
-
-    Where the app fails, the answer says that it did and nothing more; the failure goes on to the
-    server, which logs it.
-    """
+    """ASGI middleware: adds to each answer what it does not say itself."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = ServerErrorMiddleware(app, handler=_say_nothing)
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one ASGI scope."""
@@ -42,6 +38,14 @@ class Precautions:
             await send(message)
 
         await self._app(scope, receive, send_with_precautions)
+
+
+def discreet(app: ASGIApp) -> ASGIApp:
+    """Makes an app whose answers say, where it fails, that it did and nothing more.
+
+    The failure goes on to the server, which logs it.
+    """
+    return ServerErrorMiddleware(app, handler=_say_nothing)
 
 
 async def _say_nothing(request: Request, error: Exception) -> Response:

@@ -26,6 +26,7 @@ pytestmark = [
 
 DEADLINE_SECONDS = 30.0
 INTERNALS = "the database at 10.1.2.3 is away"
+PAGE = "https://app.example"
 
 
 @pytest.fixture
@@ -43,7 +44,8 @@ async def authenticate(connection: HTTPConnection) -> Identity | None:
 
 @pytest.fixture(params=list(HOSTS.values()), ids=list(HOSTS))
 async def port(request: pytest.FixtureRequest) -> AsyncIterator[int]:
-    async with request.param(Collab(MemoryStore(), authenticate=authenticate, demo=True)) as port:
+    app = Collab(MemoryStore(), authenticate=authenticate, demo=True, allow_origins=[PAGE])
+    async with request.param(app) as port:
         yield port
 
 
@@ -93,6 +95,26 @@ async def test_a_failure_is_answered_without_what_failed(port: int) -> None:
     assert answer.json() == {"error": "the server failed; its log says how"}
     assert missing(answer.headers) == set()
     assert INTERNALS not in answer.text
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize(
+    ("path", "token", "status"),
+    [
+        ("/api/docs", None, 401),
+        ("/metrics", "ana", 403),
+        ("/api/docs/none/content", "ana", 404),
+        ("/api/docs", "broken", 500),
+    ],
+)
+async def test_a_page_of_a_listed_origin_may_read_why_it_is_refused(
+    port: int, path: str, token: str | None, status: int
+) -> None:
+    headers = {"Origin": PAGE} | ({} if token is None else {"Authorization": f"Bearer {token}"})
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        answer = await client.get(path, headers=headers)
+    assert answer.status_code == status
+    assert answer.headers["Access-Control-Allow-Origin"] == PAGE
 
 
 @pytest.mark.parametrize("method", ["TRACE", "BREW", "CONNECT"])
