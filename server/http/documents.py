@@ -7,7 +7,7 @@ from starlette.routing import Route
 
 from collab.access import Access
 from collab.document import Document
-from collab.errors import DocumentNotFound
+from collab.errors import DocumentNotFound, InvalidQuery
 from collab.history.point import read_point
 from collab.render.export import Format, export
 from collab.server.auth.guard import Guard
@@ -15,6 +15,7 @@ from collab.server.documents.history import History
 from collab.server.http.listing import Readable, read_page
 from collab.server.http.path import document_of
 from collab.server.http.query import boolean, integer
+from collab.server.http.search import search_of
 from collab.server.http.trash import describe
 from collab.server.rooms.opening import open_document
 from collab.server.rooms.rooms import Rooms
@@ -49,23 +50,26 @@ class Documents:
         ]
 
     async def list_page(self, request: Request) -> Response:
-        """Lists what may be read, by name, a page at a time: ``?prefix=&after=&limit=``.
+        """Lists what may be read, by name, a page at a time: ``?prefix=&after=&limit=&search=``.
 
-        With ``?deleted=true`` it lists the trash instead.
+        With ``?deleted=true`` it lists the trash instead, where nothing is searched for.
         """
         if boolean(request, "deleted"):
             return await self._list_deleted(request)
         permit = await self._guard.admit(request, access=Access.NONE)
         prefix, after, limit = _page(request)
-        page = await read_page(self._store, self._guard, permit.identity, prefix, after, limit)
+        page = await read_page(
+            self._store, self._guard, permit.identity, prefix, after, limit, search_of(request)
+        )
         await self._guard.renewed(permit, Access.NONE)
-        following = page[-1].summary.document if len(page) == limit else None
-        documents = [self._describe(readable) for readable in page]
-        return JSONResponse({"documents": documents, "next": following})
+        documents = [self._describe(readable) for readable in page.documents]
+        return JSONResponse({"documents": documents, "next": page.next})
 
     async def _list_deleted(self, request: Request) -> Response:
         permit = await self._guard.admit(request, access=Access.ADMIN)
         prefix, after, limit = _page(request)
+        if search_of(request):
+            raise InvalidQuery("expected either search or deleted=true, got both")
         page = await self._store.tombstones(prefix, after, limit)
         await self._guard.renewed(permit, Access.ADMIN)
         following = page[-1].document if len(page) == limit else None

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from collab.access import Access, Grants, Identity
 from collab.server.auth.guard import Guard
 from collab.server.http.listing import read_page
+from collab.server.http.search import Search
 from collab.storage.memory import MemoryStore
 from collab.store import Append, NewEntry
 from tests.core import poison
@@ -26,11 +27,12 @@ async def everything(
         sizes = []
         while True:
             after = names[-1] if names else ""
-            page = await read_page(store, guard, identity, prefix, after, limit)
-            names += [readable.summary.document for readable in page]
-            sizes.append(len(page))
-            if len(page) < limit:
+            page = await read_page(store, guard, identity, prefix, after, limit, Search(""))
+            names += [readable.summary.document for readable in page.documents]
+            sizes.append(len(page.documents))
+            if page.next is None:
                 return names, sizes
+            assert page.next == names[-1]
 
 
 @given(
@@ -59,3 +61,46 @@ async def test_the_application_is_asked_about_each() -> None:
     ana = Identity(id="ana", grants=Grants({}))
     names, _ = await everything(ana, "", 2, Guard(None, authorize))
     assert names == ["a/1", "a/b/1", "b/1"]
+
+
+def test_a_name_is_found_by_its_words_in_any_order_and_case() -> None:
+    name = "Team Ünits/Meeting notes ＡＢＣ straße"
+    for found in (
+        "",
+        "  ",
+        "meeting",
+        "NOTES meet",
+        "u\u0308nits",
+        "units",
+        "abc",
+        "STRASSE",
+        "ts/mee",
+    ):
+        assert Search(found).finds(name), found
+    for missed in ("meetings", "notes minutes", "b c d"):
+        assert not Search(missed).finds(name), missed
+
+
+@pytest.mark.anyio
+async def test_what_is_searched_for_is_found_far_down_and_no_page_looks_at_every_name() -> None:
+    everybody = Identity(id="ana", access=Access.READ)
+    names = [f"{number:05}" for number in range(20_001)] + [
+        "needle in hay",
+        "needle 2",
+        "~needle 3",
+    ]
+    entry = NewEntry(update=poison.HELLO, time_ms=1, author=None)
+    async with MemoryStore() as store:
+        await store.append([Append(document=name, entries=[entry]) for name in names])
+        found: list[str] = []
+        lengths: list[int] = []
+        after: str | None = ""
+        while after is not None:
+            page = await read_page(
+                store, Guard(None, None), everybody, "", after, 2, Search("Needle")
+            )
+            found += [readable.summary.document for readable in page.documents]
+            lengths.append(len(page.documents))
+            after = page.next
+    assert found == ["needle 2", "needle in hay", "~needle 3"]
+    assert lengths == [0, 0, 2, 1]
