@@ -1,14 +1,17 @@
 import { documentAddress } from './address.js'
 import { unsentDocuments } from './device-copies.js'
 import { recentDocuments } from './device-copy.js'
+import { DocumentSearch, finds } from './document-search.js'
 import { byId, element, icon } from './elements.js'
-import { type Page, RequestFailed, type Summary, askJson } from './request.js'
+import { type Page, RequestFailed, type Summary, ask, readJson } from './request.js'
 import { ago } from './times.js'
 
 /** How often the server is asked, where nothing is known to have changed, milliseconds. */
 const REFRESH_MS = 10_000
 /** How long it is not asked again where something has changed: somebody types, milliseconds. */
 const REST_MS = 3_000
+/** How many documents are shown first, and how many more each time. */
+const PAGE = 100
 
 /** The list of documents beside the text. */
 export class DocumentList {
@@ -18,12 +21,16 @@ export class DocumentList {
   readonly #open: (name: string) => void
   readonly #delete: (name: string) => void
   readonly #onreach: () => void
+  readonly #search = new DocumentSearch(this.#list, () => this.#narrow(), () => void this.refresh())
   /** What may be done with the documents that were listed, as was said last. */
   readonly #accesses = new Map<string, Summary['access']>()
   #summaries: Summary[] = []
   #next: string | null = null
-  /** How many pages of the server's list are shown. */
-  #pages = 1
+  /** How many of the server's documents are shown at most. */
+  #most = PAGE
+  /** What was searched for when the server was asked. */
+  #searched = ''
+  #asking = new AbortController()
   #current: string | null = null
   #here = 0
   /** Whether the server answered last; null where nobody can say yet. */
@@ -45,7 +52,7 @@ export class DocumentList {
     this.#delete = remove
     this.#onreach = onreach
     this.#more.addEventListener('click', () => {
-      this.#pages += 1
+      this.#most += PAGE
       void this.refresh()
     })
     setInterval(() => document.visibilityState === 'visible' && void this.refresh(), REFRESH_MS)
@@ -59,6 +66,7 @@ export class DocumentList {
   set current(name: string | null) {
     if (name === this.#current) return
     this.#current = name
+    if (name !== null && !finds(this.#search.text, name)) this.#search.clear()
     this.#draw()
   }
 
@@ -73,7 +81,8 @@ export class DocumentList {
     this.#reached = null
     this.#summaries = []
     this.#next = null
-    this.#pages = 1
+    this.#most = PAGE
+    this.#search.clear()
     this.#draw()
   }
 
@@ -102,7 +111,16 @@ export class DocumentList {
   /** Whether the whole list lacks the document that is open: nothing of it was stored then. */
   get #isMissing(): boolean {
     const isListed = this.#summaries.some(({ name }) => name === this.#current)
-    return this.#current !== null && this.#next === null && !isListed
+    return this.#current !== null && this.#next === null && !isListed && this.#searched === ''
+  }
+
+  /** Takes in that something else is searched for: what is known is shown at once. */
+  #narrow(): void {
+    if (this.#search.text !== this.#searched) {
+      this.#asking.abort()
+      this.#most = PAGE
+    }
+    this.#draw()
   }
 
   /** Asks the server again. */
@@ -123,20 +141,27 @@ export class DocumentList {
   }
 
   async #load(): Promise<void> {
+    const search = this.#search.text
+    this.#asking = new AbortController()
+    const { signal } = this.#asking
     try {
       const summaries: Summary[] = []
       let next: string | null = null
-      for (let page = 0; page < this.#pages && (page === 0 || next !== null); page += 1) {
-        const got: Page<Summary> = await fetchPage(next)
+      do {
+        const got: Page<Summary> = await fetchPage(search, next, signal)
         summaries.push(...got.documents)
         next = got.next
-      }
+      } while (next !== null && summaries.length < this.#most)
+      if (signal.aborted) return
       this.#summaries = summaries
       for (const { name, access } of summaries) this.#accesses.set(name, access)
       this.#next = next
+      this.#searched = search
       this.#reached = true
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error
+      // Something else is searched for by now.
+      if (signal.aborted) return
       // Who has to sign in again sees what they saw.
       if (error.status === 401) return
       // Unreachable: the list falls back on what this device knows.
@@ -145,23 +170,43 @@ export class DocumentList {
   }
 
   #draw(): void {
+    const search = this.#search.text
+    const isSettled = this.#reached === false || search === this.#searched
     const listed = new Map(this.#summaries.map((summary) => [summary.name, summary]))
-    const names = [...listed.keys()].sort(
+    let names = [...listed.keys()].sort(
       (a, b) => listed.get(b)!.updated_ms - listed.get(a)!.updated_ms || (a < b ? -1 : 1),
     )
-    if (this.#reached === false) names.push(...recentDocuments().filter((name) => !listed.has(name)))
+    // The server has looked through them already.
+    if (search !== this.#searched) names = names.filter((name) => finds(search, name))
+    const others = new Set<string>()
+    if (this.#current !== null) others.add(this.#current)
     const unsent = new Set(unsentDocuments())
     // What waits on this device alone would not be found again.
-    if (this.#reached) names.unshift(...[...unsent].filter((name) => !listed.has(name)))
-    if (this.#current !== null && !names.includes(this.#current)) names.unshift(this.#current)
+    if (this.#reached) for (const name of unsent) others.add(name)
+    const found = (name: string): boolean => !listed.has(name) && finds(search, name)
+    names.unshift(...[...others].filter(found))
+    if (this.#reached === false) names.push(...recentDocuments().filter((name) => !others.has(name) && found(name)))
     const held = this.#heldPlace()
     this.#list.replaceChildren(...names.map((name) => this.#item(name, listed.get(name), unsent.has(name))))
     if (held) this.#hold(held)
-    this.#more.hidden = this.#next === null
-    this.#note.hidden = this.#reached === null || (this.#reached && names.length > 0)
-    this.#note.textContent = this.#reached
-      ? 'No documents yet.'
-      : 'The server is out of reach. What you opened on this device can be read and written.'
+    this.#more.hidden = this.#next === null || !isSettled
+    this.#search.show(names.length, this.#next !== null, isSettled)
+    const note = this.#words(names.length, isSettled)
+    this.#note.hidden = note === ''
+    if (this.#note.textContent !== note) this.#note.textContent = note
+  }
+
+  /** What is to be said of a list. */
+  #words(documents: number, isSettled: boolean): string {
+    if (this.#reached === null) return ''
+    const isSearch = this.#search.text !== ''
+    if (!this.#reached) {
+      return isSearch && documents === 0
+        ? 'The server is out of reach. Nothing you opened on this device has a name like that.'
+        : 'The server is out of reach. What you opened on this device can be read and written.'
+    }
+    if (documents > 0 || !isSettled) return ''
+    return isSearch ? 'No document has a name like that.' : 'No documents yet.'
   }
 
   /** What in the list has the focus: which row, of which name, and what in it. */
@@ -196,7 +241,7 @@ export class DocumentList {
         details.append(element('span', { class: 'here' }, `${here} here`))
       }
     } else {
-      const isNew = this.#next === null
+      const isNew = this.#next === null && this.#searched === ''
       const where = !this.#reached ? 'On this device' : isNew ? 'Nothing written yet' : 'Open here'
       details.append(this.#reached === null ? '…' : where)
     }
@@ -219,6 +264,7 @@ export class DocumentList {
   }
 }
 
-async function fetchPage(after: string | null): Promise<Page<Summary>> {
-  return askJson('', after === null ? {} : { after })
+async function fetchPage(search: string, after: string | null, signal: AbortSignal): Promise<Page<Summary>> {
+  const query = { ...(search !== '' && { search }), ...(after !== null && { after }) }
+  return readJson(await ask('', { query, signal }))
 }
