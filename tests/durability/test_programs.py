@@ -200,6 +200,13 @@ def check(text: str, writers: list[Writer], saved: set[str]) -> None:
     assert not shown.keys() - {character for writer in writers for character in writer.typed}
 
 
+def report(number: int, took_seconds: float, writers: list[Writer]) -> None:
+    """Says how far it is, for those who read along (``pytest -s``)."""
+    typed = sum(len(writer.typed) for writer in writers)
+    saved = sum(len(writer.saved) for writer in writers)
+    print(f"round {number + 1} of {ROUNDS}: {took_seconds:.1f} s; {typed} typed, {saved} saved")
+
+
 @pytest.mark.timeout(1800 if SOAK else 120)
 async def test_whatever_breaks_all_that_was_saved_is_there_and_everyone_agrees(
     driver: Driver, store: Path
@@ -215,7 +222,8 @@ async def test_whatever_breaks_all_that_was_saved_is_there_and_everyone_agrees(
             tasks.start_soon(_aside, partial(blocking, gates[1], writers[1], course))
             tasks.start_soon(in_javascript, driver, gates[2], writers[2], course)
             tasks.start_soon(live, server.port, writers[3], course)
-            for _ in range(ROUNDS):
+            for number in range(ROUNDS):
+                began = time.monotonic()
                 for _ in range(CUTS):
                     await anyio.sleep(chance.uniform(0, 0.5))
                     gate = chance.choice(gates)
@@ -227,6 +235,7 @@ async def test_whatever_breaks_all_that_was_saved_is_there_and_everyone_agrees(
                 check(await _aside(partial(kept, store, ROOM)), writers, saved)
                 starting = partial(exits.enter_context, serving(store, server.port))
                 server = await _aside(starting)
+                report(number, time.monotonic() - began, writers)
             for gate in gates:
                 gate.blocks_websockets = False
             course.typing = False
@@ -237,7 +246,8 @@ async def test_whatever_breaks_all_that_was_saved_is_there_and_everyone_agrees(
         check(course.text, writers, saved)
         assert all(writer.saved == {*writer.typed} for writer in writers[:3])
         assert all(writer.saved for writer in writers)
-        assert course.tokens > 2 * ROUNDS, "tokens did not end"
+        # Two ask for tokens, and the shortest round takes half as long as one lasts.
+        assert course.tokens > ROUNDS, "tokens did not end"
 
 
 def _text_of(document: RemoteDocument | BlockingDocument) -> pycrdt.Text:
