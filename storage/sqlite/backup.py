@@ -27,6 +27,9 @@ from collab.storage.sqlite.store_copy import (
     copy_store,
     expect_alone,
     file_errors,
+    keep_aside,
+    put_in_place,
+    set_mode,
     sync_folder,
     temporary_beside,
 )
@@ -60,11 +63,11 @@ def write_backup(store: Path, target: Path, *, overwrite: bool, progress: Progre
         copy_store(store, copy, progress)
         backup = check_copy(copy)
         with file_errors(target):
-            copy.chmod(store.stat().st_mode & 0o7777)
+            set_mode(copy, store.stat().st_mode)
             if overwrite:
                 copy.replace(target)
             else:
-                target.hardlink_to(copy)  # Unlike a rename, it never replaces.
+                put_in_place(copy, target)
             sync_folder(target)
     return backup
 
@@ -102,8 +105,8 @@ def restore_backup(
         if not store.exists():
             expect_alone(store)
             with file_errors(store):
-                copy.chmod(backup.stat().st_mode & 0o7777)
-                store.hardlink_to(copy)
+                set_mode(copy, backup.stat().st_mode)
+                put_in_place(copy, store)
                 sync_folder(store)
             return None
         return _swap(copy, store, late_seconds)
@@ -113,12 +116,12 @@ def _swap(copy: Path, store: Path, late_seconds: float) -> Path:
     """Renames a copy to the store, and keeps the old one aside."""
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     aside = store.with_name(f"{store.name}.before-{moment}-{secrets.token_hex(2)}")
-    with _to_ourselves(store), file_errors(store):
+    with file_errors(store), store.open("rb") as old, _to_ourselves(store):
         before = store.stat()
-        copy.chmod(before.st_mode & 0o7777)
+        set_mode(copy, before.st_mode)
         with suppress(PermissionError):  # Only root can give files away, and needs to.
             os.chown(copy, before.st_uid, before.st_gid)
-        aside.hardlink_to(store)
+        keep_aside(old, store, aside)
         for suffix in BESIDE:
             beside = store.with_name(store.name + suffix)
             if beside.exists():  # It could not be opened: what belongs to it goes with it.

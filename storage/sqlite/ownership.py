@@ -55,7 +55,7 @@ def owned(path: Path, contact: Contact | None = None) -> Iterator[None]:
     if descriptor is None:
         raise StoreOwned(str(path))
     try:
-        os.fchmod(descriptor, 0o600)
+        _keep_to_ourselves(descriptor, lock)
         os.truncate(descriptor, 0)
         if contact is not None:
             os.write(descriptor, json.dumps(asdict(contact)).encode())
@@ -109,6 +109,17 @@ def _lock(lock: Path) -> int | None:
             os.close(descriptor)
             raise
         os.close(descriptor)  # Its owner removed it in between: what is there now is another.
+
+
+def _keep_to_ourselves(descriptor: int, lock: Path) -> None:
+    """Lets nobody else read the file: there is a secret in it."""
+    try:
+        os.fchmod(descriptor, 0o600)
+    except PermissionError as error:
+        raise StoreError(
+            f"expected a file system where {lock} can be kept from others, got one that has"
+            " the same permissions for all files"
+        ) from error
 
 
 def _is(descriptor: int, path: Path) -> bool:

@@ -2,10 +2,12 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from collab.errors import StoreError, StoreUnavailable
 from collab.storage.sqlite.connection import connect, connect_reader, store_errors
@@ -19,6 +21,9 @@ _STEP_PAGES = 256
 
 _SYNC_PAGES = 4096
 """Pages after which a copy is synced: one sync at the end would hold up a server's commits."""
+
+_PIECE_BYTES = 1 << 20
+"""Bytes copied in one go where a file is copied as it is."""
 
 BUSY_SECONDS = 2.0
 """How long a copy waits for another process's lock."""
@@ -135,6 +140,54 @@ def file_errors(path: Path) -> Iterator[None]:
         raise StoreError(f"expected {path} not to be there, got a file that is") from None
     except OSError as error:
         raise StoreUnavailable(f"expected to write {path}, got: {error.strerror}") from error
+
+
+def put_in_place(copy: Path, target: Path) -> None:
+    """Gives a file its name, which nothing may have yet; the name it had may go afterwards.
+
+    Raises:
+        FileExistsError: something has it.
+        OSError: it cannot be written.
+    """
+    try:
+        target.hardlink_to(copy)  # Unlike a rename, it never replaces.
+    except FileExistsError:
+        raise
+    except OSError:  # FAT, and file systems of some networks, have no second names.
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        try:
+            copy.replace(target)
+        except BaseException:
+            target.unlink()
+            raise
+
+
+def keep_aside(opened: BinaryIO, path: Path, aside: Path) -> None:
+    """Gives a file a second name, or its content where there can be none.
+
+    Args:
+        opened: the file; it is not closed here: that would end locks of this process on it.
+        path: its name.
+        aside: the second name; nothing has it yet.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    try:
+        aside.hardlink_to(path)
+    except OSError:
+        with temporary_beside(aside) as temporary:
+            with temporary.open("xb") as kept:
+                shutil.copyfileobj(opened, kept, _PIECE_BYTES)
+            set_mode(temporary, os.fstat(opened.fileno()).st_mode)
+            sync(temporary)
+            temporary.replace(aside)
+
+
+def set_mode(path: Path, mode: int) -> None:
+    """Sets who may read and write a file of ours, where the file system knows such a thing."""
+    with suppress(PermissionError):  # FAT has one for all files.
+        path.chmod(mode & 0o7777)
 
 
 def expect_alone(path: Path) -> None:

@@ -20,6 +20,8 @@ from collab.storage.sqlite.backup import restore_backup, write_backup
 from collab.storage.sqlite.ownership import owned
 from collab.storage.sqlite.store_copy import Backup
 from collab.store import Append, NewEntry
+from tests.e2e.serving import COLLAB
+from tests.storage.refusing import run_refused
 
 WRITER = Path(__file__).parents[1] / "writing_process.py"
 ROUNDS = 200 if os.environ.get("COLLAB_SOAK") else 4
@@ -286,6 +288,56 @@ def test_who_began_to_open_the_old_file_gives_up_instead_of_writing_to_it(
     assert aside is not None
     assert seqs(aside) == {"a": 3, "b": 3, "later": 1}
     assert seqs(store) == {"a": 3, "b": 3}
+
+
+class TestWithoutLinks:
+    """On FAT, and on file systems of some networks."""
+
+    def test_a_backup_is_made_and_replaces_nothing_unasked(self, store: Path, target: Path) -> None:
+        command = [COLLAB, "backup", str(target), "--store", f"sqlite:///{store}"]
+        done = run_refused("link,chmod", command)
+        assert done.returncode == 0, done.stderr
+        assert seqs(target) == {"a": 3, "b": 3}
+        assert list(target.parent.iterdir()) == [target]
+        target.write_text("precious")
+        assert run_refused("link,chmod", command).returncode == 1
+        assert target.read_text() == "precious"
+
+    def test_a_store_is_put_back_and_the_old_one_kept(self, store: Path, target: Path) -> None:
+        back_up(store, target)
+        fill(store, ["later"])
+        command = [COLLAB, "restore-backup", str(target), "--store", f"sqlite:///{store}"]
+        done = run_refused("link,chmod", command)
+        assert done.returncode == 0, done.stderr
+        assert seqs(store) == {"a": 3, "b": 3}
+        (aside,) = store.parent.glob("collab.db.before-*")
+        assert seqs(aside) == {"a": 3, "b": 3, "later": 1}
+
+    def test_who_began_to_open_the_old_file_is_locked_out_all_the_same(
+        self, store: Path, target: Path
+    ) -> None:
+        back_up(store, target)
+        old = store.with_name("old.db")
+        old.hardlink_to(store)
+        command = [COLLAB, "restore-backup", str(target), "--store", f"sqlite:///{store}"]
+        with ThreadPoolExecutor() as threads:
+            restored = threads.submit(run_refused, "link", command)
+            deadline = time.monotonic() + 20
+            while store.samefile(old):  # The file system tells nobody.
+                assert time.monotonic() < deadline
+                with suppress(TimeoutError):
+                    restored.result(0.001)
+            with pytest.raises(StoreUnavailable, match="locked"):
+                fill(old, ["lost"])
+            assert restored.result(20).returncode == 0
+
+    def test_it_goes_where_no_store_is(self, store: Path, target: Path, tmp_path: Path) -> None:
+        back_up(store, target)
+        elsewhere = tmp_path / "new.db"
+        command = [COLLAB, "restore-backup", str(target), "--store", f"sqlite:///{elsewhere}"]
+        assert run_refused("link", command).returncode == 0
+        assert seqs(elsewhere) == {"a": 3, "b": 3}
+        assert list(tmp_path.glob("new.db*")) == [elsewhere]
 
 
 def run_until_killed(arguments: Sequence[str], seconds: float) -> bool:

@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import signal
 import stat
+import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from collab.errors import StoreError, StoreOwned
 from collab.storage.sqlite.ownership import Contact, owned, read_contact
+from tests.storage.refusing import run_refused
 
 SERVER = Contact(url="http://127.0.0.1:8000", secret="opensesame")
 
@@ -46,6 +48,16 @@ def test_only_the_owner_s_account_reads_the_secret(store: Path) -> None:
     lock.touch(mode=0o644)
     with owned(store, SERVER):
         assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+
+
+def test_where_the_secret_cannot_be_kept_from_others_that_is_said(store: Path) -> None:
+    owning = (
+        "import pathlib, sys; from collab.storage.sqlite.ownership import owned\n"
+        "with owned(pathlib.Path(sys.argv[1])): pass"
+    )
+    refused = run_refused("fchmod", [sys.executable, "-c", owning, str(store)])
+    said = refused.stderr.splitlines()[-1]
+    assert said.startswith("collab.errors.StoreError: expected a file system where ")
 
 
 def test_names_of_one_file_are_one_store(store: Path) -> None:
