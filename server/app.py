@@ -114,6 +114,8 @@ class Collab:
         Raises:
             NotRunning: the app is not entered.
         """
+        if self._running is None and self._ended:
+            raise NotRunning("expected a running app, got one that has ended")
         if self._running is None:
             raise NotRunning(
                 "expected a running app: enter it in the host's lifespan, `async with collab: ...`"

@@ -128,6 +128,7 @@ class Handshakes:
             Unauthenticated: nobody is known by the request's credentials.
             AccessDenied: somebody is, who may not read the document.
             TooMany: its address or its user has too many connections.
+            NotRunning: the server stops, or has come to while it was asked.
         """
         connection = HTTPConnection(handshake)
         self._origins.check(connection)
@@ -136,6 +137,7 @@ class Handshakes:
             return self._peer_of_many(handshake, visit)
         admits = self._passes if endpoint.takes_passes else self._guard
         permit = await admits.admit(connection, check_name(name))
+        visit.check_open()
         return self._peer_of_one(endpoint, permit, visit)
 
     def admit_anyone(self, endpoint: Endpoint, name: str, handshake: Scope) -> Peer:
@@ -145,6 +147,7 @@ class Handshakes:
             OriginRefused: it is a web page from elsewhere.
             InvalidName: this cannot name a document, or who comes.
             TooMany: its address or its user has too many connections.
+            NotRunning: the server stops.
         """
         connection = HTTPConnection(handshake)
         self._origins.check(connection)

@@ -69,13 +69,21 @@ class Census:
             NotRunning: the server stops.
             TooMany: as many have come from there as may.
         """
-        if self._closed:
-            raise NotRunning("the server is shutting down")
+        self.check_open()
         address = self.address_of(handshake)
         if address and self._addresses[address] >= self._settings.address_connections:
             self._metrics.count_limit("address_connections")
             raise TooMany("expected fewer connections from your address")
         return Visit(self, address)
+
+    def check_open(self) -> None:
+        """Refuses everybody once the server stops.
+
+        Raises:
+            NotRunning: it does.
+        """
+        if self._closed:
+            raise NotRunning("the server is shutting down")
 
     def address_of(self, scope: Scope) -> str:
         """Names the address a request comes from; see ``client_address`` and ``one_client``."""
@@ -97,9 +105,9 @@ class Census:
         _count(self._addresses, address, change)
 
     def add(self, connection: Connection) -> None:
-        """A client's connection is there."""
+        """A client's connection is there; it is closed where the server has come to stop."""
         self._connections.add(connection)
-        if self._closed:  # It was let in before, and has been waiting for its rights.
+        if self._closed:
             connection.close(CloseCode.RESTART, RESTARTS)
 
     def remove(self, connection: Connection) -> None:
@@ -125,20 +133,28 @@ class Visit:
         self._connection: Connection | None = None
         self._users: list[str | None] = []
 
+    def check_open(self) -> None:
+        """See ``Census.check_open``."""
+        self._census.check_open()
+
     def check_user(self, user: str | None) -> None:
         """See ``Census.check_user``."""
         self._census.check_user(user)
 
-    def begin(self, connection: Connection | None = None) -> None:
+    def begin(self, connection: Connection | None = None) -> bool:
         """It has come.
 
         Args:
             connection: how a client is to be told to go; None for whatever ends otherwise.
+
+        Returns:
+            Whether it may stay: a client is told to go where the server has come to stop.
         """
         self._census.count(self._address, 1)
         self._connection = connection
         if connection is not None:
             self._census.add(connection)
+        return not self._census.closed
 
     def open(self, user: str | None) -> None:
         """A document is open for a user."""

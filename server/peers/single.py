@@ -73,7 +73,8 @@ class SinglePeer:
     def opened(self, connection: Connection) -> None:
         """Takes the seat at once where the room is in memory."""
         self._seat = Member(connection, self._session)
-        self._visit.begin(connection)
+        if not self._visit.begin(connection):
+            return  # Documents are not opened any more.
         self._visit.open(self._session.identity.id)
         current = self._guard.is_current(self._permit)
         room = self._rooms.acquire_loaded(self._name) if current else None

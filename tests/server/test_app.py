@@ -1,7 +1,7 @@
 """Collab in other apps: mounted or alone, entered by the host or by the server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -9,12 +9,16 @@ import anyio
 import httpx
 import pycrdt
 import pytest
+from anyio.abc import TaskGroup
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from websockets.asyncio.client import connect
 
+from collab.access import Identity
+from collab.close import CloseCode
 from collab.errors import InvalidName, NotRunning, SettingsError, WrongTask
 from collab.protocol import yjs
 from collab.protocol.messages import SyncStep2, Update
@@ -39,6 +43,44 @@ def host_of(collab: Collab, *, lifespan: bool) -> Starlette:
             yield
 
     return Starlette(routes=[Mount("/collab", collab)], lifespan=entered if lifespan else None)
+
+
+def begin(
+    app: Collab,
+    tasks: TaskGroup,
+    type_: str,
+    path: str,
+    accept: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint,
+) -> list[Message]:
+    """Begins a request; returns where what is answered will be."""
+    first = {"type": "websocket.connect"} if type_ == "websocket" else {"type": "http.request"}
+    coming, sent = [first], list[Message]()
+
+    async def receive() -> Message:
+        if not coming:
+            while not sent or sent[-1]["type"] != "websocket.close":
+                await anyio.lowlevel.checkpoint()
+            return {"type": "websocket.disconnect"}
+        return coming.pop()
+
+    async def send(message: Message) -> None:
+        if message["type"] == "websocket.accept":
+            await accept()
+        sent.append(message)
+
+    scope = {
+        "type": type_,
+        "method": "GET",
+        "http_version": "1.1",
+        "path": path,
+        "query_string": b"",
+        "headers": [],
+        "client": ("127.0.0.1", 1),
+        "subprotocols": [],
+        "extensions": {"websocket.http.response": {}},
+    }
+    tasks.start_soon(app, scope, receive, send)
+    return sent
 
 
 async def read_text(port: int, path: str, expected: str) -> None:
@@ -162,6 +204,54 @@ class TestMounting:
         async with Collab(MemoryStore()) as collab:
             with pytest.raises(NotRunning, match="got one that is"):
                 await collab.__aenter__()
+
+    async def test_what_is_asked_of_it_after_it_has_ended_is_told_so(self) -> None:
+        async with Collab(MemoryStore()) as collab:
+            pass
+        with pytest.raises(NotRunning, match="got one that has ended"):
+            async with collab.document("d"):
+                pass
+        with pytest.raises(NotRunning, match="got one that has ended"):
+            await collab.revoke(user="ana")
+
+    @pytest.mark.parametrize(
+        ("type_", "path"),
+        [("websocket", "/ws/d"), ("http", "/sse/d"), ("http", "/api/docs/d/events")],
+    )
+    async def test_who_is_still_asked_for_when_it_ends_is_told_to_come_back(
+        self, type_: str, path: str
+    ) -> None:
+        asked, answered = anyio.Event(), anyio.Event()
+
+        async def authenticate(_: HTTPConnection) -> Identity:
+            asked.set()
+            await answered.wait()
+            return Identity(id="ana")
+
+        async with anyio.create_task_group() as tasks:
+            async with Collab(MemoryStore(), authenticate=authenticate) as collab:
+                sent = begin(collab, tasks, type_, path)
+                await asked.wait()
+            answered.set()
+        assert [message.get("status") for message in sent] == [503, None]
+
+    async def test_who_is_let_in_when_it_ends_is_told_to_come_back(self) -> None:
+        accepting, accepted = anyio.Event(), anyio.Event()
+
+        async def accept() -> None:
+            accepting.set()
+            await accepted.wait()
+
+        async with anyio.create_task_group() as tasks:
+            async with Collab(MemoryStore()) as collab:
+                sent = begin(collab, tasks, "websocket", "/ws/d", accept)
+                await accepting.wait()
+            accepted.set()
+        assert sent[-1] == {
+            "type": "websocket.close",
+            "code": CloseCode.RESTART,
+            "reason": "the server restarts",
+        }
 
     async def test_after_it_was_left_it_may_be_entered_again(self) -> None:
         collab = Collab(MemoryStore())
