@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+import time
 from pathlib import Path
 
 import anyio
@@ -54,6 +55,23 @@ class TestHTTP:
             assert b" 200 " in head
             await raw.reader.readexactly(len(b'{"status":"ok"}'))
         await raw.close()
+
+    @pytest.mark.parametrize("native", [True, False])
+    async def test_no_part_of_an_answer_waits_for_the_client_to_acknowledge_another(
+        self, native: bool
+    ) -> None:
+        """Which takes 40 ms: clients wait for something to say along with it."""
+        async with front_door(Collab(MemoryStore()), native=native) as port:
+            raw = await Raw.open(port)
+            took = []
+            for _ in range(30):
+                began = time.monotonic()
+                raw.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                await raw.read_head()
+                await raw.reader.readexactly(len(b'{"status":"ok"}'))
+                took.append(time.monotonic() - began)
+            assert min(took[10:]) < 0.03  # At first clients acknowledge at once.
+            await raw.close()
 
     async def test_a_handshake_behind_a_request_is_read_for_itself(self, port: int) -> None:
         """The path of the one and the path of the other are not one path."""
