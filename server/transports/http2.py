@@ -10,10 +10,14 @@ from h2.events import DataReceived, Event, PriorityUpdated, RequestReceived, Str
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 from hypercorn.asyncio.worker_context import WorkerContext
-from hypercorn.events import Updated
+from hypercorn.events import Closed, Updated
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import H2Protocol
 from priority.priority import MissingStreamError
+
+_RESETS_AT_ONCE = 1_000
+_RESETS_PER_SECOND = 33
+"""How many requests a client may give up; those of nghttp2, since CVE-2023-44487."""
 
 
 class Context(WorkerContext):
@@ -35,9 +39,9 @@ class HTTP2(H2Protocol):
     would take the offer, and go past the native transport.
 
     It fails, and with it all else that goes over the connection, on a body that still comes
-    after its answer, on requests without a path or with one that is not ASCII, and on more
-    priorities than it keeps. It waits for ever for a client that opens no window for an answer, and
-    takes a connection whose last request was reset for one that is busy.
+    after its answer, on requests without a path or with one that is not ASCII, on more priorities
+    than it keeps, and after a thousand requests. It waits for ever for a client that opens no
+    window for an answer, and takes a connection whose last request was reset for one that is busy.
     """
 
     context: Context
@@ -46,6 +50,7 @@ class HTTP2(H2Protocol):
         super().__init__(*args, **options)
         del self.connection.local_settings[SettingCodes.ENABLE_CONNECT_PROTOCOL]
         self._patience: dict[int, asyncio.Timeout] = {}
+        self._resets_at = 0.0
 
     async def _handle_events(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -60,11 +65,26 @@ class HTTP2(H2Protocol):
                     self.connection.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
                 await self._flush()
             elif isinstance(event, PriorityUpdated):
-                pass  # RFC 9113, section 5.3: they mean nothing any more.
+                self.keep_alive_requests = 0  # RFC 9113, section 5.3: they mean nothing any more.
             else:
                 await super()._handle_events([event])
             if isinstance(event, StreamReset):
                 await self._forget(event.stream_id)
+                if not self._may_reset():
+                    self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+                    await self._flush()
+                    await self.send(Closed())
+                    return
+
+    async def _create_stream(self, request: RequestReceived) -> None:
+        await super()._create_stream(request)
+        self.keep_alive_requests = 0  # At a bound, it would end all streams there are.
+
+    def _may_reset(self) -> bool:
+        """Counts a request that was given up; tells whether it was not one too many."""
+        now = asyncio.get_running_loop().time()
+        self._resets_at = max(self._resets_at, now) + 1 / _RESETS_PER_SECOND
+        return self._resets_at - now <= _RESETS_AT_ONCE / _RESETS_PER_SECOND
 
     async def stream_send(self, event: StreamEvent) -> None:
         """Sends a part of an answer, for as long as something of it is taken now and then."""

@@ -8,7 +8,14 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import ConnectionTerminated, Event, ResponseReceived, StreamEnded, StreamReset
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+)
 from h2.settings import SettingCodes
 from starlette.requests import HTTPConnection
 
@@ -235,3 +242,25 @@ async def test_who_resets_request_after_request_is_cut_and_leaves_nothing() -> N
             await client.until_cut()
         async with connected(port) as other:
             await other.goes_on(1)
+
+
+async def test_an_event_stream_goes_on_however_much_is_asked_beside_it() -> None:
+    """Nor does anybody who asks lose an answer: who asks no more than is answered has no bound."""
+    async with front_door(Collab(MemoryStore())) as port, connected(port) as client:
+        client.ask(1, get(b"/sse/a"))
+        await client.until(DataReceived, 1)
+        for number in range(1, 1_100):
+            client.events.clear()
+            await client.goes_on(2 * number + 1)
+        client.h2.reset_stream(1)
+        await client.goes_on(5_001)
+
+
+async def test_who_gives_up_a_request_now_and_then_is_not_cut() -> None:
+    """As pages do that search while somebody types."""
+    async with front_door(Collab(MemoryStore())) as port, connected(port) as client:
+        for number in range(600):
+            client.h2.send_headers(4 * number + 1, get(), end_stream=True)
+            client.h2.reset_stream(4 * number + 1)
+            client.events.clear()
+            await client.goes_on(4 * number + 3)
