@@ -14,6 +14,7 @@ from collab.render.delta import delta_node, is_plain
 from collab.render.html import html, html_of_plain_text
 from collab.render.markdown import fenced, markdown
 from collab.render.plain import plain
+from collab.render.reshaping import reshape
 from collab.render.tree import Node
 from collab.render.values import Json, json_value, node_value, text_value
 from collab.render.xml import Chunks, fragment_node, text_nodes
@@ -125,7 +126,7 @@ def _show(doc: "pycrdt.Doc[Any]", name: str, kinds: Mapping[str, RootKind], form
             return html_of_plain_text(text) if form is Format.HTML else text
         node = delta_node(chunks)
     else:
-        node = _xml_node(doc, name, kind)
+        node = reshape(_xml_node(doc, name, kind))
     if form is Format.TEXT:
         return plain(node)
     return html(node) if form is Format.HTML else markdown(node)

@@ -145,7 +145,7 @@ def _tags(mark: Mark) -> tuple[str, str]:
         title = mark.attributes.get("title")
         named = f' title="{escape(title)}"' if isinstance(title, str) else ""
         return f'<a href="{escape(address)}"{named} rel="noopener noreferrer nofollow">', "</a>"
-    colour = safe_colour(mark.attributes.get("color"))
+    colour = safe_colour(mark.attributes.get("color", mark.attributes.get("stringValue")))
     if style == "highlight":
         return (f'<mark style="background-color: {colour}">' if colour else "<mark>"), "</mark>"
     if style == "text_style":

@@ -28,12 +28,22 @@ _WORDS = {
     "br": "hard_break",
     "linebreak": "hard_break",
     "hr": "horizontal_rule",
+    "horizontalrule": "horizontal_rule",
     "divider": "horizontal_rule",
     "img": "image",
     "p": "paragraph",
+    "table_paragraph": "paragraph",
+    "ul": "bullet_list",
+    "ol": "ordered_list",
+    "li": "list_item",
+    "listitem": "list_item",
+    "a": "link",
+    "autolink": "link",
     "th": "table_header",
     "td": "table_cell",
     "tr": "table_row",
+    "tablerow": "table_row",
+    "tablecell": "table_cell",
 }
 
 _STYLES = {
@@ -47,6 +57,8 @@ _STYLES = {
     "mark": "highlight",
     "sub": "subscript",
     "sup": "superscript",
+    "text_color": "text_style",
+    "background_color": "highlight",
 }
 
 STYLES = (
