@@ -65,7 +65,7 @@ class HTTP2(H2Protocol):
                     self.connection.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
                 await self._flush()
             elif isinstance(event, PriorityUpdated):
-                self.keep_alive_requests = 0  # RFC 9113, section 5.3: they mean nothing any more.
+                pass  # RFC 9113, section 5.3: they mean nothing any more.
             else:
                 await super()._handle_events([event])
             if isinstance(event, StreamReset):
