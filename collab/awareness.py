@@ -83,7 +83,7 @@ def sign(state: bytes, identity: Identity) -> bytes:
 def _check_state(state: bytes) -> None:
     """Refuses what other clients could not read: their JSON.parse would throw in a callback."""
     try:
-        value = json.loads(state.decode(), parse_constant=_refuse_constant)
+        value = _STRICT.decode(state.decode())
     except (ValueError, RecursionError):
         raise ProtocolError("expected an awareness state in JSON, got something else") from None
     if value is not None and not isinstance(value, dict):
@@ -94,3 +94,7 @@ def _check_state(state: bytes) -> None:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
+
+
+# ``json.loads`` would make one for each state.
+_STRICT = json.JSONDecoder(parse_constant=_refuse_constant)

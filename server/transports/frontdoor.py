@@ -32,6 +32,7 @@ from collab.server.settings import Settings
 from collab.server.tasks import Spawn
 from collab.server.transports.amendments import amend_hypercorn
 from collab.server.transports.bounded import Bounded
+from collab.server.transports.cork import CAN_CORK, cork
 from collab.server.transports.frames import Frames
 from collab.server.transports.heads import HEAD_END, Handshake, read_handshake
 from collab.server.transports.http2 import Context
@@ -40,7 +41,6 @@ from collab.server.transports.native import NativeConnection
 
 _READ_BUFFER_BYTES = 2048
 """What picows reads into, for each connection; it grows with longer messages."""
-_CORK: int | None = getattr(socket, "TCP_CORK", None)
 _CLOSE_SECONDS = 2.0
 """How long HTTP requests under way may take when the server stops."""
 
@@ -100,7 +100,7 @@ class FrontDoor:
             # number of its protocol.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Asked of each connection it would cost a microsecond.
-        self.corks = _CORK is not None and is_tcp
+        self.corks = CAN_CORK and is_tcp
         self._app = ASGIWrapper(app)  # type: ignore[arg-type]  # the same protocol, typed apart
         self._config = config
         self._listener = listener
@@ -248,7 +248,7 @@ class _Accepted(WSUpgradeResponse):
     def to_bytes(self) -> bytearray:
         """Writes it."""
         fields = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
-        return bytearray(f"HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n".encode())
+        return bytearray(f"HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n", "latin-1")
 
 
 class _Guest(asyncio.Protocol):
@@ -327,7 +327,7 @@ class _Guest(asyncio.Protocol):
         def listen(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
             return WSUpgradeResponseWithListener(
                 _Accepted(choose_subprotocol(handshake.scope)),
-                NativeConnection(peer, door.settings, door.handshakes.metrics),
+                NativeConnection(peer, door.settings, door.handshakes.metrics, corks=door.corks),
             )
 
         protocol = Frames(
@@ -349,9 +349,8 @@ class _Guest(asyncio.Protocol):
         )
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        # The answer and what a room begins with leave in one segment: each costs the kernel some
-        # microseconds, and crowds come back all at once.
-        self._cork(transport, on=True)
+        if door.corks:  # The answer and what a room begins with leave together.
+            cork(transport, on=True)
         if peer.known:
             protocol.data_received(handshake.head + handshake.rest)
         else:
@@ -360,13 +359,8 @@ class _Guest(asyncio.Protocol):
             bounded = Bounded(protocol, peer, most, door.handshakes.strangers)
             transport.set_protocol(bounded)
             bounded.data_received(handshake.rest)
-        self._cork(transport, on=False)
-
-    def _cork(self, transport: asyncio.Transport, *, on: bool) -> None:
-        """Has what is sent wait until it is sent together; only Linux can, and only for TCP."""
-        if self._door.corks and not transport.is_closing():
-            assert _CORK is not None
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _CORK, on)
+        if door.corks:
+            cork(transport, on=False)
 
     def _refuse(self, error: CollabError) -> None:
         if self._transport is None:

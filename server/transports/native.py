@@ -12,21 +12,34 @@ from collab.server.limits.throttle import Throttle
 from collab.server.metrics import Metrics
 from collab.server.peers.peer import Peer
 from collab.server.settings import Settings
+from collab.server.transports.cork import cork
 
 # An attribute of an enumeration costs ten times a global, and frames are many.
 _BINARY: Final = WSMsgType.BINARY
 
 
 class NativeConnection(WSListener):
-    """A WebSocket of picows; see ``collab.server.connection.Connection``."""
+    """A WebSocket of picows; see ``collab.server.connection.Connection``.
+
+    What it is sent while several messages are read that came together leaves in one segment.
+
+    Args:
+        peer: who is at the other end.
+        settings: bounds and times.
+        metrics: count closes and limits.
+        corks: whether its socket can be corked.
+    """
 
     __slots__ = (
+        "_corked",
+        "_corks",
         "_ended",
         "_fragments",
         "_goodbye",
         "_held_back",
         "_metrics",
         "_peer",
+        "_reads_on",
         "_rest",
         "_settings",
         "_throttle",
@@ -36,7 +49,9 @@ class NativeConnection(WSListener):
         "told",
     )
 
-    def __init__(self, peer: Peer, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, peer: Peer, settings: Settings, metrics: Metrics, *, corks: bool = False
+    ) -> None:
         self.heard = True
         self.told = True
         self.send_seconds = 0.0
@@ -50,6 +65,9 @@ class NativeConnection(WSListener):
         self._goodbye: asyncio.TimerHandle | None = None
         self._held_back = False
         self._ended = False
+        self._corks = corks
+        self._corked = False
+        self._reads_on = False
 
     # What rooms call.
 
@@ -64,6 +82,9 @@ class NativeConnection(WSListener):
         """Queues a frame."""
         if self._transport is not None and self._goodbye is None:
             self.told = True
+            if self._reads_on and not self._corked:
+                self._corked = True
+                cork(self._transport.underlying_transport, on=True)
             self._transport.send(_BINARY, frame)
 
     def close(self, code: CloseCode, reason: str = "") -> None:
@@ -121,6 +142,7 @@ class NativeConnection(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame has come, perhaps a fragment of a message."""
         self.heard = True
+        self._reads_on = self._corks and not frame.last_in_buffer
         self._count(frame.payload_size)
         kind = frame.msg_type
         if kind == _BINARY and frame.fin:
@@ -137,6 +159,9 @@ class NativeConnection(WSListener):
             transport.disconnect()
         elif kind == WSMsgType.TEXT:
             self.close(CloseCode.MALFORMED, "expected binary messages, got text")
+        if self._corked and not self._reads_on:
+            self._corked = False
+            cork(transport.underlying_transport, on=False)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The socket has ended, however it did."""
