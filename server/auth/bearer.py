@@ -40,5 +40,7 @@ def choose_subprotocol(handshake: Scope) -> str | None:
 def offered_subprotocols(handshake: Scope) -> list[str]:
     """The WebSocket subprotocols that a handshake offers, in order."""
     offered = [value for name, value in handshake["headers"] if name == b"sec-websocket-protocol"]
+    if not offered:
+        return []
     names = b",".join(offered).decode("latin-1").split(",")
     return [name.strip() for name in names if name.strip()]
