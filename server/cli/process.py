@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from collab.server.app import Collab
 from collab.server.cli.claim import Claim
+from collab.server.cli.hangups import heed_hangups, ignore_hangups
 from collab.server.cli.listening import listen_beside
 from collab.server.cli.workers import Post
 from collab.server.siblings import Siblings, with_addresses
@@ -46,7 +47,7 @@ class Service:
 
 
 def run(service: Service, opened: Callable[[], None], claim: Claim | None) -> None:
-    """Serves until SIGTERM or Ctrl-C, then ends in order; a second one ends the process at once.
+    """Serves until SIGTERM, SIGHUP or Ctrl-C, then ends in order; a second one, at once.
 
     Args:
         service: what to serve.
@@ -80,6 +81,7 @@ async def _run(service: Service, opened: Callable[[], None], claim: Claim | None
     signals = (signal.SIGTERM, signal.SIGINT)
     with contextlib.ExitStack() as heeding:
         received = heeding.enter_context(anyio.open_signal_receiver(*signals))
+        heed_hangups()
         async with contextlib.AsyncExitStack() as exits:
             if claim is not None:
                 # Left after the app, whose last commit comes when it is left.
@@ -92,6 +94,7 @@ async def _run(service: Service, opened: Callable[[], None], claim: Claim | None
             opened()
             async for _ in received:
                 break
+            ignore_hangups()
             heeding.close()
             for number in signals:
                 signal.signal(number, signal.SIG_DFL)

@@ -183,7 +183,7 @@ def serve(
     only_check: bool,
     **options: Any,
 ) -> None:
-    """Serve documents over WebSockets and HTTP until SIGTERM or Ctrl-C."""
+    """Serve documents over WebSockets and HTTP until SIGTERM, SIGHUP or Ctrl-C."""
     begin_log = partial(configure_logs, log_level, log_format)
     begin_log()
     raise_limit()

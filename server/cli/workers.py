@@ -18,6 +18,7 @@ from types import FrameType
 from typing import NoReturn
 
 from collab.errors import CollabError, WorkerFailed
+from collab.server.cli.hangups import heed_hangups, ignore_hangups
 
 logger = logging.getLogger("collab")
 
@@ -32,6 +33,7 @@ _READY = b"\0"
 _SAID_BYTES = 4096
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _HEEDED = (*_STOPPING, signal.SIGCHLD)
+_HELD_BACK = (*_HEEDED, signal.SIGHUP)
 
 
 class Post:
@@ -118,7 +120,7 @@ class Workers:
         heapq.heappush(self._due, (time.monotonic() + seconds, next(self._order), call))
 
     def run(self) -> None:
-        """Runs the workers until SIGTERM or Ctrl-C ends them in order; a second one kills them.
+        """Runs the workers until SIGTERM, SIGHUP or Ctrl-C; a second one but SIGHUP kills them.
 
         Raises:
             WorkerFailed: one of them did not start, or did not end in order.
@@ -160,6 +162,7 @@ class Workers:
             if self._stopping:
                 self._signal(signal.SIGKILL)
                 sys.exit(128 + number)
+            ignore_hangups()
             self._stop()
 
     def _greet(self) -> None:
@@ -234,7 +237,7 @@ class Workers:
         sys.stdout.flush()
         sys.stderr.flush()
         # A signal must not find the child with the parent's handlers.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _HEEDED)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
         try:
             pid = os.fork()
             if pid == 0:
@@ -243,7 +246,7 @@ class Workers:
             os.close(writing)
             self._workers[pid] = _Worker(number, pid, reading)
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
 
     def _become(self, post: Post, pipe: int) -> NoReturn:
         """Is a worker, in its process, and nothing else any more."""
@@ -257,9 +260,10 @@ class Workers:
                 os.close(worker.pipe)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            # Ctrl-C goes to all processes of a terminal; the parent passes it on.
+            # Ctrl-C and SIGHUP go to all processes of a terminal; the parent passes them on.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
+            ignore_hangups()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
             self._work(post)
             code = 0
         except CollabError as error:
@@ -278,6 +282,7 @@ class Workers:
         self._woken.setblocking(False)
         before = {number: signal.signal(number, _take_note) for number in _HEEDED}
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        heed_hangups()
         try:
             yield
         finally:

@@ -2,12 +2,15 @@
 
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pycrdt
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from collab.close import CloseCode
 from collab.protocol import yjs
 from tests.e2e.reading import Reader
 from tests.e2e.serving import load, locked, serve
@@ -57,3 +60,35 @@ def test_a_second_signal_ends_it_at_once(store: Path, number: signal.Signals) ->
         server.tell_to_stop()
         server.process.send_signal(number)
         assert server.process.wait(_DEADLINE_SECONDS) == -number
+
+
+@pytest.mark.parametrize("then", [None, signal.SIGHUP])
+def test_a_terminal_that_is_closed_ends_it_in_order(
+    store: Path, then: signal.Signals | None
+) -> None:
+    """Shells tell it once more."""
+    doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
+    with (
+        serve(store) as server,
+        connect(f"{server.websockets}/notes") as editor,
+        connect(f"{server.websockets}/notes") as reader,
+    ):
+        with locked(store):
+            doc["text"] = pycrdt.Text("unsaved")
+            editor.send(yjs.update(doc.get_update()))
+            Reader(reader).read_until("unsaved")
+            server.process.send_signal(signal.SIGHUP)
+            with suppress(ConnectionClosed):
+                while True:
+                    editor.recv(_DEADLINE_SECONDS)
+            assert editor.close_code == CloseCode.RESTART
+            if then is not None:
+                server.process.send_signal(then)
+        assert server.process.wait(_DEADLINE_SECONDS) == 0
+    assert load(store, "notes").seq == 1
+
+
+def test_under_nohup_it_goes_on(store: Path) -> None:
+    with serve(store, under=("nohup",)) as server:
+        server.process.send_signal(signal.SIGHUP)
+        server.terminate()

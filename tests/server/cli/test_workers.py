@@ -1,5 +1,6 @@
 """The parent of workers, with work that does what a test needs, in a process of its own."""
 
+import os
 import re
 import signal
 import subprocess
@@ -49,6 +50,7 @@ def parent(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     ) as process:
         try:
             yield process
@@ -97,6 +99,18 @@ def test_one_that_dies_as_soon_as_it_serves_has_served(tmp_path: Path) -> None:
         assert process.stderr.readline().startswith("worker 2 died: SIGKILL; another in ")
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_terminal_that_is_closed_ends_them_in_order(tmp_path: Path, times: int) -> None:
+    """The kernel tells all of them, and shells once more."""
+    with parent(tmp_path, "serve(post)") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "all serve\n"
+        for _ in range(times):
+            os.killpg(process.pid, signal.SIGHUP)
+        assert process.communicate(timeout=20) == ("", "")
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("number", [1, 2])
