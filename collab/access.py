@@ -119,8 +119,8 @@ class Identity:
         expires_at: when it is no longer to be believed, in seconds since 1970; None for never.
 
     Raises:
-        InvalidName: the id has half a surrogate pair, which no store takes; or it begins like a
-            claimed name.
+        InvalidName: the id or the name has half a surrogate pair, which no store takes and no
+            answer carries; or the id begins like a claimed name.
     """
 
     id: str | None = None
@@ -133,19 +133,19 @@ class Identity:
     expires_at: float | None = None
 
     def __post_init__(self) -> None:
-        if self.id is not None:
+        for text in filter(None, (self.id, self.name)):
             try:
-                self.id.encode()
+                text.encode()
             except UnicodeEncodeError as error:
                 raise InvalidName(
-                    "expected an identity of whole characters, got a lone surrogate", self.id
+                    "expected an identity of whole characters, got a lone surrogate", text
                 ) from error
-            if self.id.startswith(CLAIMED):
-                raise InvalidName(
-                    f"expected an identity that begins with anything but {CLAIMED}, "
-                    f"which marks claimed names, got {self.id!r}",
-                    self.id,
-                )
+        if self.id is not None and self.id.startswith(CLAIMED):
+            raise InvalidName(
+                f"expected an identity that begins with anything but {CLAIMED}, "
+                f"which marks claimed names, got {self.id!r}",
+                self.id,
+            )
 
     @property
     def author(self) -> str | None:

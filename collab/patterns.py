@@ -45,7 +45,6 @@ class Pattern:
                 self._expected[character] = self._expected.get(character, 0) | 1 << self._length
                 self._length += 1
         across = self._across.bit_count()
-        across = self._across.bit_count()
         self.rank = (self._length, -across, across - self._within.bit_count())
 
     def matches(self, name: str) -> bool:

@@ -1,5 +1,6 @@
 """Claims: what a token says of who carries it, and what they may do."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,8 @@ from collab.access import Access, Grants, Identity
 from collab.errors import InvalidGrant, InvalidName, Unauthenticated
 
 _WORDS = {access.name.lower(): access for access in Access}
+_LATEST = 253_402_300_800
+"""The end of the year 9999, in seconds since 1970: no token is for longer."""
 
 
 def read_claims(claims: Mapping[str, Any]) -> Identity:
@@ -37,8 +40,8 @@ def read_claims(claims: Mapping[str, Any]) -> Identity:
             access=Access.ADMIN if admin else Access.NONE,
             grants=None if admin else Grants({p: _read_access(w) for p, w in documents.items()}),
             token_id=_read(claims, "jti", str),
-            issued_at=None if claims.get("iat") is None else float(claims["iat"]),
-            expires_at=float(claims["exp"]),
+            issued_at=None if claims.get("iat") is None else _read_time(claims, "iat"),
+            expires_at=_read_time(claims, "exp"),
         )
     except (InvalidGrant, InvalidName) as error:
         raise Unauthenticated(f"the token's claims make no sense: {error}") from error
@@ -96,6 +99,17 @@ def _read(claims: Mapping[str, Any], name: str, kind: type) -> Any:
             f"got {type(value).__name__}"
         )
     return value
+
+
+def _read_time(claims: Mapping[str, Any], name: str) -> float:
+    """Reads a time that is known to be a number; one that is far off is taken for a bad one."""
+    try:
+        seconds = float(claims[name])
+    except OverflowError:
+        seconds = math.inf
+    if not abs(seconds) <= _LATEST:
+        raise Unauthenticated(f"expected the claim {name} of a token before the year 10000")
+    return seconds
 
 
 def _read_access(word: object) -> Access:

@@ -53,10 +53,12 @@ def test_somebody_unnamed_may_write_where_nothing_is_configured() -> None:
     assert (ANYONE.id, ANYONE.access) == (None, Access.ADMIN)
 
 
-@pytest.mark.parametrize("identity_id", ["\ud83d", "a\udc00"])
-def test_an_identity_that_no_store_can_write_down_is_refused(identity_id: str) -> None:
+@pytest.mark.parametrize("text", ["\ud83d", "a\udc00"])
+def test_an_identity_that_no_store_can_write_down_is_refused(text: str) -> None:
     with pytest.raises(InvalidName, match="lone surrogate"):
-        Identity(id=identity_id)
+        Identity(id=text)
+    with pytest.raises(InvalidName, match="lone surrogate"):
+        Identity(id="ana", name=text)
 
 
 class TestGrants:
