@@ -137,8 +137,72 @@ async def test_what_was_about_to_be_stored_when_a_sign_in_ends_waits_for_who_wro
         await page.keyboard.press("Enter")
         await page.wait_for_selector(SAVED)
         await wait_until(page, "() => window.collab.connection.documents.size === 1")
-        assert await page.evaluate(NAMES) == ["ideas"]
+        assert await page.evaluate(NAMES) == ["ideas", "later"]
 
+        await page.goto("about:blank")  # Otherwise the same page goes on for a moment.
         await page.goto(f"{server.url}/?doc={DOCUMENT}#token={token(user='ada')}")
         await wait_until(page, SENT)
         assert export(store, "ideas") == "Fly."
+        assert export(store, "later") == "Walk."
+
+
+async def test_a_document_with_somebody_else_s_words_opens_without_them_until_they_are_back(
+    browser: Browser, store: Path
+) -> None:
+    with serve(store, options=["--jwt-secret", SECRET]) as server:
+        page = await (await browser.new_context()).new_page()
+        await page.goto(f"{server.url}/?doc={DOCUMENT}#token={token(user='ada')}")
+        await page.wait_for_selector(CONNECTED)
+        await page.context.set_offline(True)
+        await page.wait_for_selector(NOT_CONNECTED)
+        await type_at_end(page, "Ada's.")
+        await wait_until(page, UNSENT)
+        await page.get_by_test_id("sign-out").click()
+        await page.get_by_role("button", name="Sign out and keep the copies").click()
+        await page.context.set_offline(False)
+
+        await page.goto("about:blank")  # Otherwise the same page goes on for a moment.
+        await page.goto(f"{server.url}/?doc={DOCUMENT}#token={token(user='grace')}")
+        await expect(page.get_by_test_id("notice")).to_contain_text("What somebody else wrote here")
+        await page.wait_for_selector(CONNECTED)
+        await type_at_end(page, "Grace's.")
+        await page.wait_for_selector(SAVED)
+        assert export(store, DOCUMENT) == "Grace's."
+        assert await page.evaluate(NAMES) == [DOCUMENT]
+        await page.get_by_test_id("sign-out").click()
+        await page.get_by_role("button", name="Sign out and keep the copies").click()
+
+        await page.goto("about:blank")  # Otherwise the same page goes on for a moment.
+        await page.goto(f"{server.url}/?doc={DOCUMENT}#token={token(user='ada')}")
+        await wait_until(page, SENT)
+        assert sorted(export(store, DOCUMENT).replace("\n", "").split(".")[:2]) == [
+            "Ada's",
+            "Grace's",
+        ]
+
+
+async def test_who_signs_in_above_the_text_of_somebody_else_does_not_store_it(
+    browser: Browser, store: Path
+) -> None:
+    with serve(store, options=["--jwt-secret", SECRET]) as server:
+        page = await (await browser.new_context()).new_page()
+        await page.goto(f"{server.url}/?doc={DOCUMENT}#token={token(user='ada', jti='t1')}")
+        await page.wait_for_selector(CONNECTED)
+        async with httpx.AsyncClient() as client:
+            revoked = await client.post(
+                f"{server.url}/api/sessions/revoke",
+                json={"token_id": "t1"},
+                headers={"Authorization": f"Bearer {token(user='root')}"},
+            )
+            revoked.raise_for_status()
+        await expect(page.get_by_label("Token")).to_be_visible()
+        await type_at_end(page, "Ada's.")
+        await wait_until(page, UNSENT)
+
+        await page.get_by_label("Token").fill(token(user="grace"))
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector(SAVED)
+        await type_at_end(page, "Grace's.")
+        await page.wait_for_selector(SAVED)
+        assert export(store, DOCUMENT) == "Grace's."
+        assert await page.evaluate(NAMES) == [DOCUMENT]

@@ -18,6 +18,16 @@ export function unsentBy(writer: string | null): string[] {
   return [...unsent()].flatMap(([name, by]) => (by === writer ? [name] : []))
 }
 
+/**
+ * Whether the copy of a document holds what somebody else alone wrote and the server has not stored: it waits for them.
+ *
+ * @param reader the id of who is signed in; null where nobody is, or nobody knows yet
+ */
+export function isOthers(name: string, reader: string | null): boolean {
+  const writer = unsent().get(name)
+  return Boolean(writer) && reader !== null && writer !== reader
+}
+
 /** Notes that a person wrote in the copy of a document what the server has not stored. */
 export function noteUnsent(name: string, writer: string | null): void {
   const noted = unsent()

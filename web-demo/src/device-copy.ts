@@ -13,9 +13,10 @@ export class DeviceCopy {
   readonly #persistence: IndexeddbPersistence | null
   #loaded = false
 
-  constructor(name: string, doc: Y.Doc) {
+  /** @param isOthers whether it is left alone: nothing is read from it, and nothing kept in it */
+  constructor(name: string, doc: Y.Doc, isOthers = false) {
     this.#persistence =
-      typeof indexedDB === 'undefined' ? null : new IndexeddbPersistence(copyName(name), doc)
+      isOthers || typeof indexedDB === 'undefined' ? null : new IndexeddbPersistence(copyName(name), doc)
     if (this.#persistence) this.#guard(this.#persistence)
     this.settled = this.#persistence ? this.#settle(this.#persistence) : Promise.resolve()
   }

@@ -115,7 +115,7 @@ function follow(standing: Standing): void {
     if (isShut) {
       isShut = false
       show()
-    }
+    } else if (opened?.isOutOfDate) show()
     if (opened) opened.isStranger = false
     signIn.hide()
     void list.refresh()

@@ -2,7 +2,7 @@ import { CloseCode, type CollabDocument, type Connection } from 'collab-provider
 import { Awareness } from 'y-protocols/awareness'
 import * as Y from 'yjs'
 
-import { noteSent, noteUnsent, unsentDocuments } from './device-copies.js'
+import { isOthers, noteSent, noteUnsent, unsentDocuments } from './device-copies.js'
 import { DeviceCopy, noteRecent } from './device-copy.js'
 import { DocumentMenu } from './document-menu.js'
 import { TextEditor } from './editor.js'
@@ -24,6 +24,10 @@ const ROOT = 'content'
 
 /** How long the page waits after the last change before it says "Saved", milliseconds. */
 const CALM_MS = 400
+
+/** What people are told whose document has a copy on this device that waits for somebody else. */
+const OTHERS =
+  'What somebody else wrote here on this device is stored when they sign in again. Until then no copy of yours is kept on it.'
 
 /** What the page around a document does for it. */
 interface Surroundings {
@@ -51,6 +55,8 @@ export class OpenDocument {
   readonly editor: TextEditor
   readonly #awareness: Awareness
   readonly #copy: DeviceCopy
+  /** Whether the copy on this device holds what somebody else wrote and has yet to store: it is left alone. */
+  readonly #isOthers: boolean
   readonly #presence: PresenceList
   readonly #undo: Y.UndoManager
   readonly #controls = new AbortController()
@@ -74,7 +80,8 @@ export class OpenDocument {
     noteRecent(name)
     this.#announce = announce
     const text = this.doc.getText(ROOT)
-    this.#copy = new DeviceCopy(name, this.doc)
+    this.#isOthers = isOthers(name, user.id ?? null)
+    this.#copy = new DeviceCopy(name, this.doc, this.#isOthers)
     this.#awareness = new Awareness(this.doc)
     // What this device kept comes first: then the server sends only what is missing.
     this.provider = connection.open(name, {
@@ -121,9 +128,10 @@ export class OpenDocument {
     )
     this.#wire(surroundings)
     this.#show()
+    if (this.#isOthers) notice.show(OTHERS)
     void this.#copy.settled.then(() => {
       this.#settled = true
-      if (this.provider.saved) noteSent(name)
+      if (this.provider.saved) this.#noteSent()
       if (!this.#controls.signal.aborted) this.#show()
     })
   }
@@ -131,6 +139,13 @@ export class OpenDocument {
   set user(user: User) {
     this.#user = user
     this.provider.awareness.setLocalStateField('user', user)
+  }
+
+  /** Whether it is to be opened anew, as its copy on this device is another person's, or has become this one's. */
+  get isOutOfDate(): boolean {
+    // What is kept nowhere else is not taken off the page.
+    const mayGo = this.#copy.keeps || this.provider.pendingChanges === 0
+    return mayGo && this.#isOthers !== isOthers(this.provider.name, this.#user.id ?? null)
   }
 
   /** Whether whoever is here has to sign in before it goes on. */
@@ -160,6 +175,10 @@ export class OpenDocument {
     return closed
   }
 
+  #noteSent(): void {
+    if (!this.#isOthers) noteSent(this.provider.name)
+  }
+
   #wire({ onstored, undelete, mayDelete, onstranger, notice }: Surroundings): void {
     const { provider } = this
     const show = (): void => this.#show()
@@ -168,11 +187,11 @@ export class OpenDocument {
       show()
     })
     provider.on('pending', (changes) => {
-      if (changes > 0) noteUnsent(provider.name, this.#user.id ?? null)
+      if (changes > 0 && !this.#isOthers) noteUnsent(provider.name, this.#user.id ?? null)
       show()
     })
     provider.on('saved', (saved) => {
-      if (saved && this.#settled) noteSent(provider.name)
+      if (saved && this.#settled) this.#noteSent()
       show()
       this.#whoWrote.refresh()
       if (saved) onstored()
