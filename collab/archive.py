@@ -9,7 +9,8 @@ Lossless
 Retention
     ``Retention`` says how long entries are kept. Entries go from the old end alone, and only those
     below a whole state; the content of the document never changes. A document's own retention goes
-    before the one that ``Terms`` name.
+    before the one that ``Terms`` name. What a wrong clock has dated later than now goes with the
+    next entry that is dated rightly.
 Base
     Where old entries were dropped, the history begins at a base: the whole state after the entries
     that are gone. ``entries`` begins after it. A document that began with a checkpoint alone has

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import takewhile
 from typing import Protocol
 
 from collab.archive import Base, Step, Terms
@@ -23,12 +22,12 @@ class ArchiveTables(Protocol):
     looks first whether that is still there, and does nothing where it is not.
     """
 
-    def read_page(self, after: str, limit: int) -> Sequence[Filed]:
-        """The next documents in order of name."""
+    def read_page(self, after: str, limit: int, now_ms: int) -> Sequence[Filed]:
+        """The next documents in order of name, as they are at a time."""
         ...
 
-    def read_filed(self, document: str) -> Filed:
-        """A document.
+    def read_filed(self, document: str, now_ms: int) -> Filed:
+        """A document, as it is at a time.
 
         Raises:
             DocumentNotFound: the store has no such document.
@@ -99,7 +98,7 @@ class Archivist:
     def due(self, terms: Terms, after: str) -> list[str]:
         """Names the next documents that there is something to do for; see ``Archive.due``."""
         while True:
-            page = self._tables.read_page(after, _PAGE)
+            page = self._tables.read_page(after, _PAGE, terms.now_ms)
             names = [filed.name for filed in page if next_action(filed.shape, terms)]
             if names or not page:
                 return names
@@ -112,34 +111,34 @@ class Archivist:
             DocumentNotFound: the store has no such document.
             StoreError: entries that the step needs are missing.
         """
-        filed = self._tables.read_filed(document)
+        filed = self._tables.read_filed(document, terms.now_ms)
         action = next_action(filed.shape, terms)
         if action is None:
             return Step(0, more=False)
         try:
-            moved = self._take(filed, action)
+            moved = self._take(filed, action, terms.now_ms)
         except StoreUnavailable:
             raise
         except StoreError:
-            if not self._is_overtaken(filed):
+            if not self._is_overtaken(filed, terms):
                 raise
             moved = 0  # Somebody has packed or dropped what it was reading.
-        if not moved and not self._is_overtaken(filed):
+        if not moved and not self._is_overtaken(filed, terms):
             seq = filed.shape.seq  # Nobody has done it meanwhile, and nobody ever could.
             raise StoreError(f"expected the entries of {document!r} up to {seq}, got fewer")
         return Step(moved, more=True)
 
-    def _is_overtaken(self, filed: Filed) -> bool:
+    def _is_overtaken(self, filed: Filed, terms: Terms) -> bool:
         """Whether somebody has filed it otherwise; who writes on takes no entry from a step."""
-        shape = self._tables.read_filed(filed.name).shape
+        shape = self._tables.read_filed(filed.name, terms.now_ms).shape
         return replace(shape, seq=filed.shape.seq, newest_ms=filed.shape.newest_ms) != filed.shape
 
-    def _take(self, filed: Filed, action: Action) -> int:
+    def _take(self, filed: Filed, action: Action, now_ms: int) -> int:
         if isinstance(action, Checkpoint):
             return self._checkpoint(filed, action)
         if isinstance(action, Drop):
             return self._drop(filed, action)
-        return self._pack(filed, action)
+        return self._pack(filed, action, now_ms)
 
     def _checkpoint(self, filed: Filed, action: Checkpoint) -> int:
         before = self._tables.read_state(filed)
@@ -154,8 +153,7 @@ class Archivist:
 
     def _drop(self, filed: Filed, action: Drop) -> int:
         base = self._tables.read_base(filed)
-        kept = self._entries(filed, base.seq, action.last_seq)
-        entries = list(takewhile(lambda entry: entry.time_ms <= action.until_ms, kept))
+        entries = action.of(self._entries(filed, base.seq, action.last_seq))
         if base.seq != filed.shape.base_seq or not entries:
             return 0  # Somebody has dropped them meanwhile.
         seq = entries[-1].seq
@@ -164,14 +162,15 @@ class Archivist:
         update = pins.pop(seq)
         state = Packed.state(update)
         rest = self._tables.read_block_rest(filed, seq)
-        self._tables.write_base(filed, entries, state, pins, PackedBlock.of(rest) if rest else None)
+        block = PackedBlock.of(rest, action.now_ms) if rest else None
+        self._tables.write_base(filed, entries, state, pins, block)
         return _size(entries) + len(update) + len(state.payload)
 
-    def _pack(self, filed: Filed, action: Pack) -> int:
+    def _pack(self, filed: Filed, action: Pack, now_ms: int) -> int:
         entries = self._entries(filed, action.first_seq - 1, action.last_seq)
         if not entries:
             return 0  # Somebody has dropped them meanwhile.
-        block = PackedBlock.of(entries)
+        block = PackedBlock.of(entries, now_ms)
         self._tables.write_block(filed, entries, block)
         return block.size + len(block.payload)
 

@@ -4,9 +4,12 @@ Every rule looks at one ``Shape`` and names one bounded action; the next look is
 the action left. A shape that nobody else changes comes to rest.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from collab.archive import Retention, Terms
+from collab.store import Entry
 
 BLOCK_ENTRIES = 1000
 """Entries in a full block. Larger ones hardly compress better, and one entry costs a block."""
@@ -65,7 +68,8 @@ class Shape:
         state_seq: where the newest whole state is, checkpoint or base; not below ``base_seq``.
         state_bytes: length of that state.
         tail: the newest block, or None.
-        oldest_ms: time of the first entry there is; None where there is none.
+        oldest_ms: time of the first entry there is that is not dated later than now, as far as
+            blocks tell; None where there is none.
         newest_ms: time of the newest entry.
         retention: the document's own, or None.
     """
@@ -98,10 +102,28 @@ class Drop:
     Attributes:
         until_ms: entries of this time or an older one go; the first younger one ends it.
         last_seq: none beyond this one.
+        now_ms: what is dated later was by a clock that was wrong: such entries go with the next one
+            that was not.
     """
 
     until_ms: int
     last_seq: int
+    now_ms: int
+
+    def of(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Those of the oldest entries that go, one at least."""
+        count = 0
+        for number, entry in enumerate(entries, 1):
+            if entry.time_ms <= self.until_ms:
+                count = number
+            elif entry.time_ms <= self.now_ms:
+                break
+        # What comes first is old enough: the next that is dated rightly is not among these, or it
+        # was dated later than now when it was packed.
+        return entries[:count] or list(takewhile(self._is_wrong, entries)) or entries[:1]
+
+    def _is_wrong(self, entry: Entry) -> bool:
+        return entry.time_ms > self.now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +170,7 @@ def _checkpoint(shape: Shape, terms: Terms) -> Checkpoint | None:
         return None
     lags = behind >= LAG_ENTRIES and behind * LAG_SHARE_BYTES >= shape.state_bytes
     rests = _is_quiet(shape, terms) and (
-        behind >= FEW_ENTRIES or _is_due(shape.newest_ms, shape, terms)
+        behind >= FEW_ENTRIES or _is_due(_newest_ms(shape, terms), shape, terms)
     )
     return Checkpoint(min(shape.seq, shape.state_seq + STEP_ENTRIES)) if lags or rests else None
 
@@ -162,7 +184,8 @@ def _drop(shape: Shape, terms: Terms) -> Drop | None:
         or not _is_due(shape.oldest_ms, shape, terms)
     ):
         return None
-    return Drop(until_ms, min(shape.state_seq, shape.base_seq + STEP_ENTRIES))
+    last_seq = min(shape.state_seq, shape.base_seq + STEP_ENTRIES)
+    return Drop(until_ms, last_seq, terms.now_ms)
 
 
 def _pack(shape: Shape, *, at_rest: bool) -> Pack | None:
@@ -181,8 +204,16 @@ def _pack(shape: Shape, *, at_rest: bool) -> Pack | None:
 
 
 def _is_quiet(shape: Shape, terms: Terms) -> bool:
-    # A clock that was put back must not keep whoever wants it done at once.
-    return terms.quiet_ms == 0 or terms.now_ms - shape.newest_ms >= terms.quiet_ms
+    # A clock that was put back must not keep whoever wants it done at once; and what is dated that
+    # much later than now was not written a moment ago.
+    return terms.quiet_ms == 0 or abs(terms.now_ms - shape.newest_ms) >= terms.quiet_ms
+
+
+def _newest_ms(shape: Shape, terms: Terms) -> int:
+    """When the newest entry was written; as early as it may be where its clock was wrong."""
+    if shape.newest_ms <= terms.now_ms or shape.oldest_ms is None:
+        return shape.newest_ms
+    return shape.oldest_ms
 
 
 def _until_ms(shape: Shape, terms: Terms) -> int | None:

@@ -60,13 +60,19 @@ class PackedBlock:
     payload: bytes
 
     @classmethod
-    def of(cls, entries: Sequence[Entry]) -> "PackedBlock":
-        """Packs entries that follow each other."""
+    def of(cls, entries: Sequence[Entry], now_ms: int | None = None) -> "PackedBlock":
+        """Packs entries that follow each other.
+
+        Args:
+            entries: the entries, one at least.
+            now_ms: what is dated later does not tell how old they are; None where all does.
+        """
         form, payload = compress(pack(entries), fast=False)
+        dated = (entry for entry in entries if now_ms is None or entry.time_ms <= now_ms)
         return cls(
             first_seq=entries[0].seq,
             last_seq=entries[-1].seq,
-            first_ms=entries[0].time_ms,
+            first_ms=next(dated, entries[0]).time_ms,
             size=sum(len(entry.update) for entry in entries),
             form=form,
             payload=payload,

@@ -99,8 +99,8 @@ class MemoryLog:
             retention=self.retention,
         )
 
-    def shape(self) -> Shape:
-        """What the compaction policy knows of it; here packing would gain nothing."""
+    def shape(self, now_ms: int) -> Shape:
+        """What the compaction policy knows of it at a time; here packing would gain nothing."""
         state = self._state
         packed = Block(first_seq=self.base.seq + 1, last_seq=state.seq, bytes=BLOCK_BYTES)
         return Shape(
@@ -109,14 +109,16 @@ class MemoryLog:
             state_seq=state.seq,
             state_bytes=len(state.update or b""),
             tail=packed if state.seq > self.base.seq else None,
-            oldest_ms=self.entries[0].time_ms if self.entries else None,
+            oldest_ms=next(
+                (entry.time_ms for entry in self.entries if entry.time_ms <= now_ms), None
+            ),
             newest_ms=self.updated_ms,
             retention=self.retention,
         )
 
     def compact(self, document: str, terms: Terms) -> Step:
         """Takes the next step that the policy decides; see ``Archive.compact``."""
-        action = next_action(self.shape(), terms)
+        action = next_action(self.shape(terms.now_ms), terms)
         if action is None:
             return Step(0, more=False)
         assert not isinstance(action, Pack)  # the shape says that all is packed
@@ -129,12 +131,7 @@ class MemoryLog:
         return self._drop(document, action)
 
     def _drop(self, document: str, action: Drop) -> Step:
-        old = list(
-            takewhile(
-                lambda entry: entry.time_ms <= action.until_ms and entry.seq <= action.last_seq,
-                self.entries,
-            )
-        )
+        old = action.of(list(takewhile(lambda entry: entry.seq <= action.last_seq, self.entries)))
         seq = old[-1].seq
         wanted = self.versions.unpinned(self.base.seq, seq)
         states = states_at(document, self.base, old, {*wanted.values(), seq})

@@ -112,7 +112,7 @@ class MemoryStore:
         return sorted(
             name
             for name, log in self._logs.items()
-            if name > after and next_action(log.shape(), terms)
+            if name > after and next_action(log.shape(terms.now_ms), terms)
         )
 
     async def compact(self, document: str, terms: Terms) -> Step:

@@ -22,9 +22,11 @@ _SHAPES = """
            tail.first_seq, tail.last_seq, tail.bytes,
            coalesce(
                (SELECT first_ms FROM collab.blocks
-                WHERE document_id = documents.id ORDER BY last_seq LIMIT 1),
+                WHERE document_id = documents.id AND first_ms <= %(now_ms)s
+                ORDER BY last_seq LIMIT 1),
                (SELECT time_ms FROM collab.updates
-                WHERE document_id = documents.id ORDER BY seq LIMIT 1))
+                WHERE document_id = documents.id AND time_ms <= %(now_ms)s
+                ORDER BY seq LIMIT 1))
     FROM collab.documents
          LEFT JOIN collab.bases ON bases.document_id = documents.id
          LEFT JOIN collab.checkpoints ON checkpoints.document_id = documents.id
@@ -56,19 +58,20 @@ class PostgresArchive:
         ).fetchone() or (False,)
         return bool(claimed)
 
-    def read_page(self, after: str, limit: int) -> Sequence[Filed]:
-        """The next documents in order of name."""
+    def read_page(self, after: str, limit: int, now_ms: int) -> Sequence[Filed]:
+        """The next documents in order of name, as they are at a time."""
         rows = self._connection.execute(
-            _SHAPES + "WHERE documents.name >= ' ' AND documents.name > %s"
-            " ORDER BY documents.name LIMIT %s",
-            (after.split("\0")[0], limit),
+            _SHAPES + "WHERE documents.name >= ' ' AND documents.name > %(after)s"
+            " ORDER BY documents.name LIMIT %(limit)s",
+            {"after": after.split("\0")[0], "limit": limit, "now_ms": now_ms},
         )
         return [filed_of(row) for row in rows]
 
-    def read_filed(self, document: str) -> Filed:
+    def read_filed(self, document: str, now_ms: int) -> Filed:
         """A document; see ``ArchiveTables.read_filed``."""
         row = self._connection.execute(
-            _SHAPES + "WHERE documents.name = %s", (check_name(document),)
+            _SHAPES + "WHERE documents.name = %(name)s",
+            {"name": check_name(document), "now_ms": now_ms},
         ).fetchone()
         if row is None:
             refuse_deleted(self._connection, document)
@@ -189,7 +192,7 @@ class PostgresArchive:
         )
         if locked.rowcount == 0:
             return False
-        now = self.read_filed(filed.name).shape
+        now = self.read_filed(filed.name, now_ms=0).shape
         if (now.base_seq, now.tail) != (filed.shape.base_seq, filed.shape.tail):
             return False
         if not loose:

@@ -115,7 +115,7 @@ class PostgresStore(RowStore[Connection]):
         def step(connection: Connection) -> Step:
             tables = PostgresArchive(connection)
             with connection.transaction():
-                if not tables.claim(tables.read_filed(document)):
+                if not tables.claim(tables.read_filed(document, terms.now_ms)):
                     return Step(0, more=False)
                 return Archivist(tables).step(document, terms)
 

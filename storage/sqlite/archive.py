@@ -42,13 +42,13 @@ class SQLiteArchive:
         self._readers = readers
         self._writer = writer
 
-    def read_page(self, after: str, limit: int) -> Sequence[Filed]:
-        """The next documents in order of name."""
-        return self._read(partial(read_page, after=after, limit=limit))
+    def read_page(self, after: str, limit: int, now_ms: int) -> Sequence[Filed]:
+        """The next documents in order of name, as they are at a time."""
+        return self._read(partial(read_page, after=after, limit=limit, now_ms=now_ms))
 
-    def read_filed(self, document: str) -> Filed:
+    def read_filed(self, document: str, now_ms: int) -> Filed:
         """A document; see ``ArchiveTables.read_filed``."""
-        return self._read(partial(read_filed, document=document))
+        return self._read(partial(read_filed, document=document, now_ms=now_ms))
 
     def read_state(self, filed: Filed) -> Base:
         """The newest whole state, checkpoint or base."""

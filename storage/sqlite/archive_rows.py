@@ -26,9 +26,11 @@ _SHAPES = """
            blocks.first_seq, blocks.last_seq, blocks.bytes,
            coalesce(
                (SELECT first_ms FROM blocks
-                WHERE document_id = documents.id ORDER BY last_seq LIMIT 1),
+                WHERE document_id = documents.id AND first_ms <= :now_ms
+                ORDER BY last_seq LIMIT 1),
                (SELECT time_ms FROM updates
-                WHERE document_id = documents.id ORDER BY seq LIMIT 1))
+                WHERE document_id = documents.id AND time_ms <= :now_ms
+                ORDER BY seq LIMIT 1))
     FROM documents LEFT JOIN bases ON bases.document_id = documents.id
          LEFT JOIN checkpoints ON checkpoints.document_id = documents.id
          LEFT JOIN blocks ON blocks.document_id = documents.id AND blocks.last_seq =
@@ -36,14 +38,14 @@ _SHAPES = """
 """
 
 
-def read_filed(connection: sqlite3.Connection, document: str) -> Filed:
-    """Reads a document's shape.
+def read_filed(connection: sqlite3.Connection, document: str, now_ms: int) -> Filed:
+    """Reads a document's shape at a time.
 
     Raises:
         DocumentNotFound: the store has no such document.
     """
     row = connection.execute(
-        f"{_SHAPES} WHERE documents.name = ?", (check_name(document),)
+        f"{_SHAPES} WHERE documents.name = :name", {"name": check_name(document), "now_ms": now_ms}
     ).fetchone()
     if row is None:
         refuse_deleted(connection, document)
@@ -51,12 +53,12 @@ def read_filed(connection: sqlite3.Connection, document: str) -> Filed:
     return filed_of(row)
 
 
-def read_page(connection: sqlite3.Connection, after: str, limit: int) -> list[Filed]:
-    """Reads the shapes of the next documents in order of name."""
+def read_page(connection: sqlite3.Connection, after: str, limit: int, now_ms: int) -> list[Filed]:
+    """Reads the shapes of the next documents in order of name, at a time."""
     rows = connection.execute(
-        f"{_SHAPES} WHERE documents.name >= ? AND documents.name <> ?"
-        " ORDER BY documents.name LIMIT ?",
-        (max(after, LEAST_NAME), after, limit),
+        f"{_SHAPES} WHERE documents.name >= :least AND documents.name <> :after"
+        " ORDER BY documents.name LIMIT :limit",
+        {"least": max(after, LEAST_NAME), "after": after, "limit": limit, "now_ms": now_ms},
     )
     return [filed_of(row) for row in rows]
 
@@ -226,8 +228,9 @@ def write_base(
 def _is_there(connection: sqlite3.Connection, filed: Filed, loose: Sequence[Entry]) -> bool:
     """Whether the document, its base, its tail and these of its rows are still as they were."""
     head = connection.execute(
-        f"{_SHAPES} WHERE documents.id = ? AND documents.name = ? AND documents.epoch = ?",
-        (filed.id, filed.name, filed.epoch),
+        f"{_SHAPES} WHERE documents.id = :id AND documents.name = :name"
+        " AND documents.epoch = :epoch",
+        {"id": filed.id, "name": filed.name, "epoch": filed.epoch, "now_ms": 0},
     ).fetchone()
     if head is None:
         return False

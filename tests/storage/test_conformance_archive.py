@@ -1,6 +1,7 @@
 """The contract of ``collab.archive``, sentence by sentence, over every store."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 
 import anyio
 import pycrdt
@@ -268,6 +269,35 @@ class TestRetention:
             await store.append([Append(document="d", entries=news)])
             await settle(store, Terms(now_ms=100 * DAY, history=Retention(DAY * 10)))
             assert [entry.seq for entry in await collect(store.entries("d"))] == [*range(21, 61)]
+
+    @pytest.mark.parametrize("packs_first", [False, True])
+    @pytest.mark.parametrize(
+        ("days", "kept_seqs"),
+        [
+            ([0] * 20 + [9000] * 5 + [50] * 20 + [99] * 15, range(46, 61)),
+            ([9000] * 25 + [50] * 20 + [99] * 15, range(46, 61)),
+            ([0] * 20 + [9000] * 5 + [99] * 35, range(21, 61)),
+            ([9000] * 60, range(1, 61)),
+            ([0] * 10 + [9000], range(11, 12)),
+        ],
+    )
+    async def test_what_a_clock_dated_far_ahead_goes_with_what_was_written_next(
+        self, make_store: MakeStore, days: list[int], kept_seqs: range, packs_first: bool
+    ) -> None:
+        news = [
+            NewEntry(update=update, time_ms=day * DAY)
+            for update, day in zip(typed(len(days)), days, strict=True)
+        ]
+        terms = Terms(now_ms=100 * DAY, history=Retention(DAY * 10))
+        async with make_store() as store:
+            await store.append([Append(document="d", entries=news)])
+            text = text_of(await store.load("d"))
+            if packs_first:
+                await settle(store, replace(terms, history=KEEP_ALL, quiet_ms=0))
+            await settle(store, terms)
+            assert [entry.seq for entry in await collect(store.entries("d"))] == [*kept_seqs]
+            assert text_of(await store.load("d")) == text
+            assert await store.due(terms) == []
 
     async def test_versions_are_pinned_before_their_entries_go(self, make_store: MakeStore) -> None:
         updates = typed(100)
