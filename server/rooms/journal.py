@@ -111,6 +111,15 @@ class Journal:
         """What the room has of others' changes that may not be in the store yet."""
         return self._promises.all_left(time.monotonic())
 
+    @property
+    def newest_promise(self) -> int:
+        """Place of the newest change that others are still to log; 0 where there is none."""
+        return self._promises.newest
+
+    def is_kept(self, place: int) -> bool:
+        """Whether others have logged all that they have promised up to a place."""
+        return self._promises.kept(place)
+
     def awaits(self, write: Write | None) -> bool:
         """Whether a write is not committed yet."""
         return write in self._uncommitted

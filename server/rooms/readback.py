@@ -28,12 +28,16 @@ class Readback:
         journal: knows where the room is.
         take: takes entries in; tells whether it could.
         take_base: takes in what was before the log, where old entries were dropped; likewise.
+        begins: called before it reads.
+        ends: called when all that there was then is taken in.
         timers: wake it.
         spawn: runs it.
     """
 
     __slots__ = (
+        "_begins",
         "_due",
+        "_ends",
         "_journal",
         "_needed",
         "_origin",
@@ -51,6 +55,9 @@ class Readback:
         journal: Journal,
         take: Callable[[Sequence[Entry]], bool],
         take_base: Callable[[Base], bool],
+        *,
+        begins: Callable[[], None],
+        ends: Callable[[], None],
         timers: Timers,
         spawn: Spawn,
     ) -> None:
@@ -58,6 +65,8 @@ class Readback:
         self._journal = journal
         self._take = take
         self._take_base = take_base
+        self._begins = begins
+        self._ends = ends
         self._timers = timers
         self._spawn = spawn
         self._due = False
@@ -91,6 +100,7 @@ class Readback:
             self.look_if_behind()
 
     async def _read(self) -> None:
+        self._begins()
         try:
             try:
                 taken = await self._read_log()
@@ -105,7 +115,9 @@ class Readback:
             taken = False
         finally:
             self._reading = False
-        if not taken:
+        if taken:
+            self._ends()
+        else:
             self.look()
 
     async def _read_log(self) -> bool:

@@ -51,7 +51,7 @@ class Recovery:
     Attributes:
         under_way: whether the document is being rebuilt: nothing can be done with it.
         incomplete: whether the document lacks what others have promised, which was too much to be
-            kept: it is read back from the log.
+            kept: until all of it is read back from the log, what they say of the log is not enough.
         ahead: whether a document that was rebuilt may have what readers were not sent.
     """
 
@@ -60,9 +60,11 @@ class Recovery:
         "_facilities",
         "_gone",
         "_journal",
+        "_lacks_up_to",
         "_name",
         "_origin",
         "_passed_on_bytes",
+        "_reads_all",
         "_resume",
         "ahead",
         "incomplete",
@@ -90,6 +92,8 @@ class Recovery:
         self.incomplete = False
         self.ahead = False
         self._passed_on_bytes = 0
+        self._lacks_up_to = 0
+        self._reads_all = False
 
     def bound(self, document: Document) -> Document:
         """Bounds what may wait for its dependencies in a document, and who may come at once.
@@ -145,12 +149,26 @@ class Recovery:
         backlog = self._facilities.persister.backlog
         if backlog.full:
             self.ahead = True  # Of a part of it that the log has.
-            self.incomplete = True
+            self._lack()
             return False
         backlog.passed_on_bytes += size
         self._passed_on_bytes += size
         self._deferred.append(call)
         return True
+
+    def read_begins(self) -> None:
+        """The log is read from where the room is."""
+        self._reads_all = self._journal.is_kept(self._lacks_up_to)
+
+    def read_ends(self) -> None:
+        """All that the log had then is taken in."""
+        if self._reads_all:
+            self.incomplete = False
+
+    def _lack(self) -> None:
+        self.incomplete = True
+        self._lacks_up_to = self._journal.newest_promise
+        self._reads_all = False
 
     def _begin(self) -> None:
         self.under_way = True
@@ -220,7 +238,8 @@ class Recovery:
                 if opened.stored.seq > self._journal.seq:
                     self.ahead = True
                 promised = self._journal.promised
-                self.incomplete = self.incomplete or promised.whole
+                if promised.whole:
+                    self._lack()
                 for update in promised.updates:
                     if update in left_out:
                         continue

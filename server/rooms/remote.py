@@ -78,8 +78,10 @@ class Remote:
             self._journal,
             self._take_stored,
             self._take_base,
-            facilities.timers,
-            facilities.spawn,
+            begins=self._recovery.read_begins,
+            ends=self._recovery.read_ends,
+            timers=facilities.timers,
+            spawn=facilities.spawn,
         )
 
     # What other instances have.
