@@ -27,6 +27,7 @@ from collab.server.rooms.seeds import Seed
 from collab.server.running import Running
 from collab.server.settings import Settings
 from collab.storage.address import open_store
+from collab.storage.sqlite import SQLiteStore
 from collab.store import Store
 
 
@@ -142,6 +143,9 @@ class Collab:
             raise NotRunning("expected an app that is not running yet, got one that is")
         async with AsyncExitStack() as exits:
             await exits.enter_async_context(self._store)
+            look = None
+            if isinstance(self._store, SQLiteStore) and self._relays is None:
+                look = exits.enter_context(self._store.neighbours()).look
             if isinstance(self.authenticate, AbstractAsyncContextManager):
                 await exits.enter_async_context(self.authenticate)
             tasks = await exits.enter_async_context(anyio.create_task_group())
@@ -159,6 +163,7 @@ class Collab:
                 seed=self._seed,
                 demo=self._demo,
                 relays=self._relays,
+                look_for_others=look,
                 pass_secret=self._pass_secret,
             )
             exits.push_async_callback(running.drain)

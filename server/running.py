@@ -1,6 +1,7 @@
 """Running: the parts of an app that is entered, and how they end."""
 
 import logging
+from collections.abc import Callable
 from random import Random
 
 import anyio
@@ -13,6 +14,7 @@ from collab.server.auth.guard import Guard
 from collab.server.auth.origins import Origins
 from collab.server.auth.passes import Passes
 from collab.server.auth.rights import Rights
+from collab.server.company import Company
 from collab.server.departure import send_away
 from collab.server.documents.catalogue import Catalogue
 from collab.server.documents.compactor import Compactor
@@ -70,6 +72,7 @@ class Running:
         seed: gives what a document begins with, or None.
         demo: whether ``/`` serves the editor demo.
         relays: the ties to other instances, or None.
+        look_for_others: tells whether another process serves the store; None where it may.
         pass_secret: signs the client tokens of y-sweet's clients.
 
     Attributes:
@@ -99,6 +102,7 @@ class Running:
         seed: Seed | None,
         demo: bool,
         relays: Relays | None,
+        look_for_others: Callable[[], bool] | None,
         pass_secret: str,
     ) -> None:
         self.settings = settings
@@ -138,11 +142,12 @@ class Running:
         followed = Followed(store, self.rooms, self.past, guard, census)
         instance = None if relays is None else relays.instance
         sessions = Sessions(self.handshakes, settings, self.timers, instance)
+        company = Company(look_for_others, self.timers)
         watch(self.metrics, self.rooms, self.persister)
         self.routes: list[BaseRoute] = [
             *websocket_routes(self.handshakes, settings),
             *fallback_routes(sessions, self.handshakes.strangers, settings),
-            *Health(self.persister, relays, census).routes(),
+            *Health(self.persister, relays, company, census).routes(),
             *MetricsPage(self.metrics, guard).routes(),
             *SessionEndpoints(self.rights, guard).routes(),
             *WhoAsks(guard).routes(),
@@ -162,6 +167,7 @@ class Running:
         tasks.start_soon(self.persister.run)
         tasks.start_soon(Eraser(store, settings.trash_seconds).run)
         tasks.start_soon(Compactor(store, self.persister, settings, retention).run)
+        company.start()
         Heartbeat(self.rooms, self.timers, settings).start()
         Expiry(self.rooms, self.timers, Random()).start()
 

@@ -4,9 +4,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from collab.server.company import Company
 from collab.server.limits.census import Census
 from collab.server.rooms.persister import Persister
 from collab.server.rooms.relays import Relays
+
+_SERVED_TWICE = "another process serves it, too, and no bus ties them together"
 
 
 class Health:
@@ -15,10 +18,14 @@ class Health:
     Args:
         persister: knows how the store is.
         relays: know how the bus is, where there is one.
+        company: knows whether others serve the store, where there is none.
         census: knows whether the server stops.
     """
 
-    def __init__(self, persister: Persister, relays: Relays | None, census: Census) -> None:
+    def __init__(
+        self, persister: Persister, relays: Relays | None, company: Company, census: Census
+    ) -> None:
+        self._company = company
         self._census = census
         self._persister = persister
         self._relays = relays
@@ -34,8 +41,9 @@ class Health:
     async def readyz(self, request: Request) -> Response:
         """200, or 503 once the server stops, while the store fails or too much waits for it.
 
-        An instance that is cut off from the others serves and stores what it is given: it says that
-        it is degraded, with 200. Otherwise all would be taken out of service with the bus.
+        An instance that is cut off from the others, or never was tied to them, serves and stores
+        what it is given: it says that it is degraded, with 200. Otherwise all would be taken out of
+        service, as with the bus.
         """
         if self._census.closed:
             return JSONResponse({"status": "stopping"}, status_code=503)
@@ -47,4 +55,6 @@ class Health:
             )
         if self._relays is not None and self._relays.failure is not None:
             return JSONResponse({"status": "degraded", "bus": self._relays.failure})
+        if self._company.kept:
+            return JSONResponse({"status": "degraded", "store": _SERVED_TWICE})
         return JSONResponse({"status": "ok"})

@@ -4,10 +4,8 @@ A store's file takes writes of several processes, but a server that has a docume
 not see what others append to it. So whoever must not write past a server takes the lock first: a
 file beside the store, named like it with ``-server`` at the end, under an exclusive ``flock``.
 Where a server holds it, the file says how to reach that server; where a command does, it is empty.
-The system takes the lock back when its holder dies.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from collab.errors import StoreError, StoreOwned
+from collab.storage.sqlite.lock_file import let_go, lock_file, take
 
 _SUFFIX = "-server"
 
@@ -47,9 +46,9 @@ def owned(path: Path, contact: Contact | None = None) -> Iterator[None]:
         StoreOwned: another process owns it, or this one already does.
         StoreError: the lock file cannot be written.
     """
-    lock = _lock_file(path)
+    lock = lock_file(path, _SUFFIX)
     try:
-        descriptor = _lock(lock)
+        descriptor = take(lock)
     except OSError as error:
         raise StoreError(f"expected to lock {lock}, got: {error.strerror}") from error
     if descriptor is None:
@@ -61,8 +60,7 @@ def owned(path: Path, contact: Contact | None = None) -> Iterator[None]:
             os.write(descriptor, json.dumps(asdict(contact)).encode())
         yield
     finally:
-        lock.unlink(missing_ok=True)  # Still locked: nobody else can have taken it for theirs.
-        os.close(descriptor)
+        let_go(lock, descriptor)
 
 
 def read_contact(path: Path) -> Contact | None:
@@ -77,7 +75,7 @@ def read_contact(path: Path) -> Contact | None:
     Raises:
         StoreError: the lock file cannot be read.
     """
-    lock = _lock_file(path)
+    lock = lock_file(path, _SUFFIX)
     try:
         return Contact(**json.loads(lock.read_text()))
     except FileNotFoundError:
@@ -86,29 +84,6 @@ def read_contact(path: Path) -> Contact | None:
         raise StoreError(f"expected {lock} to be readable, got: {error.strerror}") from error
     except (ValueError, TypeError):  # Half written: the other half follows.
         return None
-
-
-def _lock_file(path: Path) -> Path:
-    # SQLite, too, names its files after what a link points to.
-    real = path.resolve()
-    return real.with_name(real.name + _SUFFIX)
-
-
-def _lock(lock: Path) -> int | None:
-    """Opens and locks the file; None where somebody else has it."""
-    while True:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is(descriptor, lock):
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # Its owner removed it in between: what is there now is another.
 
 
 def _keep_to_ourselves(descriptor: int, lock: Path) -> None:
@@ -120,10 +95,3 @@ def _keep_to_ourselves(descriptor: int, lock: Path) -> None:
             f"expected a file system where {lock} can be kept from others, got one that has"
             " the same permissions for all files"
         ) from error
-
-
-def _is(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat(follow_symlinks=False))
-    except FileNotFoundError:
-        return False

@@ -21,6 +21,7 @@ from collab.storage.sqlite.archive import SQLiteArchive
 from collab.storage.sqlite.connection import Synchronous, prepare, rebuild
 from collab.storage.sqlite.location import Location
 from collab.storage.sqlite.log_writer import LogWriter
+from collab.storage.sqlite.neighbours import Neighbours
 from collab.storage.sqlite.reader_pool import ReaderPool
 from collab.store import Append, Appended
 
@@ -103,6 +104,10 @@ class SQLiteStore(RowStore[sqlite3.Connection]):
                 await self._read_limiter.acquire_on_behalf_of(object())
             await anyio.to_thread.run_sync(self._readers.close)
             await anyio.to_thread.run_sync(self._writer.close, limiter=self._write_limiter)
+
+    def neighbours(self) -> Neighbours:
+        """Finds out whether another process serves this store, for whoever serves it, too."""
+        return Neighbours(self._path)
 
     async def append(self, appends: Sequence[Append]) -> Sequence[Appended]:
         """Adds changes to any number of documents in one transaction; see ``Store.append``."""
