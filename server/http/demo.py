@@ -95,7 +95,8 @@ def _with_headers(app: ASGIApp) -> ASGIApp:
 
     async def served(scope: Scope, receive: Receive, send: Send) -> None:
         # The build names assets after their content; the page and its worker keep their names.
-        lasting = "/assets/" in scope["path"]
+        below = scope["path"].removeprefix(scope.get("root_path", ""))
+        lasting = below.startswith("/assets/")
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

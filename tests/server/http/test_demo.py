@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from collab.server.http.demo import demo_routes
 
@@ -71,6 +72,18 @@ async def test_a_packed_file_that_a_browser_has_is_not_sent_again(built: Path) -
         first = await client.get("/")
         again = await client.get("/", headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_only_what_is_named_after_its_content_is_kept_wherever_it_is_mounted(
+    built: Path,
+) -> None:
+    app = Starlette(routes=[Mount("/assets/collab", routes=demo_routes(built))])
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://collab.test") as client:
+        page = await client.get("/assets/collab/")
+        script = await client.get("/assets/collab/assets/index-Ab1.js")
+    assert page.headers["Cache-Control"] == "no-cache"
+    assert "immutable" in script.headers["Cache-Control"]
 
 
 async def test_a_file_without_a_packed_copy_is_sent_as_it_is(built: Path) -> None:
