@@ -65,8 +65,8 @@ const list = new DocumentList(visit, (name) => void trash.take(name), () => {
 })
 const dialog = new CreateDialog(visit, async (name) => ['write', 'admin'].includes(await account.accessTo(name)))
 const signOutDialog = new SignOutDialog(() => void signOut(), () => void signOut(removeCopies))
-const notice = new Notice(() => sidebar.close())
-const signIn = new SignIn(account, () => (opened ? opened.editor.view : welcome()).focus())
+const notice = new Notice(() => sidebar.close(), focusPage)
+const signIn = new SignIn(account, focusPage)
 const trash = new Trash({
   notice,
   ondeleted: (name) => {
@@ -81,6 +81,11 @@ const trash = new Trash({
     else notice.show(`Brought back “${name}”.`)
   },
 })
+
+/** Gives the focus to what the page is for. */
+function focusPage(): void {
+  ;(opened ? opened.editor.view : welcome()).focus()
+}
 
 /** What takes the focus where no document is open: the first step from there, or what there is to read. */
 function welcome(): HTMLElement {
@@ -182,6 +187,8 @@ function visit(name: string): void {
 function leave(): void {
   history.pushState(null, '', './')
   show()
+  // What had the focus may have gone with the document.
+  if (!document.activeElement?.checkVisibility() || document.activeElement === document.body) focusPage()
   void list.refresh()
 }
 

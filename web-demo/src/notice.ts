@@ -11,11 +11,22 @@ export class Notice {
   readonly #button = byId<HTMLButtonElement>('notice-action')
   #action: (() => Promise<void>) | null = null
   #going: ReturnType<typeof setTimeout> | undefined
+  /** What had the focus before the notice. */
+  #before: HTMLElement | null = null
   readonly #uncover: () => void
+  readonly #leave: () => void
 
-  /** @param uncover takes away what may be over it */
-  constructor(uncover: () => void) {
+  /**
+   * @param uncover takes away what may be over it
+   * @param leave gives the focus to the page, where what had it before is gone
+   */
+  constructor(uncover: () => void, leave: () => void) {
     this.#uncover = uncover
+    this.#leave = leave
+    this.#notice.addEventListener('focusin', ({ relatedTarget }) => {
+      if (this.#notice.contains(relatedTarget as Node | null)) return
+      this.#before = relatedTarget as HTMLElement | null
+    })
     this.#button.addEventListener('click', () => {
       const action = this.#action
       this.hide()
@@ -41,7 +52,13 @@ export class Notice {
 
   hide(): void {
     clearTimeout(this.#going)
+    const held = this.#notice.contains(document.activeElement)
     this.#notice.hidden = true
     this.#action = null
+    const before = this.#before
+    this.#before = null
+    if (!held) return
+    if (before?.checkVisibility() && !before.closest('[inert]')) before.focus()
+    if (document.activeElement !== before || before === null) this.#leave()
   }
 }

@@ -44,6 +44,7 @@ export class HistoryPanel {
   #isOpen = false
   #isReachable = false
   #mayWrite = false
+  #isRestoring = false
   #chosen: Row | null = null
   #drawing: number | null = null
 
@@ -191,9 +192,10 @@ export class HistoryPanel {
 
   async #restoreChosen(): Promise<void> {
     const row = this.#chosen
-    if (!row) return
+    if (!row || this.#isRestoring) return
     const { past, notice, onrestore } = this.#subject
-    this.#restore.disabled = true
+    // A button that is disabled would lose the focus, and with it the way back to the list.
+    this.#isRestoring = true
     try {
       // What there was has a name from now on: the way back for everybody, when the notice is gone.
       const name = nameBeforeRestore(past.writer, lastingName(row), Date.now())
@@ -224,6 +226,7 @@ export class HistoryPanel {
       if (!(error instanceof RequestFailed)) throw error
       notice.show(error.message)
     } finally {
+      this.#isRestoring = false
       this.#draw()
     }
   }

@@ -63,6 +63,7 @@ export class RowList {
       const drawn = JSON.stringify([row, authors, isChosen, isNewest, day])
       take(key, drawn, () => this.#button(row, authors, isChosen, isNewest))
     }
+    const heldAt = this.#buttons().findIndex((button) => button === document.activeElement)
     for (const [key, { item }] of this.#items) {
       if (kept.has(key)) continue
       item.remove()
@@ -73,6 +74,15 @@ export class RowList {
       const there = this.#list.children[index]
       if (there !== item) this.#list.insertBefore(item, there ?? null)
     })
+    if (heldAt >= 0 && !this.#list.contains(document.activeElement)) {
+      // What had the focus is gone: it goes to what stands there now.
+      const buttons = this.#buttons()
+      ;(buttons[Math.min(heldAt, buttons.length - 1)] ?? byId('history-title')).focus()
+    }
+  }
+
+  #buttons(): HTMLButtonElement[] {
+    return [...this.#list.querySelectorAll('button')]
   }
 
   #button(row: Row, authors: Author[], isChosen: boolean, isNewest: boolean): HTMLButtonElement {
@@ -92,7 +102,7 @@ export class RowList {
   }
 
   #move(event: KeyboardEvent): void {
-    const buttons = [...this.#list.querySelectorAll('button')]
+    const buttons = this.#buttons()
     const at = buttons.indexOf(event.target as HTMLButtonElement)
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: buttons.length - 1 }[event.key]
     if (to === undefined || at < 0) return
