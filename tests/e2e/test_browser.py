@@ -4,7 +4,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from tests.clients.driver import Client, Driver
@@ -188,6 +188,9 @@ async def test_a_page_says_saved_only_when_the_store_has_committed(
         await wait_shows(reading, "Safe. Not yet.")
         with pytest.raises(PlaywrightTimeout):
             await writing.wait_for_selector(SAVED, timeout=2_000)
+        # Where it takes long the page says where the text is meanwhile.
+        saved = writing.get_by_test_id("saved")
+        await expect(saved).to_have_text("9 changes waiting on this device")
     await writing.wait_for_selector(SAVED)
     assert export(store, DOCUMENT) == "Safe. Not yet."
 

@@ -29,6 +29,9 @@ const CALM_MS = 400
 const OTHERS =
   'What somebody else wrote here on this device is stored when they sign in again. Until then no copy of yours is kept on it.'
 
+/** How long the server may take to store something before the page no longer says "Saving…", milliseconds. */
+const SLOW_MS = 5_000
+
 /** What the page around a document does for it. */
 interface Surroundings {
   /** Says something to people who cannot see the page. */
@@ -68,6 +71,9 @@ export class OpenDocument {
   #mayWrite = true
   #isStranger = false
   #savedTimer: ReturnType<typeof setTimeout> | undefined
+  #slowTimer: ReturnType<typeof setTimeout> | undefined
+  #isSlow = false
+  #pending = 0
   #announced = ''
 
   constructor(
@@ -166,6 +172,7 @@ export class OpenDocument {
     this.editor.destroy()
     this.#undo.destroy()
     this.provider.close()
+    clearTimeout(this.#slowTimer)
     this.#awareness.destroy()
     const closed = this.#copy.destroy()
     this.doc.destroy()
@@ -183,11 +190,17 @@ export class OpenDocument {
     const { provider } = this
     const show = (): void => this.#show()
     provider.on('status', (status) => {
-      if (status === 'connected') this.#whoWrote.refresh()
+      if (status === 'connected') {
+        this.#whoWrote.refresh()
+        // What waited meanwhile is only sent now.
+        this.#pending = 0
+        this.#time(provider.pendingChanges)
+      }
       show()
     })
     provider.on('pending', (changes) => {
       if (changes > 0 && !this.#isOthers) noteUnsent(provider.name, this.#user.id ?? null)
+      this.#time(changes)
       show()
     })
     provider.on('saved', (saved) => {
@@ -242,6 +255,22 @@ export class OpenDocument {
     byId('retry').addEventListener('click', () => void retry(), { signal })
   }
 
+  /** Takes the time that the server needs to store something, while anything waits. */
+  #time(pending: number): void {
+    const isProgress = pending < this.#pending
+    const isWaiting = this.#pending > 0
+    this.#pending = pending
+    if (isWaiting && !isProgress) return
+    clearTimeout(this.#slowTimer)
+    this.#isSlow = false
+    if (pending > 0) {
+      this.#slowTimer = setTimeout(() => {
+        this.#isSlow = true
+        this.#show()
+      }, SLOW_MS)
+    }
+  }
+
   #show(): void {
     const { provider } = this
     // Without a connection what was said last holds.
@@ -249,7 +278,7 @@ export class OpenDocument {
     // Who has to sign in again goes on writing meanwhile; the form for it says the rest.
     const isRefused = provider.refusal !== null && provider.refusal.code !== CloseCode.UNAUTHENTICATED
     this.editor.allow(this.#mayWrite && !isRefused)
-    const progress = describe(provider, this.#settled, this.#copy.keeps, this.#mayWrite)
+    const progress = describe(provider, this.#settled, this.#copy.keeps, this.#mayWrite, this.#isSlow)
     if (this.#isStranger) progress.status = 'Not signed in'
     byId('refusal').hidden = !isRefused && !provider.full
     byId('main').classList.toggle('refused', isRefused)

@@ -23,6 +23,12 @@ test('changes that wait are counted, and where they are kept is told truthfully'
   expect(waiting(0, true)).toBe('Kept on this device')
 })
 
+test('where the server stores nothing for a while, what waits is told as it is without a connection', () => {
+  const provider = { status: 'connected', saved: false, pendingChanges: 3, full: false, refusal: null } as const
+  expect(describe(provider, true, true, true, true).saved).toBe('3 changes waiting on this device')
+  expect(describe(provider, true, false, true, true).saved).toBe('3 changes waiting, keep this page open')
+})
+
 test('who may only read is told so, and what is written in vain still counts', () => {
   const reading = (pendingChanges: number): string =>
     describe({ status: 'connected', saved: true, pendingChanges, full: false, refusal: null }, true, true, false).saved

@@ -22,6 +22,7 @@ const STATUS: Record<Status, string> = {
  * @param settled whether the copy of this device is loaded, or known not to be there
  * @param keeps whether this device keeps a copy
  * @param mayWrite whether the server takes changes
+ * @param isSlow whether the server has stored nothing for a while of what it was sent
  */
 export function describe(
   { status, saved, pendingChanges, full, refusal }: Pick<
@@ -31,6 +32,7 @@ export function describe(
   settled: boolean,
   keeps: boolean,
   mayWrite: boolean,
+  isSlow = false,
 ): Progress {
   const isSaved = saved && settled
   const isDeleted = refusal?.code === CloseCode.NOT_FOUND
@@ -43,7 +45,7 @@ export function describe(
     if (status === 'connecting') return ''
     // Of what a device kept from earlier nobody can say yet whether it waits.
     if (full) return 'Not stored'
-    if (status === 'connected') return pendingChanges > 0 ? 'Saving…' : ''
+    if (status === 'connected' && !isSlow) return pendingChanges > 0 ? 'Saving…' : ''
     const place = keeps ? ' on this device' : ', keep this page open'
     if (pendingChanges === 0) return keeps ? 'Kept on this device' : ''
     return `${pendingChanges} ${pendingChanges === 1 ? 'change' : 'changes'} waiting${place}`
