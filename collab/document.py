@@ -152,7 +152,7 @@ class Document:
     def _apply(self, update: bytes, marks: bytes) -> None:
         doc = self._doc
         try:
-            self._check_clients(update)
+            self.check_new_clients(update)
             added = marks.count(CHILD)
             if self._levels + added > LOOK_LEVELS:
                 added = self._measure_levels(update)
@@ -326,8 +326,12 @@ class Document:
         # Looked at once in a while, many that wait cost each update a few looks.
         self._look_at_pending = self.version + len(self._pending) // _LOOKS
 
-    def _check_clients(self, update: bytes) -> None:
-        """Refuses an update of too many new clients: each costs every change to come."""
+    def check_new_clients(self, update: bytes) -> None:
+        """Refuses an update of too many new clients: each costs every change to come.
+
+        Raises:
+            TooLarge: it is one.
+        """
         most = self.max_new_clients
         if most is None:
             return
@@ -337,7 +341,7 @@ class Document:
         here = state_vector.decode(self.state_vector)
         new = state_vector.decode(pycrdt.get_state(update)).keys() - here.keys()
         if len(new) > most:
-            raise TooLarge(f"expected at most {most} new clients, got {len(new)}")
+            raise TooLarge(f"expected at most {most} new clients at once, got {len(new)}")
 
     def _measure_levels(self, update: bytes) -> int:
         """Measures how many levels an update adds; where that may be too many, how many are here.

@@ -82,12 +82,14 @@ class Programs:
 
         Raises:
             DocumentFull: the document is as large as one may be.
+            TooLarge: they are of more new clients than may come at once; in parts they may come.
             PoisonedUpdate: they cannot be applied; the document goes on without them.
             ServerBusy: too much waits for the store, or the document is being rebuilt for long.
         """
         await self._quiet()
         if bounded:
             self._judge.refuse_if_full(effect)
+        self._content.document.check_new_clients(effect)
         await self._take_saved(effect, entries)
 
     async def revise(

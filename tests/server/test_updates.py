@@ -353,6 +353,29 @@ async def test_who_is_revoked_while_they_send_changes_nothing(
         assert (await store.load("d")).seq == 0
 
 
+async def test_a_log_of_too_many_clients_is_refused_in_words_and_comes_in_parts() -> None:
+    store = SteeredStore()
+    updates = [
+        poison.update_of(poison.in_root(4, write_var_string("x")), client=client)
+        for client in range(1, 12)
+    ]
+    async with (
+        Collab(store, settings=Settings(document_clients=10)) as collab,
+        requests_to(collab) as client,
+    ):
+        room = await collab.running.rooms.acquire("d")
+        answers = []
+        for part in (updates, updates[:6], updates[6:]):
+            body = encode_entries(log_of(part))
+            answers.append(await client.post("/api/docs/d/updates", content=body, headers=LOG))
+        assert [answer.status_code for answer in answers] == [400, 200, 200]
+        assert "expected at most 10 new clients at once, got 11" in answers[0].text
+        assert "applies" not in answers[0].text
+        assert len(await stored(store, "d")) == 11
+        assert store.loads == ["d"], "the document was rebuilt"
+        collab.running.rooms.release(room)
+
+
 @pytest.mark.parametrize("way", ["log", "text"])
 async def test_what_is_about_to_be_refused_is_not_known_when_somebody_brings_it(way: str) -> None:
     store = SteeredStore()
