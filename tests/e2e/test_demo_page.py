@@ -326,6 +326,10 @@ async def test_on_a_phone_what_waits_and_where_it_is_kept_can_be_read_to_the_end
     await type_at_end(page, "In the tunnel.")
     await expect(page.get_by_test_id("saved")).to_have_text("14 changes waiting on this device")
     assert not await overflows(page, ".marks")
+    server.terminate()
+    await page.context.set_offline(False)
+    await expect(page.get_by_test_id("status")).to_have_text("Reconnecting…")
+    assert not await overflows(page, ".marks")
 
 
 async def test_however_many_people_are_here_their_number_fits_its_mark(
