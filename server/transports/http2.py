@@ -52,6 +52,11 @@ class HTTP2(H2Protocol):
         self._patience: dict[int, asyncio.Timeout] = {}
         self._resets_at = 0.0
 
+    async def initiate(self, *args: Any, **options: Any) -> None:
+        """Begins; without TLS Hypercorn takes the preface for a request that is under way."""
+        await super().initiate(*args, **options)
+        await self.send(Updated(idle=self.idle))
+
     async def _handle_events(self, events: Sequence[Event]) -> None:
         for event in events:
             if isinstance(event, DataReceived) and event.stream_id not in self.streams:

@@ -230,6 +230,11 @@ async def test_a_connection_whose_last_request_was_reset_is_idle() -> None:
         refuses.set()
 
 
+async def test_who_says_nothing_after_the_preface_is_cut() -> None:
+    async with front_door(Collab(MemoryStore())) as port, connected(port) as client:
+        await client.until_cut()
+
+
 async def test_who_resets_request_after_request_is_cut_and_leaves_nothing() -> None:
     """CVE-2023-44487."""
     async with front_door(Collab(MemoryStore())) as port:
