@@ -56,6 +56,7 @@ class Seat:
     """
 
     __slots__ = (
+        "_asking",
         "_attempt",
         "_heard",
         "_member",
@@ -76,6 +77,7 @@ class Seat:
         self._room: Room | None = None
         self._member: Member | None = None
         self._attempt = 0
+        self._asking = False
         self._tells_version = False
         self._user: str | None = None
         self.closed = False
@@ -97,7 +99,7 @@ class Seat:
                 self.leave()  # There may be another one now.
             self.closed = False
             self._ask(token)
-        elif self._room is not None and self._member is not None:
+        elif self._room is not None and self._member is not None and not self._asking:
             self._room.receive(self._member, body)
         elif not self.closed:
             self._shared.keep_waiting(self, body)
@@ -117,6 +119,7 @@ class Seat:
     def leave(self) -> None:
         """Leaves the room, and whatever is under way."""
         self._attempt += 1
+        self._asking = False
         self._shared.forget_waiting(self)
         room, self._room = self._room, None
         member, self._member = self._member, None
@@ -191,6 +194,7 @@ class Seat:
 
     def _ask(self, token: str) -> None:
         self._attempt += 1
+        self._asking = True  # What comes after a token is its bearer's.
         self._shared.count_waiting(_ASKING_BYTES + len(token))
         self._shared.rooms.spawn(partial(self._authenticate, token, self._attempt))
 
@@ -204,6 +208,7 @@ class Seat:
                 assert self._room is not None
                 assert self._member is not None
                 self._room.permit(self._member, permit.identity, permit.access)
+                self._take_waiting(self._room)
         except (InvalidName, Unauthenticated, AccessDenied, KeysUnavailable, TooMany) as error:
             if attempt == self._attempt:
                 self.leave()
@@ -243,6 +248,11 @@ class Seat:
         room.join(self._member)
         if self._shared.paused:
             room.pause(self._member)
+        self._take_waiting(room)
+
+    def _take_waiting(self, room: Room) -> None:
+        """Passes on what waited for the token."""
+        self._asking = False
         for body in self._shared.forget_waiting(self):
             if self._member is None:  # One of them broke the protocol.
                 return

@@ -224,6 +224,53 @@ async def test_a_reader_is_refused_each_change() -> None:
         assert one.frames("a").count(REFUSED) == 1
 
 
+@pytest.mark.parametrize(
+    ("before", "then", "answer"), [("bob", "ana", APPLIED), ("ana", "bob", REFUSED)]
+)
+async def test_a_change_right_after_another_token_is_judged_by_that_one(
+    before: str, then: str, answer: bytes
+) -> None:
+    async with inside() as inner:
+        one = provider(inner, by_token)
+        await one.opened("a", before)
+        one.say("a", yjs.sync_step2(EMPTY_UPDATE))
+        await one.until("a", APPLIED)
+        one.heard.clear()
+        one.say("a", b"\x02\x00" + write_var_string(then))
+        one.say("a", yjs.update(poison.HELLO))
+        await one.until("a", answer)
+        answers = [frame for frame in one.frames("a") if frame in (APPLIED, REFUSED)]
+        assert answers == [answer]
+
+
+async def test_a_change_right_after_another_s_token_is_theirs() -> None:
+    async def by_name(request: HTTPConnection) -> Identity:
+        return Identity(id=request.headers["authorization"].removeprefix("Bearer "))
+
+    store = SteeredStore()
+    async with inside(store) as inner:
+        one = provider(inner, by_name)
+        await one.opened("a", "ana")
+        one.say("a", b"\x02\x00" + write_var_string("grace"))
+        one.say("a", yjs.update(poison.HELLO))
+        await one.until("a", APPLIED)
+        assert [entry.author async for entry in store.entries("a")] == ["grace"]
+
+
+async def test_what_waits_for_a_token_that_is_refused_is_for_nothing() -> None:
+    store = SteeredStore()
+    async with inside(store) as inner:
+        one = provider(inner, by_token)
+        await one.opened("a", "ana")
+        one.say("a", b"\x02\x00" + write_var_string("mallory"))
+        one.say("a", yjs.update(poison.HELLO))
+        await one.wire.until(lambda: any(f[:2] == DENIED for f in one.frames("a")))
+        await one.opened("a", "ana")
+        one.say("a", yjs.sync_step2(EMPTY_UPDATE))
+        await one.until("a", APPLIED)
+        assert not await store.documents(limit=1)
+
+
 async def test_a_reader_is_acknowledged_the_deletions_that_were_made_and_no_others() -> None:
     async with inside() as inner:
         doc: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()
