@@ -63,17 +63,32 @@ def read_states(payload: bytes) -> tuple[dict[int, Json], list[int]]:
     return present, [client for client, _, state in entries if state == GONE]
 
 
-def sign(state: bytes, identity: Identity) -> bytes:
-    """Writes into a state who it is of; leaves it alone where that is not known."""
-    if identity.id is None:
+def sign(state: bytes, identity: Identity, *, vouched: bool = False) -> bytes:
+    """Writes into a state who it is of.
+
+    Args:
+        state: as it was published, JSON.
+        identity: of whom it is.
+        vouched: whether others are known by their ids: nobody unknown can have one then. A state of
+            somebody unknown is left alone otherwise.
+
+    Raises:
+        ProtocolError: it has numbers that are not finite, or lies too deeply.
+    """
+    if identity.id is None and not vouched:
         return state
     published = json.loads(state)
     shown = published.get("user")
-    published["user"] = {
-        **(shown if isinstance(shown, dict) else {}),
-        "id": identity.id,
-        "name": identity.id if identity.name is None else identity.name,
-    }
+    if identity.id is None:
+        if not isinstance(shown, dict) or "id" not in shown:
+            return state
+        del shown["id"]
+    else:
+        published["user"] = {
+            **(shown if isinstance(shown, dict) else {}),
+            "id": identity.id,
+            "name": identity.id if identity.name is None else identity.name,
+        }
     try:
         return json.dumps(published, allow_nan=False, separators=(",", ":")).encode()
     except (ValueError, RecursionError):

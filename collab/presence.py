@@ -96,6 +96,7 @@ class Presence:
 
     Args:
         state_max_bytes: longest state one client may publish, as JSON.
+        vouched: whether people are known by their ids, so that nobody else may show one.
     """
 
     __slots__ = (
@@ -105,10 +106,12 @@ class Presence:
         "_gone",
         "_owned",
         "_state_max_bytes",
+        "_vouched",
     )
 
-    def __init__(self, state_max_bytes: int = 1 << 16) -> None:
+    def __init__(self, state_max_bytes: int = 1 << 16, *, vouched: bool = False) -> None:
         self._state_max_bytes = state_max_bytes
+        self._vouched = vouched
         self._clients: dict[int, _Client] = {}
         self._owned: dict[Hashable, set[int]] = {}
         self._gone: dict[int, int] = {}
@@ -135,7 +138,8 @@ class Presence:
             owner: the connection.
             now: seconds on a monotonic clock.
             identity: who the connection speaks for. Where it has an id, each state says it: its
-                ``user`` gets the identity's id as ``id`` and name (or id again) as ``name``.
+                ``user`` gets the identity's id as ``id`` and name (or id again) as ``name``. Where
+                it has none, and ids are vouched for, the ``user`` of a state loses its ``id``.
             repeats: whether the connection may only send on what it was told itself. Who
                 shows nothing of its own does that first.
 
@@ -177,7 +181,7 @@ class Presence:
             if state == GONE:
                 self._remove(client_id, clock)
             else:
-                signed = sign(state, identity)
+                signed = sign(state, identity, vouched=self._vouched)
                 self._put(client_id, _Client(clock, signed, owner, identity.id, now))
             self._changed[client_id] = False
         return encode_entries(unseen) if unseen else None

@@ -131,6 +131,7 @@ class Running:
             self.feeds,
             seed,
             relays,
+            vouched=not guard.open,
         )
         self.rights = Rights(self.rooms, guard, store, relays)
         self.past = History(store)

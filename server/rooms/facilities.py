@@ -27,6 +27,7 @@ class Facilities:
         admission: who is being brought up to date, over all rooms.
         long_messages: reads what would hold up the others.
         feeds: where programs hear what happens in them.
+        vouched: whether it is known who people are, by their ids.
     """
 
     settings: Settings
@@ -38,3 +39,4 @@ class Facilities:
     admission: Admission
     long_messages: LongMessages
     feeds: Feeds
+    vouched: bool

@@ -68,6 +68,8 @@ class Rooms:
         feeds: Feeds,
         seed: Seed | None = None,
         relays: Relays | None = None,
+        *,
+        vouched: bool = False,
     ) -> None:
         self.feeds = feeds
         self._store = store
@@ -86,6 +88,7 @@ class Rooms:
             admission=Admission(settings.syncs_in_flight, settings.syncs_waiting),
             long_messages=LongMessages(settings),
             feeds=feeds,
+            vouched=vouched,
         )
         if relays is not None:
             persister.backlog.hasten(relays.want)

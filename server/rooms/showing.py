@@ -46,7 +46,7 @@ class Showing:
         self, document: str, delivery: Delivery, facilities: Facilities, relay: Relay | None
     ) -> None:
         settings = facilities.settings
-        self.presence = Presence(settings.presence_max_bytes)
+        self.presence = Presence(settings.presence_max_bytes, vouched=facilities.vouched)
         self._document = document
         self._delivery = delivery
         self._feeds = facilities.feeds

@@ -327,6 +327,16 @@ class TestIdentity:
         assert presence.leave(A) is None
         assert presence.states()[1] == {"v": 2, "user": {"id": "ana", "name": "Ana"}}
 
+    @pytest.mark.parametrize(
+        ("vouched", "shown"), [(True, {"name": "Ana"}), (False, {"id": "ana", "name": "Ana"})]
+    )
+    def test_who_has_no_id_shows_none_where_others_are_known_by_theirs(
+        self, vouched: bool, shown: dict[str, str]
+    ) -> None:
+        presence = Presence(vouched=vouched)
+        presence.receive(encode((1, 1, {"user": {"id": "ana", "name": "Ana"}, "v": 1})), A, 0)
+        assert decode(presence.take()) == [(1, 1, {"user": shown, "v": 1})]
+
     @pytest.mark.parametrize("state", ['{"a":1e999}', '{"user":{"a":[-1e999]}}'])
     def test_a_number_that_is_none_once_it_was_read_is_refused(self, state: str) -> None:
         payload = b"\x01\x01\x00" + lib0.write_var_string(state)

@@ -5,12 +5,17 @@ import contextlib
 
 import pycrdt
 import pytest
+from starlette.requests import HTTPConnection
 from websockets.exceptions import ConnectionClosed
 
+from collab.access import Identity
+from collab.awareness import encode_entries
 from collab.close import CloseCode
 from collab.protocol import yjs
+from collab.server.app import Collab
+from collab.storage.memory import MemoryStore
 from tests.core import poison
-from tests.server.hosts import STREAM_WRITERS
+from tests.server.hosts import STREAM_WRITERS, front_door
 from tests.server.transports.websockets.serving import (
     DEADLINE_SECONDS,
     SMALL,
@@ -128,3 +133,20 @@ class TestEnds:
                     await socket.close()
                 while b"null" not in await receive(watcher):
                     pass
+
+
+@pytest.mark.parametrize("authenticated", [True, False])
+async def test_a_guest_shows_an_id_only_where_nobody_is_known_by_theirs(
+    authenticated: bool,
+) -> None:
+    async def anybody(connection: HTTPConnection) -> Identity:
+        return Identity(name="a guest")
+
+    app = Collab(MemoryStore(), authenticate=anybody if authenticated else None)
+    async with front_door(app) as port, socket_to(port) as watcher, socket_to(port) as guest:
+        await synced(watcher)
+        await synced(guest)
+        await guest.send(yjs.awareness(encode_entries([(7, 1, b'{"user":{"id":"ada"}}')])))
+        while b'{"user":' not in (shown := await receive(watcher)):
+            pass
+        assert (b"ada" in shown) is not authenticated
