@@ -192,7 +192,7 @@ def _cut_content(struct: Struct, update: bytes, max_bytes: int) -> Iterator[tupl
         while position < struct.end:
             cut = struct.end
             if cut - position > max_bytes:
-                cut = _end_of_character(update, position, position + max_bytes)
+                cut = _end_of_character(update, position + max_bytes)
             content = write_var_uint(cut - position) + update[position:cut]
             yield measure_string(content, 0)[0], content
             position = cut
@@ -212,8 +212,8 @@ def _cut_content(struct: Struct, update: bytes, max_bytes: int) -> Iterator[tupl
         yield struct.length, update[struct.content : struct.end]
 
 
-def _end_of_character(update: bytes, start: int, cut: int) -> int:
-    """The end of a whole character at or before ``cut``, but after ``start``, within a string."""
+def _end_of_character(update: bytes, cut: int) -> int:
+    """The end of a whole character of a string, at ``cut`` or up to three bytes before it."""
     while update[cut] & 0xC0 == 0x80:  # inside of a character
         cut -= 1
     return cut

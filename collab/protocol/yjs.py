@@ -26,8 +26,6 @@ _STEP_1 = 0
 _STEP_2 = 1
 _UPDATE = 2
 
-_PERMISSION_DENIED = 0
-
 
 def decode(frame: bytes) -> Message:
     """Decodes a frame that a client sent.

@@ -217,7 +217,7 @@ def pending(connection: sqlite3.Connection, migrations: Migrations = MIGRATIONS)
     application_id = _application_id(connection)
     if application_id != APPLICATION_ID:
         raise StoreError(
-            f"expected a collab store (application_id {APPLICATION_ID:#x}), "
+            f"expected a collab store (application_id {APPLICATION_ID:#x}) in {_file(connection)}, "
             f"got another SQLite database (application_id {application_id:#x})"
         )
     database = Database(connection, execute_plugins=False)
@@ -225,10 +225,16 @@ def pending(connection: sqlite3.Connection, migrations: Migrations = MIGRATIONS)
     newer = [step.name for step in migrations.applied(database) if step.name not in known]
     if newer:
         raise StoreVersionError(
-            f"expected a store of this version of collab, got one of a newer version, "
-            f"which has {', '.join(newer)}"
+            f"expected a store of this version of collab in {_file(connection)}, "
+            f"got one of a newer version, which has {', '.join(newer)}"
         )
     return [step.name for step in migrations.pending(database)]
+
+
+def _file(connection: sqlite3.Connection) -> str:
+    """The path of a database's file."""
+    _, _, path = connection.execute("PRAGMA database_list").fetchone()
+    return str(path)
 
 
 def migrate(connection: sqlite3.Connection, migrations: Migrations = MIGRATIONS) -> None:
