@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -59,6 +60,15 @@ def put_back(backup: Path, store: Path, late_seconds: float = 0.0) -> Path | Non
     return restore_backup(
         backup, store, progress=lambda done, total: None, late_seconds=late_seconds
     )
+
+
+def until_replaced(store: Path, old: Path, restored: "Future[Any]") -> None:
+    """Waits until another file has the store's name, or raises why that did not come to be."""
+    deadline = time.monotonic() + 20
+    while store.samefile(old):  # The file system tells nobody.
+        assert time.monotonic() < deadline
+        with suppress(TimeoutError):
+            restored.result(0.001)
 
 
 @pytest.fixture
@@ -277,11 +287,7 @@ def test_who_began_to_open_the_old_file_gives_up_instead_of_writing_to_it(
     old.hardlink_to(store)
     with ThreadPoolExecutor() as threads:
         restored = threads.submit(put_back, target, store, 2.5)
-        deadline = time.monotonic() + 20
-        while store.samefile(old):  # The file system tells nobody.
-            assert time.monotonic() < deadline
-            with suppress(TimeoutError):
-                restored.result(0.001)
+        until_replaced(store, old, restored)
         with pytest.raises(StoreUnavailable, match="locked"):
             fill(old, ["lost"])
         aside = restored.result(20)
@@ -322,11 +328,7 @@ class TestWithoutLinks:
         command = [COLLAB, "restore-backup", str(target), "--store", f"sqlite:///{store}"]
         with ThreadPoolExecutor() as threads:
             restored = threads.submit(run_refused, "link", command)
-            deadline = time.monotonic() + 20
-            while store.samefile(old):  # The file system tells nobody.
-                assert time.monotonic() < deadline
-                with suppress(TimeoutError):
-                    restored.result(0.001)
+            until_replaced(store, old, restored)
             with pytest.raises(StoreUnavailable, match="locked"):
                 fill(old, ["lost"])
             assert restored.result(20).returncode == 0
