@@ -3,7 +3,6 @@
 import fcntl
 import shutil
 import subprocess
-import tarfile
 from pathlib import Path
 
 from tests.clients.kinds import PROVIDER
@@ -48,9 +47,7 @@ def _publish() -> None:
     command = ["npm", "pack", "--silent", "--pack-destination", str(packed)]
     subprocess.run(command, cwd=PROVIDER, check=True, timeout=_SECONDS, stdout=subprocess.DEVNULL)
     (archive,) = packed.iterdir()
-    with tarfile.open(archive) as package:
-        members = package.getmembers()
-        for member in members:
-            member.name = member.name.removeprefix("package/")
-        package.extractall(_PUBLISHED, members, filter="data")
+    # Not with tarfile: it has filters only since Python 3.11.4.
+    unpacking = ["tar", "-xzf", str(archive), "-C", str(_PUBLISHED), "--strip-components=1"]
+    subprocess.run(unpacking, check=True, timeout=_SECONDS)
     _PUBLISHED.touch()
